@@ -1,0 +1,123 @@
+/**
+ * `npm test`: every test of the project, in an order that says early what is broken.
+ *
+ *   npm test                       everything
+ *   npm test -- unit browser       some suites, by name
+ *   npm test -- path/to/x.test.ts  some files
+ *
+ * Suites of the first row run side by side, one process a file; the others start real servers and run one after another.
+ * The last line counts; the lines before it name what was skipped and why.
+ */
+import { appendFileSync, globSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { run } from 'node:test';
+
+const root: string = join(import.meta.dirname, '..');
+const fileTimeoutMs = 300_000;
+
+const suites: Record<string, { globs: string[]; concurrency: number }> = {
+  tidy: { globs: ['test/*.test.ts'], concurrency: 1 },
+  unit: { globs: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'tools/**/*.test.ts'], concurrency: 2 },
+  contract: {
+    globs: ['test/contract/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts'],
+    concurrency: 2,
+  },
+  fuzz: { globs: ['test/fuzz/**/*.test.ts', 'test/sim/**/*.test.ts'], concurrency: 2 },
+  scenario: { globs: ['test/scenario/**/*.test.ts'], concurrency: 1 },
+  fault: { globs: ['test/fault/**/*.test.ts'], concurrency: 1 },
+  browser: { globs: ['test/browser/**/*.test.ts'], concurrency: 1 },
+};
+
+interface Tally {
+  passed: number;
+  failed: string[];
+  skipped: string[];
+}
+
+const tally: Tally = { passed: 0, failed: [], skipped: [] };
+const detailPath = join(root, 'node_modules/.cache/watchglass-test.log');
+mkdirSync(dirname(detailPath), { recursive: true });
+rmSync(detailPath, { force: true });
+
+const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const chosen = asked.length > 0 ? asked : Object.keys(suites);
+for (const name of chosen) {
+  const suite = suites[name] ?? { globs: [name], concurrency: 1 };
+  const files = globSync(suite.globs, { cwd: root, exclude: (path) => String(path).includes('node_modules') }).sort();
+  if (files.length > 0) await runSuite(name, files, suite.concurrency);
+  else if (!(name in suites))
+    tally.failed.push(`${name}: there is no such suite or file (suites: ${Object.keys(suites).join(' ')})`);
+}
+conclude();
+
+async function runSuite(name: string, files: string[], concurrency: number): Promise<void> {
+  const before = performance.now();
+  const counts = { passed: 0, failed: 0 };
+  const trails = new Map<string, string[]>();
+  const stream = run({
+    files: files.map((file) => join(root, file)),
+    concurrency,
+    timeout: fileTimeoutMs,
+    cwd: root,
+    // A test that timed out may leave its process alive; the run goes on without it.
+    execArgv: ['--test-force-exit'],
+  });
+  for await (const { type, data } of stream) {
+    if (type === 'test:stdout' || type === 'test:stderr') appendFileSync(detailPath, data.message);
+    if (type === 'test:start') trailOf(trails, data.file).splice(data.nesting, Number.POSITIVE_INFINITY, data.name);
+    if (type !== 'test:pass' && type !== 'test:fail') continue;
+    const place = data.file === undefined ? '' : relative(root, data.file);
+    const title = [place, ...trailOf(trails, data.file).slice(0, data.nesting), data.name].join(' › ');
+    if (type === 'test:fail') {
+      if (!isRelayed(data.details.error)) counts.failed += countFailure(title, data.details.error);
+    } else if (data.skip !== undefined && data.skip !== false) {
+      tally.skipped.push(typeof data.skip === 'string' && data.skip !== '' ? `${title}: ${data.skip}` : title);
+    } else if (data.details.type !== 'suite' && data.name !== data.file) {
+      // A file without a test in it passes as a test of its own name, and proves nothing.
+      tally.passed++;
+      counts.passed++;
+    }
+  }
+  const seconds = ((performance.now() - before) / 1000).toFixed(1);
+  console.log(
+    `${counts.failed === 0 ? '✔' : '✖'} ${name}: ${counts.passed} passed, ${counts.failed} failed (${files.length} files, ${seconds} s)`,
+  );
+}
+
+function countFailure(title: string, error: unknown): number {
+  tally.failed.push(title);
+  console.log(`\n✖ ${title}\n${describe(error)}\n`);
+  return 1;
+}
+
+/** The names of the suites around the test of a file that runs now. */
+function trailOf(trails: Map<string, string[]>, file = ''): string[] {
+  const trail = trails.get(file) ?? [];
+  trails.set(file, trail);
+  return trail;
+}
+
+/** A suite that failed only because one of its tests did is not a failure of its own. */
+function isRelayed(error: unknown): boolean {
+  return (error as { failureType?: string }).failureType === 'subtestsFailed';
+}
+
+function describe(error: unknown): string {
+  const cause = (error as { cause?: unknown }).cause ?? error;
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  return text
+    .split('\n')
+    .slice(0, 30)
+    .map((line) => `    ${line}`)
+    .join('\n');
+}
+
+function conclude(): void {
+  if (tally.skipped.length > 0) console.log(`\nSkipped:\n${tally.skipped.map((line) => `  - ${line}`).join('\n')}`);
+  if (tally.failed.length > 0) {
+    console.log(`\nFailed:\n${tally.failed.map((line) => `  ✖ ${line}`).join('\n')}`);
+    console.log(`What the tests printed: ${relative(root, detailPath)}`);
+  }
+  console.log(`\n${tally.passed} passed, ${tally.failed.length} failed, ${tally.skipped.length} skipped`);
+  process.exitCode = tally.failed.length > 0 || tally.passed === 0 ? 1 : 0;
+}
