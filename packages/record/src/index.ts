@@ -1,0 +1,105 @@
+/**
+ * `@watchglass/record`: what an audit event is, and how it is minimised, encoded, committed to and verified. Runs in
+ * Node.js and in browsers. This is the whole public list; files and keys are in `@watchglass/record/reader`.
+ */
+export {
+  concatBytes,
+  decodeBase64,
+  encodeBase64,
+  encodeHex,
+  equalBytes,
+  tryDecodeBase64,
+  tryDecodeHex,
+} from './bytes.ts';
+export { type Checkpoint, formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
+export {
+  commit,
+  commitInto,
+  leafDataOf,
+  leafHashOf,
+  type Opening,
+  openingBytes,
+  originHashOf,
+  recordBytesMax,
+} from './commitment.ts';
+export { decode, encode, encodeEvent, encodeText } from './encode.ts';
+export { type ErrorCode, type ErrorDetails, errorTable, type FieldError, RecordError } from './errors.ts';
+export * from './event.ts';
+export { eventSchema } from './event-schema.ts';
+export type { AuditEvent, AuditEventAgent, AuditEventEntity, OperationOutcome } from './fhir.ts';
+export { Frontier, type TileNodeSink } from './frontier.ts';
+export type { JsonSchema } from './json-schema.ts';
+export { defaultMinimisation, type MinimisationPolicy, minimise } from './minimise.ts';
+export {
+  type NoteParts,
+  noteSignaturesMax,
+  type OpenedNote,
+  openNote,
+  signNote,
+  splitNote,
+  type UnverifiedSignature,
+  type VerifiedSignature,
+} from './note.ts';
+export {
+  cosignatureVerifierOf,
+  cosignerOf,
+  formatSignerKey,
+  formatVerifierKey,
+  generateSigner,
+  type KeyType,
+  parseSignerKey,
+  parseVerifierKey,
+  type Signer,
+  type Verifier,
+} from './note-key.ts';
+export {
+  completeEvent,
+  type DraftText,
+  draftEvent,
+  draftEventText,
+  type EventDraft,
+  type EventFill,
+  parseEvent,
+  parseEventText,
+  readDraftText,
+} from './parse.ts';
+export {
+  formatProof,
+  type OpenedProof,
+  openCheckpoint,
+  openingExtra,
+  openProof,
+  type Proof,
+  type ProofClaim,
+  parseProof,
+  type Trust,
+  type VerifiedProof,
+  verifyProof,
+} from './proof.ts';
+export { type RetentionClass, retentionClasses, retentionClassOf } from './retention.ts';
+export { splitJsonArray } from './strict-json.ts';
+export { parseTenantId } from './tenant.ts';
+export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';
+export { toFhir, toFhirAll } from './to-fhir.ts';
+export {
+  type ConsistencyClaim,
+  emptyRoot,
+  hashBytes,
+  hashChildren,
+  hashLeaf,
+  type InclusionClaim,
+  rootOf,
+  verifyConsistency,
+  verifyInclusion,
+} from './tree.ts';
+export {
+  consistencyPlan,
+  consistencyProof,
+  foldStep,
+  inclusionPlan,
+  inclusionProof,
+  type NodeReader,
+  type ProofStep,
+  type TreeNode,
+} from './tree-proof.ts';
+export { formatUuid, uuidBytes, uuidv7 } from './uuid.ts';

@@ -1,0 +1,60 @@
+/** What a verification finds wrong: a code, a place and a sentence for each; the list is bounded, the count isn't. */
+
+/** Code → meaning. Damage and tampering are told apart where the bytes tell. */
+export const findingTable = {
+  'file-missing': 'A file that must be there is not.',
+  'file-unknown': 'A file that no ledger has.',
+  'file-unreadable': 'A file cannot be read, or is not a plain file, or far larger than its name lets it be.',
+  'file-short': 'A file is shorter than the manifest says.',
+  'lock-not-empty': 'The lock file holds bytes.',
+  'manifest-malformed': 'The manifest is not laid out as it should be, or its hash is wrong.',
+  'key-mismatch': 'The verifier key in the ledger is not the expected one, or not a key.',
+  'checkpoint-invalid': 'A checkpoint is malformed, of another log, or not signed by the key.',
+  'checkpoint-ahead': 'The checkpoint covers more leaves than the files hold: the log was cut off.',
+  'checkpoint-behind': 'The checkpoint covers fewer leaves than it must: an older copy of it was restored.',
+  'root-mismatch': 'The tree over the commitments has another root than was signed or written.',
+  rollback: 'The log was longer once: an older copy of some of its files was restored.',
+  'log-missing': 'There is no log of the origin that a key or a checkpoint names.',
+  'journal-malformed': 'A journal segment or group is not laid out as it should be, or out of order.',
+  'group-damaged': 'A group is cut short or its CRC is wrong, and it is not the last.',
+  'block-malformed': 'A block is not laid out as it should be.',
+  'block-damaged': 'The CRC of a block is wrong: damage.',
+  'block-tampered': 'The CRC of a block is right and its authentication tag wrong: tampering.',
+  'block-misplaced': 'A block is of another log, class, epoch or place than where it lies.',
+  'index-twice': 'Two blocks hold the same index.',
+  'index-missing': 'No block holds an index.',
+  'commitment-mismatch': 'A record does not open the commitment at its index.',
+  'record-mismatch': 'A record contradicts the group or the block that holds it.',
+  'tile-mismatch': 'A tile is not the one derived from the commitments.',
+  'seed-malformed': 'A wrapped seed is not laid out as it should be, or is of another place than its name says.',
+  'seed-refused': 'A wrapped seed does not open under the key-encryption key.',
+} as const;
+export type FindingCode = keyof typeof findingTable;
+
+export interface Finding {
+  readonly code: FindingCode;
+  /** Path of the file, relative to the ledger's directory. */
+  readonly place: string;
+  readonly message: string;
+  /** Which block of the file, from 0. */
+  readonly block?: number;
+  /** Log index. */
+  readonly index?: number;
+}
+
+const listedMax = 1000;
+
+export class Findings {
+  readonly list: Finding[] = [];
+  count = 0;
+
+  add(
+    code: FindingCode,
+    place: string,
+    message: string,
+    at: { readonly block?: number; readonly index?: number } = {},
+  ): void {
+    this.count++;
+    if (this.list.length < listedMax) this.list.push({ code, place, message, ...at });
+  }
+}

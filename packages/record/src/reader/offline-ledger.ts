@@ -1,0 +1,92 @@
+/** Reading the records of a ledger without a server: of one moment, with the key-encryption key. */
+import { parseBlockHeader } from '../codec/block.ts';
+import { localKek } from '../codec/kek.ts';
+import { parseArchiveName } from '../codec/names.ts';
+import { RecordError } from '../errors.ts';
+import { BlockIndex } from './block-index.ts';
+import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
+import { type OpenedRecord, RecordReader } from './record-reader.ts';
+import { SeedKeeper } from './seed-keeper.ts';
+import { takeSnapshot } from './snapshot.ts';
+
+export interface OfflineLedger {
+  tenants(): readonly {
+    readonly tenant: string;
+    readonly origin: string;
+    readonly size: number;
+    readonly checkpoint: string | undefined;
+  }[];
+  /** Opened records from index `from` on, in order: at most `max`, at least one unless the log ends there. */
+  read(tenant: string, from: number, max: number): Promise<readonly OpenedRecord[]>;
+}
+
+const readBytesMax = 4 * 1024 * 1024;
+
+/**
+ * @throws {RecordError} `ledger-unreadable` when there is no ledger or no key, `manifest-malformed`
+ * @example
+ * const ledger = await openLedger({ ledgerDir: 'data/ledger', keysDir: 'data/keys' });
+ * for (const { m } of await ledger.read('clinic', 0, 100)) console.log(decode(m).event.operation);
+ */
+export async function openLedger(options: {
+  readonly ledgerDir: string;
+  readonly keysDir: string;
+  readonly files?: LedgerFiles;
+}): Promise<OfflineLedger> {
+  const { ledgerDir, keysDir, files = nodeFiles } = options;
+  const key = await files.readFile(`${keysDir}/kek`);
+  if (key === undefined)
+    throw new RecordError(
+      'ledger-unreadable',
+      `expected the key-encryption key in ${keysDir}/kek; without it records cannot be opened`,
+    );
+  const kek = localKek(key);
+  const snapshot = await takeSnapshot(files, ledgerDir);
+  const logs = new Map<
+    string,
+    { origin: string; size: number; checkpoint: string | undefined; blocks: BlockIndex; records: RecordReader }
+  >();
+  for (const [tenant, { origin, size, files: names }] of snapshot.manifest.tenants) {
+    const blocks = new BlockIndex(files);
+    const found = [...names].flatMap(([name, bytes]) => {
+      const parsed = parseArchiveName(name);
+      return parsed?.kind === 'blocks' ? [{ name, bytes, ...parsed }] : [];
+    });
+    found.sort((a, b) => a.epoch - b.epoch || a.number - b.number);
+    for (const { retentionClass, name, bytes } of found)
+      await blocks.addFile(retentionClass, `${ledgerDir}/${tenant}/${name}`, bytes);
+    const seeds = new SeedKeeper(origin, kek, (name) => files.readFile(`${ledgerDir}/${tenant}/seeds/${name}`));
+    logs.set(tenant, {
+      origin,
+      size,
+      checkpoint: snapshot.checkpoints.get(tenant),
+      blocks,
+      records: new RecordReader(files, blocks, seeds),
+    });
+  }
+  for (const { group, place } of snapshot.groups) {
+    for (const [at, part] of group.tenants.entries()) {
+      const log = logs.get(part.tenant);
+      if (log === undefined) continue;
+      log.size = part.sizeBefore + part.count;
+      for (const [i, block] of part.blocks.entries()) {
+        const { retentionClass, ranges } = parseBlockHeader(block);
+        const position = group.blockPositions[at]?.[i] ?? 0;
+        log.blocks.addJournalBlock(retentionClass, {
+          path: `${ledgerDir}/${place}`,
+          position,
+          bytes: block.length,
+          first: ranges[0]?.first ?? 0,
+        });
+      }
+    }
+  }
+  return {
+    tenants: () => [...logs].map(([tenant, { origin, size, checkpoint }]) => ({ tenant, origin, size, checkpoint })),
+    async read(tenant, from, max) {
+      const log = logs.get(tenant);
+      if (log === undefined) throw new RecordError('ledger-unreadable', 'the ledger has no log of this tenant');
+      return from >= log.size || max <= 0 ? [] : log.records.read(from, log.size, max, readBytesMax);
+    },
+  };
+}

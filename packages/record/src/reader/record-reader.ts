@@ -1,0 +1,164 @@
+/**
+ * Opened records of one tenant, in order or by index, from sealed blocks wherever they lie. Opened blocks are cached
+ * within `cacheBytesMax`. A block that moved from the journal to the archive while it was looked for is looked for again.
+ */
+import { type BlockHeader, forEachRecord, type IndexRange, openBlock, parseBlockHeader } from '../codec/block.ts';
+import { openingKeyOf } from '../codec/key-tree.ts';
+import { Openings } from '../codec/openings.ts';
+import { RecordError } from '../errors.ts';
+import type { RetentionClass } from '../retention.ts';
+import type { BlockIndex, BlockPlace } from './block-index.ts';
+import { isMissing, type LedgerFiles, readRange } from './ledger-files.ts';
+import type { SeedKeeper } from './seed-keeper.ts';
+
+const cacheBytesMax = 32 * 1024 * 1024;
+
+export interface OpenedRecord {
+  readonly index: number;
+  readonly m: Uint8Array;
+  readonly retentionClass: RetentionClass;
+  readonly epoch: number;
+}
+
+interface BlockView {
+  readonly header: BlockHeader;
+  readonly first: number;
+  readonly last: number;
+  readonly plaintext: Uint8Array;
+  /** Position of each event's u32 |m| in the plaintext, in the order of the ranges. */
+  readonly offsets: Uint32Array;
+  /** Events before each range. */
+  readonly before: Uint32Array;
+}
+
+export class RecordReader {
+  readonly #files: LedgerFiles;
+  readonly #blocks: BlockIndex;
+  readonly #seeds: SeedKeeper;
+  readonly #views: Map<string, BlockView> = new Map();
+  #cachedBytes = 0;
+
+  constructor(files: LedgerFiles, blocks: BlockIndex, seeds: SeedKeeper) {
+    this.#files = files;
+    this.#blocks = blocks;
+    this.#seeds = seeds;
+  }
+
+  /** Records from `from` in order until `end`, at most `max` and `bytesMax` of m, but at least one. */
+  async read(from: number, end: number, max: number, bytesMax: number): Promise<OpenedRecord[]> {
+    const records: OpenedRecord[] = [];
+    const cursors = new Map<RetentionClass, BlockView>();
+    let bytes = 0;
+    for (let index = from; index < end && records.length < max; index++) {
+      const view = await this.#viewOf(index, cursors);
+      const m = recordAt(view, index) as Uint8Array;
+      bytes += m.length;
+      if (bytes > bytesMax && records.length > 0) break;
+      records.push({ index, m, retentionClass: view.header.retentionClass, epoch: view.header.epoch });
+    }
+    return records;
+  }
+
+  /** One record with its opening r. */
+  async open(index: number): Promise<OpenedRecord & { readonly r: Uint8Array }> {
+    const view = await this.#viewOf(index, new Map());
+    const { header } = view;
+    const openings = new Openings(openingKeyOf(await this.#seeds.stepKey(header)));
+    const r = Uint8Array.from(openings.at(index - header.stepFirstIndex));
+    openings.erase();
+    return {
+      index,
+      r,
+      m: recordAt(view, index) as Uint8Array,
+      retentionClass: header.retentionClass,
+      epoch: header.epoch,
+    };
+  }
+
+  async #viewOf(index: number, cursors: Map<RetentionClass, BlockView>): Promise<BlockView> {
+    for (const view of cursors.values()) if (recordAt(view, index) !== undefined) return view;
+    for (const retentionClass of this.#blocks.classes()) {
+      const cursor = cursors.get(retentionClass);
+      // Within the cursor's bounds the class has no other block that could hold it.
+      if (cursor !== undefined && index >= cursor.first && index <= cursor.last) continue;
+      const view = await this.#candidate(retentionClass, index);
+      if (view === undefined) continue;
+      cursors.set(retentionClass, view);
+      if (recordAt(view, index) !== undefined) return view;
+    }
+    throw new RecordError('ledger-unreadable', `no block holds index ${index}; run watchglass verify`);
+  }
+
+  async #candidate(retentionClass: RetentionClass, index: number): Promise<BlockView | undefined> {
+    for (let attempt = 0; ; attempt++) {
+      const place = await this.#blocks.find(retentionClass, index);
+      if (place === undefined) return undefined;
+      try {
+        return await this.#view(place);
+      } catch (error) {
+        if (attempt >= 3 || !isMissing(error)) throw error;
+      }
+    }
+  }
+
+  async #view(place: BlockPlace): Promise<BlockView> {
+    const key = `${place.path}:${place.position}`;
+    const known = this.#views.get(key);
+    if (known !== undefined) return known;
+    const file = await this.#files.open(place.path, 'read');
+    let bytes: Uint8Array;
+    try {
+      bytes = await readRange(file, place.position, place.bytes);
+    } finally {
+      await file.close();
+    }
+    const header = parseBlockHeader(bytes);
+    const plaintext = openBlock(bytes, header, await this.#seeds.stepKey(header));
+    const offsets: number[] = [];
+    forEachRecord(plaintext, header.ranges, (_index, _m, at) => offsets.push(at));
+    const before = new Uint32Array(header.ranges.length);
+    for (let i = 1; i < before.length; i++)
+      before[i] = (before[i - 1] as number) + (header.ranges[i - 1] as IndexRange).count;
+    const lastRange = header.ranges[header.ranges.length - 1] as IndexRange;
+    const view: BlockView = {
+      header,
+      first: place.first,
+      last: lastRange.first + lastRange.count - 1,
+      plaintext,
+      offsets: Uint32Array.from(offsets),
+      before,
+    };
+    this.#keep(key, view);
+    return view;
+  }
+
+  #keep(key: string, view: BlockView): void {
+    if (this.#views.has(key)) return;
+    this.#views.set(key, view);
+    this.#cachedBytes += view.plaintext.length;
+    for (const [oldKey, old] of this.#views) {
+      if (this.#cachedBytes <= cacheBytesMax || oldKey === key) break;
+      this.#views.delete(oldKey);
+      this.#cachedBytes -= old.plaintext.length;
+    }
+  }
+}
+
+/** m of `index`, or undefined when the block doesn't hold it. */
+function recordAt(view: BlockView, index: number): Uint8Array | undefined {
+  if (index < view.first || index > view.last) return undefined;
+  const { ranges } = view.header;
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ranges[middle] as IndexRange).first <= index) low = middle + 1;
+    else high = middle;
+  }
+  const range = ranges[low - 1] as IndexRange;
+  if (index >= range.first + range.count) return undefined;
+  const at = view.offsets[(view.before[low - 1] as number) + index - range.first] as number;
+  const { plaintext } = view;
+  const length = new DataView(plaintext.buffer, plaintext.byteOffset).getUint32(at);
+  return plaintext.subarray(at + 4, at + 4 + length);
+}

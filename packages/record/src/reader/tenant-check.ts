@@ -1,0 +1,27 @@
+/** What the parts of a log's verification share: where it lies, what is trusted, and where findings go. */
+import type { Checkpoint } from '../checkpoint.ts';
+import type { Kek } from '../codec/kek.ts';
+import type { ManifestTenant } from '../codec/manifest.ts';
+import type { Findings } from './findings.ts';
+import type { LedgerFiles } from './ledger-files.ts';
+import type { Snapshot } from './snapshot.ts';
+
+export interface TenantCheck {
+  readonly files: LedgerFiles;
+  readonly ledgerDir: string;
+  readonly snapshot: Snapshot;
+  readonly tenant: string;
+  readonly log: ManifestTenant;
+  readonly kek: Kek | undefined;
+  /** A verifier key given by the caller. */
+  readonly pinnedKey: string | undefined;
+  /** A checkpoint remembered by the caller. */
+  readonly remembered: Checkpoint | undefined;
+  readonly rememberedText: string | undefined;
+  readonly full: boolean;
+  readonly findings: Findings;
+  /** What is there and counts for nothing. */
+  readonly notes: string[];
+  readonly signal: AbortSignal | undefined;
+  readonly progress: (events: number) => void;
+}

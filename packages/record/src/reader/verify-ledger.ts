@@ -1,0 +1,226 @@
+/**
+ * Verification of a whole ledger directory, offline or beside a running server: everything is derived again, as docs/format.md has
+ * it under "What a verifier does". It trusts the verifier key or the checkpoint it is given; without either it proves self-consistency only.
+ */
+import { tryDecodeUtf8 } from '../bytes.ts';
+import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
+import { type Kek, localKek } from '../codec/kek.ts';
+import { parseSegmentName } from '../codec/names.ts';
+import { RecordError } from '../errors.ts';
+import { parseVerifierKey } from '../note-key.ts';
+import { type Finding, Findings } from './findings.ts';
+import { guardedFiles } from './guarded-files.ts';
+import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
+import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
+import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
+
+export interface VerifyOptions {
+  /** `DIR/ledger`. */
+  readonly ledgerDir: string;
+  /** `DIR/keys`; without it (or its `kek`) commitments, tree and signatures are verified, and contents aren't opened. */
+  readonly keysDir?: string;
+  /** Only this one. */
+  readonly tenant?: string;
+  /** The verifier key to trust, of the log it names. */
+  readonly vkey?: string;
+  /** Text of a checkpoint seen before: the log must extend it. */
+  readonly checkpoint?: string;
+  /** Also parses every record and holds it against its block; contents are opened either way. */
+  readonly full?: boolean;
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
+  readonly signal?: AbortSignal;
+  readonly files?: LedgerFiles;
+}
+
+export interface VerifyReport {
+  /** No findings. */
+  readonly intact: boolean;
+  readonly tenants: readonly VerifiedTenant[];
+  /** At most 1,000. */
+  readonly findings: readonly Finding[];
+  readonly findingCount: number;
+  /** A key or checkpoint from elsewhere was given: otherwise this proves self-consistency only. */
+  readonly pinned: boolean;
+  /** Whether records were opened: false without the key-encryption key. */
+  readonly opened: boolean;
+  /** Left-overs of an interrupted archiving or of a group that never became durable; they count for nothing. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * @throws {RecordError} `ledger-unreadable` when there is no ledger, `argument-invalid` for a malformed key or checkpoint
+ * @example
+ * const report = await verifyLedger({ ledgerDir: 'data/ledger', keysDir: 'data/keys', vkey });
+ * if (!report.intact) for (const { place, message } of report.findings) console.log(place, message);
+ */
+export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport> {
+  const { ledgerDir } = options;
+  const findings = new Findings();
+  const files = guardedFiles(options.files ?? nodeFiles, ledgerDir, findings);
+  const notes: string[] = [];
+  const remembered = options.checkpoint === undefined ? undefined : parseRemembered(options.checkpoint);
+  const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
+  const pinned = options.vkey !== undefined || remembered !== undefined;
+  const kek = await readKek(options.files ?? nodeFiles, options.keysDir);
+  const snapshot = await snapshotOf(files, ledgerDir, findings);
+  const tenants: VerifiedTenant[] = [];
+  const report = (): VerifyReport => ({
+    intact: findings.count === 0,
+    tenants,
+    findings: findings.list,
+    findingCount: findings.count,
+    pinned,
+    opened: kek !== undefined,
+    notes,
+  });
+  if (snapshot === undefined) return report();
+  await checkTop(files, ledgerDir, snapshot, findings, notes);
+  const wanted = [...snapshot.manifest.tenants].filter(
+    ([tenant]) => options.tenant === undefined || tenant === options.tenant,
+  );
+  if (options.tenant !== undefined && wanted.length === 0)
+    findings.add('log-missing', 'manifest', `there is no log of ${options.tenant}`);
+  for (const origin of new Set([pinnedName, remembered?.origin])) {
+    if (origin !== undefined && !wanted.some(([, log]) => log.origin === origin))
+      findings.add('log-missing', 'manifest', `there is no log ${origin}, which the key or checkpoint given is of`);
+  }
+  const progress = progressOf(
+    snapshot,
+    wanted.map(([tenant]) => tenant),
+    options.onProgress,
+  );
+  for (const [tenant, log] of wanted) {
+    tenants.push(
+      await verifyTenant({
+        files,
+        ledgerDir,
+        snapshot,
+        tenant,
+        log,
+        kek,
+        pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
+        remembered: remembered?.origin === log.origin ? remembered : undefined,
+        rememberedText: options.checkpoint,
+        full: options.full === true,
+        findings,
+        notes,
+        signal: options.signal,
+        progress,
+      }),
+    );
+  }
+  return report();
+}
+
+async function snapshotOf(files: LedgerFiles, dir: string, findings: Findings): Promise<Snapshot | undefined> {
+  try {
+    return await takeSnapshot(files, dir);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    if (error.code === 'manifest-malformed') findings.add('manifest-malformed', 'manifest', error.message);
+    else if (findings.count > 0) return undefined;
+    else if ((await files.size(`${dir}/lock`)) !== undefined || (await files.list(`${dir}/journal`)).length > 0)
+      findings.add('file-missing', 'manifest', error.message);
+    else throw error;
+    return undefined;
+  }
+}
+
+/** The directory itself and the journal: nothing that no ledger has, and no group out of order. */
+async function checkTop(
+  files: LedgerFiles,
+  dir: string,
+  snapshot: Snapshot,
+  findings: Findings,
+  notes: string[],
+): Promise<void> {
+  const known = new Set([
+    'journal/',
+    'lock',
+    'manifest',
+    ...[...snapshot.manifest.tenants.keys()].map((tenant) => `${tenant}/`),
+  ]);
+  for (const name of await files.list(dir))
+    if (known.has(name)) continue;
+    else if (name.endsWith('/') && (await isUnfinished(files, dir, name)))
+      notes.push(`${name} is of a log that was being added when the process ended; it holds no event`);
+    else findings.add('file-unknown', name, 'no ledger has such a file, and the manifest names no such log');
+  const lockBytes = await files.size(`${dir}/lock`);
+  if (lockBytes === undefined) findings.add('file-missing', 'lock', 'the lock file is missing');
+  else if (lockBytes > 0) findings.add('lock-not-empty', 'lock', `expected no bytes, got ${lockBytes}`);
+  for (const name of await files.list(`${dir}/journal`)) {
+    if (parseSegmentName(name) === undefined)
+      findings.add('file-unknown', `journal/${name}`, 'it is not a journal segment');
+  }
+  if (snapshot.fault !== undefined) findings.add(snapshot.fault.code, snapshot.fault.place, snapshot.fault.message);
+  for (const { group, place } of snapshot.groups) {
+    for (const { tenant } of group.tenants) {
+      if (!snapshot.manifest.tenants.has(tenant))
+        findings.add(
+          'journal-malformed',
+          place,
+          `group ${group.number} holds events of ${tenant}, which the manifest does not name`,
+        );
+    }
+  }
+  if (snapshot.leftovers.length > 0)
+    notes.push(`${snapshot.leftovers.length} journal segments are archived and wait to be removed`);
+  if (snapshot.tornBytes > 0)
+    notes.push(
+      `the journal ends in ${snapshot.tornBytes} bytes of a group that is being written or never became durable`,
+    );
+}
+
+/** A log is named in the manifest last: until then its directory holds at most a key and the checkpoint of the empty tree. */
+async function isUnfinished(files: LedgerFiles, dir: string, name: string): Promise<boolean> {
+  for (const entry of await files.list(`${dir}/${name}`)) {
+    if (/^(blocks|commitments|seeds|tile)\/$/.test(entry)) {
+      if ((await files.list(`${dir}/${name}${entry}`)).length > 0) return false;
+    } else if (entry === 'checkpoint') {
+      const bytes = await files.readFile(`${dir}/${name}checkpoint`);
+      if (sizeOf(bytes === undefined ? undefined : tryDecodeUtf8(bytes)) !== 0) return false;
+    } else if (entry !== 'vkey' || !isKey(await files.readFile(`${dir}/${name}vkey`))) return false;
+  }
+  return true;
+}
+
+function isKey(bytes: Uint8Array | undefined): boolean {
+  try {
+    return parseVerifierKey((tryDecodeUtf8(bytes ?? new Uint8Array(0)) ?? '').trimEnd()).name.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function parseRemembered(text: string): Checkpoint {
+  try {
+    return parseCheckpoint(text);
+  } catch (cause) {
+    throw new RecordError(
+      'argument-invalid',
+      `the remembered checkpoint cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}`,
+      { cause },
+    );
+  }
+}
+
+async function readKek(files: LedgerFiles, keysDir: string | undefined): Promise<Kek | undefined> {
+  const key = keysDir === undefined ? undefined : await files.readFile(`${keysDir}/kek`);
+  return key === undefined ? undefined : localKek(key);
+}
+
+function progressOf(
+  snapshot: Snapshot,
+  tenants: readonly string[],
+  told: VerifyOptions['onProgress'],
+): (events: number) => void {
+  let total = 0;
+  for (const tenant of tenants) total += snapshot.manifest.tenants.get(tenant)?.size ?? 0;
+  for (const { group } of snapshot.groups)
+    for (const part of group.tenants) if (tenants.includes(part.tenant)) total += part.count;
+  let done = 0;
+  return (events) => {
+    done += events;
+    told?.({ done: Math.min(done, total), total });
+  };
+}
