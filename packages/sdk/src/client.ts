@@ -1,0 +1,76 @@
+/**
+ * The smallest way to record from one's own process: `capture` minimises, spools, and resolves once the event is durable here; sending
+ * goes on behind it.
+ *
+ *     const watchglass = await createClient({ url: 'https://audit.example', writeKey: 'wgk_…', dir: './spool' });
+ *     await watchglass.capture({ kind: 'api', action: 'read', outcome: { status: 'success' }, actor: { id: 'dr-ada' } });
+ */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+
+import { type Event, type MinimisationPolicy, uuidv7 } from '@watchglass/record';
+
+import { minimiseOutgoing } from './outgoing.ts';
+import { type Sender, startSender } from './sender.ts';
+import { openSpool, type Spool } from './spool.ts';
+
+/** What the application says about an interaction; the client adds the rest. */
+export type CapturedEvent = Omit<Event, 'v' | 'id' | 'time' | 'tenant' | 'emitter'> & {
+  /** UUIDv7; made where there is none. */
+  readonly id?: string;
+  /** RFC 3339, UTC; now where there is none. */
+  readonly time?: string;
+};
+
+export interface ClientOptions {
+  /** The server's URL. */
+  readonly url: string;
+  readonly writeKey: string;
+  /** Where events wait; belongs to this process alone. */
+  readonly dir: string;
+  /** Names this installation and slot. Default `sdk:<host name>`. */
+  readonly emitterId?: string;
+  /** Default 256 MiB. */
+  readonly maxBytes?: number;
+  readonly ca?: string;
+  readonly minimisation?: MinimisationPolicy;
+}
+
+export interface Client extends AsyncDisposable {
+  readonly spool: Spool;
+  readonly sender: Sender;
+  /** Resolves to the event's id once it is durable in the spool. Throws `spool-full` and the like: then nothing was recorded. */
+  capture(event: CapturedEvent): Promise<string>;
+}
+
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const spool = await openSpool({
+    dir: options.dir,
+    keyFile: join(options.dir, 'spool.key'),
+    maxBytes: options.maxBytes ?? 256 * 1024 * 1024,
+    emitterId: options.emitterId ?? `sdk:${hostname()}`,
+  });
+  const sender = startSender({
+    spool,
+    serverUrl: options.url,
+    writeKey: options.writeKey,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+  });
+  return {
+    spool,
+    sender,
+    async capture(event) {
+      const nowMs = Date.now();
+      const id = event.id ?? uuidv7(nowMs, randomBytes(10));
+      const time = event.time ?? new Date(nowMs).toISOString();
+      const policy = options.minimisation;
+      await spool.append([minimiseOutgoing({ ...event, v: 1, id, time }, policy === undefined ? {} : { policy })]);
+      return id;
+    },
+    async [Symbol.asyncDispose]() {
+      await sender[Symbol.asyncDispose]();
+      await spool[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -1,0 +1,18 @@
+/** Everything that `@watchglass/sdk` offers. */
+export { type CapturedEvent, type Client, type ClientOptions, createClient } from './client.ts';
+export type { DeadLetter, DeadLetters } from './dead-letters.ts';
+export { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
+export { SdkError, type SdkErrorCode, sdkErrorCodes } from './errors.ts';
+export { type EventFacts, minimiseOutgoing, type OutgoingEvent } from './outgoing.ts';
+export type { Reservation } from './room.ts';
+export { Sender, type SenderOptions, type SenderStatus, startSender } from './sender.ts';
+export {
+  type Appended,
+  eventBytesMax,
+  openSpool,
+  Spool,
+  type SpoolOptions,
+  type SpoolState,
+  type SpoolStatus,
+} from './spool.ts';
+export type { Batch } from './spool-tail.ts';

@@ -1,0 +1,29 @@
+/**
+ * An event on its way out: minimised already, its `emitter.seq` still to be given by the spool, its tenant by the door where
+ * the write key implies it.
+ */
+import type { Event, MinimisationPolicy, MinimisedEvent } from '@watchglass/record';
+import { minimise } from '@watchglass/record';
+
+/** What a spool takes. Only `minimiseOutgoing` makes one, so nothing unminimised can get in. */
+export type OutgoingEvent = Omit<MinimisedEvent, 'emitter' | 'tenant'> & { readonly tenant?: string };
+
+/** An event before it is minimised; tenant and emitter come later. */
+export type EventFacts = Omit<Event, 'emitter' | 'tenant'>;
+
+/** The minimiser takes whole events. This stands in for a tenant that only the door knows, and is dropped again. */
+const unassignedTenant = 'unassigned';
+
+/** Minimises `facts`. Without a `tenant` the door's write key decides it. */
+export function minimiseOutgoing(
+  facts: EventFacts,
+  options: { readonly tenant?: string; readonly policy?: MinimisationPolicy } = {},
+): OutgoingEvent {
+  const event: Event = {
+    ...facts,
+    tenant: options.tenant ?? unassignedTenant,
+    emitter: { id: 'unassigned', seq: 1 },
+  };
+  const { emitter: _emitter, tenant: _tenant, ...rest } = minimise(event, options.policy);
+  return (options.tenant === undefined ? rest : { ...rest, tenant: options.tenant }) as OutgoingEvent;
+}

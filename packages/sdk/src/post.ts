@@ -1,0 +1,147 @@
+/**
+ * One `POST /v1/events`: sends lines of JSON, and says what the answer means for them. It never throws for what the network or the server
+ * does, only for options that cannot work.
+ */
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+
+import { SdkError } from './errors.ts';
+
+const answerBytesMax = 8 * 1024 * 1024;
+const timeoutMs = 30_000;
+const retryAfterMaxMs = 300_000;
+
+export type Answer =
+  | { readonly kind: 'accepted' }
+  /** These events will never be taken as they are. `positions` are places in the batch, empty where the server named none. */
+  | {
+      readonly kind: 'refused';
+      readonly status: number;
+      readonly reason: string;
+      readonly positions: readonly number[];
+    }
+  /** The batch is too large; a smaller one may pass. */
+  | { readonly kind: 'too-large' }
+  /** Nothing is wrong with the events: try again later. `problem` is a short code for people. */
+  | { readonly kind: 'later'; readonly problem: string; readonly retryAfterMs?: number };
+
+export interface PostOptions {
+  /** `https://…`, or `http://` to this machine only. */
+  readonly serverUrl: string;
+  /** `wgk_…` */
+  readonly writeKey: string;
+  /** PEM certificates to trust instead of the system's. */
+  readonly ca?: string;
+}
+
+export type Post = (lines: readonly string[], signal: AbortSignal) => Promise<Answer>;
+
+/** A function that posts over one kept-alive connection. `close` ends it. */
+export function makePost(options: PostOptions): { readonly post: Post; close(): void } {
+  const url = new URL('/v1/events', options.serverUrl);
+  const secure = url.protocol === 'https:';
+  if (!secure && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    throw new SdkError(
+      'insecure-url',
+      `expected an https URL (http to this machine only) for the server, got ${url.protocol}//${url.host}; events name patients`,
+    );
+  }
+  const agent = secure
+    ? new HttpsAgent({ keepAlive: true, maxSockets: 1, ...(options.ca === undefined ? {} : { ca: options.ca }) })
+    : new HttpAgent({ keepAlive: true, maxSockets: 1 });
+
+  async function post(lines: readonly string[], signal: AbortSignal): Promise<Answer> {
+    const body = Buffer.from(`${lines.join('\n')}\n`, 'utf8');
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    const request = (secure ? httpsRequest : httpRequest)(url, {
+      method: 'POST',
+      agent,
+      signal,
+      timeout: timeoutMs,
+      headers: {
+        authorization: `Bearer ${options.writeKey}`,
+        'content-type': 'application/x-ndjson',
+        'content-length': body.length,
+      },
+    });
+    request.on('timeout', () => request.destroy(new Error('timeout')));
+    request.on('error', (error: NodeJS.ErrnoException) =>
+      resolve({ kind: 'later', problem: error.message === 'timeout' ? 'timeout' : (error.code ?? 'connection-lost') }),
+    );
+    request.on('response', (response) => {
+      readAnswer(response, lines.length).then(resolve, () => resolve({ kind: 'later', problem: 'answer-cut-off' }));
+    });
+    request.end(body);
+    return promise;
+  }
+
+  return { post, close: () => agent.destroy() };
+}
+
+async function readAnswer(response: IncomingMessage, sentCount: number): Promise<Answer> {
+  const body = await readJson(response);
+  const status = response.statusCode ?? 0;
+  switch (status) {
+    case 201: {
+      const receipts = (body as { receipts?: unknown } | undefined)?.receipts;
+      if (Array.isArray(receipts) && receipts.length === sentCount) return { kind: 'accepted' };
+      return { kind: 'later', problem: 'answer-without-receipts' };
+    }
+    case 409:
+    case 422:
+      return { kind: 'refused', status, ...readRefusal(body) };
+    case 413:
+      return { kind: 'too-large' };
+    default: {
+      const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
+      return { kind: 'later', problem: `status-${status}`, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+    }
+  }
+}
+
+async function readJson(response: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > answerBytesMax) {
+      response.destroy();
+      return undefined;
+    }
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Problem details with `errors: [{at: "/3/actor/id", expected, got}]`. */
+function readRefusal(body: unknown): { readonly reason: string; readonly positions: readonly number[] } {
+  const { code, errors } = (body ?? {}) as { code?: unknown; errors?: unknown };
+  const positions = new Set<number>();
+  const places: string[] = [];
+  for (const error of Array.isArray(errors) ? errors.slice(0, 10_000) : []) {
+    const at = (error as { at?: unknown } | null)?.at;
+    if (typeof at !== 'string') continue;
+    const position = /^\/(\d{1,6})(?:\/|$)/.exec(at)?.[1];
+    if (position !== undefined) positions.add(Number(position));
+    if (places.length < 5) places.push(at.slice(0, 100));
+  }
+  const reason = [typeof code === 'string' ? code.slice(0, 60) : 'refused', ...places].join(' ');
+  return { reason, positions: [...positions].sort((a, b) => a - b) };
+}
+
+/** Seconds or an HTTP date (RFC 9110 §10.2.3), bounded. */
+function parseRetryAfter(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const ms = /^\d{1,6}$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), retryAfterMaxMs) : undefined;
+}
+
+export function isLoopback(hostname: string): boolean {
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || hostname === '::1' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  );
+}

@@ -1,0 +1,490 @@
+/**
+ * The durable spool: where events wait, sealed, until the server has acknowledged them.
+ *
+ * What it promises: `append` resolves only after the events are on stable storage (one write and one datasync for everything that has
+ * arrived meanwhile); `seq` grows by one per event and never repeats, over restarts, kill -9 and an emptied spool; the directory never
+ * outgrows `maxBytes`; room that was reserved stays until it is released; one process at a time. What it doesn't: a failed datasync is final
+ * (nobody knows what the disk holds then), so everything after it is refused until a restart.
+ *
+ * On disk: `lock` (empty), `segments/` (segment.ts), `acked` (a hint: losing it only re-sends), `dead/` (dead-letters.ts).
+ */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+
+import { AckMark } from './ack-mark.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
+import { SdkError } from './errors.ts';
+import { type Lock, takeLock } from './lock.ts';
+import type { OutgoingEvent } from './outgoing.ts';
+import { type Recovered, recoverSpool, type SegmentInfo, segmentPath } from './recovery.ts';
+import { type Reservation, Room } from './room.ts';
+import { makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
+import { readSpoolKey } from './spool-key.ts';
+import { type Batch, SpoolTail } from './spool-tail.ts';
+
+/** What the server takes as one event, format v1. */
+export const eventBytesMax = 65_536;
+const groupBytesMax = 1024 * 1024;
+const segmentBytesMax = 8 * 1024 * 1024;
+/** Sealing one group costs this much on top of its lines. */
+const frameOverheadBytes = 64;
+const healEveryMs = 500;
+const probeBytes = 64 * 1024;
+
+export interface SpoolOptions {
+  readonly dir: string;
+  /** 32 random bytes, made with mode 0600 where there is none. */
+  readonly keyFile: string;
+  /** Bound of all segments together, at least 1 MiB. */
+  readonly maxBytes: number;
+  /** `emitter.id` of every event: names the installation and the slot. */
+  readonly emitterId: string;
+  /** Below this the file system counts as full. Default 16 MiB. */
+  readonly freeBytesMin?: number;
+  /** A commit that takes longer makes `reserve` refuse. Default 1,000. */
+  readonly stallMs?: number;
+  /** Dead letters kept before the sender stops setting any aside. Default 1,000. */
+  readonly deadLettersMax?: number;
+  /** The machine's own, unless a test hands in one that fails. */
+  readonly disk?: SpoolDisk;
+}
+
+export interface Appended {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+export type SpoolState =
+  | { readonly kind: 'open' }
+  /** The disk is full; writing is tried again every half second. */
+  | { readonly kind: 'full' }
+  | { readonly kind: 'failed'; readonly reason: string }
+  | { readonly kind: 'closed' };
+
+export interface SpoolStatus {
+  readonly state: SpoolState;
+  readonly usedBytes: number;
+  readonly reservedBytes: number;
+  readonly maxBytes: number;
+  /** Events that the server has not acknowledged yet. */
+  readonly waitingCount: number;
+  readonly deadLetterCount: number;
+  /** `seq` of the newest durable event, 0 before the first. */
+  readonly lastSeq: number;
+  /** Bytes of an unfinished group that were cut off when this spool was opened. */
+  readonly cutBytes: number;
+}
+
+interface Pending {
+  readonly bodies: readonly string[];
+  readonly bytes: number;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Opens (making it where needed) the spool in `dir`; throws `spool-locked`, `spool-damaged`, `spool-tampered`, `key-file`. */
+export async function openSpool(options: SpoolOptions): Promise<Spool> {
+  if (!(options.maxBytes >= 1024 * 1024)) {
+    throw new SdkError(
+      'configuration',
+      `expected maxBytes ≥ 1048576, got ${options.maxBytes}; give the spool more room`,
+    );
+  }
+  const disk = options.disk ?? realDisk;
+  const segments = join(options.dir, 'segments');
+  await disk.makeDir(segments);
+  const lock = takeLock(join(options.dir, 'lock'));
+  try {
+    const spoolKey = await readSpoolKey(options.keyFile);
+    const deadLetters = await DeadLetters.open({
+      disk,
+      directory: join(options.dir, 'dead'),
+      spoolKey,
+      countMax: options.deadLettersMax ?? 1_000,
+    });
+    const recovered = await recoverSpool({ disk, directory: segments, spoolKey });
+    const ackMark = new AckMark({ disk, path: join(options.dir, 'acked') });
+    const acked = await ackMark.read();
+    const spool = new Spool({ options, disk, segments, lock, spoolKey, deadLetters, recovered, ackMark, acked });
+    await spool.startSegment();
+    return spool;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+export class Spool implements AsyncDisposable {
+  readonly emitterId: string;
+  readonly deadLetters: DeadLetters;
+  readonly #options: SpoolOptions;
+  readonly #disk: SpoolDisk;
+  readonly #directory: string;
+  readonly #lock: Lock;
+  readonly #spoolKey: Uint8Array;
+  readonly #ackMark: AckMark;
+  readonly #tail: SpoolTail;
+  /** Oldest first; the last is the one being written. */
+  readonly #segments: SegmentInfo[];
+  readonly #cutBytes: number;
+  readonly #room: Room;
+  readonly #emitterPrefix: string;
+
+  #state: SpoolState = { kind: 'open' };
+  #nextSeq: number;
+  #acked: number;
+  #pending: Pending[] = [];
+  #pendingBytes = 0;
+  #file: SpoolFile | undefined;
+  #nonce = 0;
+  #committing: Promise<void> | undefined;
+  #commitStartedAt = 0;
+  #healTimer: NodeJS.Timeout | undefined;
+  #growth: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+
+  /** Use `openSpool`. */
+  constructor(parts: {
+    readonly options: SpoolOptions;
+    readonly disk: SpoolDisk;
+    readonly segments: string;
+    readonly lock: Lock;
+    readonly spoolKey: Uint8Array;
+    readonly deadLetters: DeadLetters;
+    readonly recovered: Recovered;
+    readonly ackMark: AckMark;
+    readonly acked: number;
+  }) {
+    this.#options = parts.options;
+    this.emitterId = parts.options.emitterId;
+    this.#emitterPrefix = `{"emitter":{"id":${JSON.stringify(parts.options.emitterId)},"seq":`;
+    this.#disk = parts.disk;
+    this.#directory = parts.segments;
+    this.#lock = parts.lock;
+    this.#spoolKey = parts.spoolKey;
+    this.deadLetters = parts.deadLetters;
+    this.#ackMark = parts.ackMark;
+    this.#segments = parts.recovered.segments;
+    this.#cutBytes = parts.recovered.cutBytes;
+    this.#room = new Room({
+      disk: parts.disk,
+      directory: parts.segments,
+      maxBytes: parts.options.maxBytes,
+      freeBytesMin: parts.options.freeBytesMin ?? 16 * 1024 * 1024,
+    });
+    // The mark is only a hint, but one that survived the segments still keeps their numbers from being given twice.
+    this.#nextSeq = Math.max(parts.recovered.nextSeq, parts.acked + 1);
+    const oldest = parts.recovered.segments[0]?.firstSeq ?? this.#nextSeq;
+    this.#acked = Math.max(parts.acked, oldest - 1);
+    this.#tail = new SpoolTail({ disk: parts.disk, segments: this.#segments });
+  }
+
+  get status(): SpoolStatus {
+    return {
+      state: this.#state,
+      usedBytes: this.#usedBytes(),
+      reservedBytes: this.#room.reservedBytes,
+      maxBytes: this.#options.maxBytes,
+      waitingCount: this.#nextSeq - 1 - this.#acked,
+      deadLetterCount: this.deadLetters.count,
+      lastSeq: this.#nextSeq - 1,
+      cutBytes: this.#cutBytes,
+    };
+  }
+
+  /** `seq` of the newest event that the server acknowledged. */
+  get acked(): number {
+    return this.#acked;
+  }
+
+  /**
+   * Sets `bytes` aside, so that an event about something that is still to happen will find its place. Throws
+   * `spool-full`, `spool-failed`, `spool-stalled` or `spool-closed`.
+   */
+  reserve(bytes: number): Reservation {
+    this.#assertOpen();
+    this.#assertMoving();
+    return this.#room.reserve(bytes, this.#usedBytes() + this.#pendingBytes);
+  }
+
+  /**
+   * Writes the events; resolves once they are durable, all of them or none. With a reservation its room is used, and
+   * stays reserved until the caller releases it.
+   */
+  append(events: readonly OutgoingEvent[], options: { readonly reservation?: Reservation } = {}): Promise<Appended> {
+    try {
+      this.#assertOpen();
+      const bodies = events.map(bodyOf);
+      const bytes = bodies.reduce((sum, body) => sum + Buffer.byteLength(body) + 128, frameOverheadBytes);
+      if (bytes > (options.reservation?.bytes ?? 0)) {
+        this.#assertMoving();
+        this.#room.assert(bytes, this.#usedBytes() + this.#pendingBytes);
+      }
+      const { promise, resolve, reject } = Promise.withResolvers<Appended>();
+      this.#pending.push({ bodies, bytes, resolve, reject });
+      this.#pendingBytes += bytes;
+      this.#committing ??= this.#commitLoop();
+      return promise;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** The oldest events that aren't acknowledged, in order, as lines of JSON; undefined when there are none. */
+  async read(bounds: { readonly eventsMax: number; readonly bytesMax: number }): Promise<Batch | undefined> {
+    if (this.#acked >= this.#nextSeq - 1) return undefined;
+    return this.#tail.read(this.#acked + 1, bounds);
+  }
+
+  /** Resolves once there is something to read; rejects when the signal aborts. */
+  async waitForEvents(signal: AbortSignal): Promise<void> {
+    while (this.#acked >= this.#nextSeq - 1) {
+      signal.throwIfAborted();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      signal.addEventListener('abort', () => resolve(), { once: true });
+      await Promise.race([this.#growth.promise, promise]);
+      resolve();
+    }
+  }
+
+  /** The server has everything up to `seq`; segments that are through are removed. */
+  async ack(seq: number): Promise<void> {
+    if (seq <= this.#acked) return;
+    this.#acked = Math.min(seq, this.#nextSeq - 1);
+    this.#tail.forget(this.#acked);
+    this.#ackMark.note(this.#acked);
+    await this.#dropAcked();
+  }
+
+  /** Finishes what was appended and lets go of the directory. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#state.kind === 'closed') return;
+    while (this.#committing !== undefined) await this.#committing;
+    this.#state = { kind: 'closed' };
+    clearTimeout(this.#healTimer);
+    await this.#file?.close();
+    await this.#ackMark.flush();
+    this.#growth.resolve();
+    this.#lock.release();
+  }
+
+  /** Opens a fresh segment behind the others. For `openSpool` and the commit loop. */
+  async startSegment(): Promise<void> {
+    const { bytes, salt } = makeSegmentHeader(this.#nextSeq);
+    const path = segmentPath(this.#directory, this.#nextSeq);
+    // By rename, since a segment of this number may be left from a start that nothing was appended in: at no moment may
+    // the directory be without the number that comes next.
+    await this.#disk.remove(`${path}.new`);
+    const file = await this.#disk.create(`${path}.new`);
+    try {
+      await file.write(bytes, 0);
+      await file.datasync();
+      await this.#disk.rename(`${path}.new`, path);
+      await this.#disk.syncDir(this.#directory);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await this.#file?.close();
+    this.#file = file;
+    this.#nonce = 0;
+    if (this.#segments.at(-1)?.path === path) this.#segments.pop();
+    this.#segments.push({
+      path,
+      key: segmentKey(this.#spoolKey, salt),
+      firstSeq: this.#nextSeq,
+      lastSeq: this.#nextSeq - 1,
+      size: segmentHeaderBytes,
+    });
+    await this.#dropAcked();
+  }
+
+  async #dropAcked(): Promise<void> {
+    while (this.#segments.length > 1 && (this.#segments[0]?.lastSeq ?? Number.POSITIVE_INFINITY) <= this.#acked) {
+      const done = this.#segments.shift();
+      if (done !== undefined) await this.#disk.remove(done.path);
+    }
+  }
+
+  async #commitLoop(): Promise<void> {
+    // One turn of the event loop lets everything that is ready join the group.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (this.#pending.length > 0) {
+      const group = this.#takeGroup();
+      this.#commitStartedAt = performance.now();
+      try {
+        await this.#commit(group);
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+      this.#commitStartedAt = 0;
+    }
+    this.#committing = undefined;
+  }
+
+  #takeGroup(): Pending[] {
+    let bytes = 0;
+    let count = 0;
+    for (const pending of this.#pending) {
+      if (count > 0 && bytes + pending.bytes > groupBytesMax) break;
+      bytes += pending.bytes;
+      count += 1;
+    }
+    this.#pendingBytes -= bytes;
+    return this.#pending.splice(0, count);
+  }
+
+  async #commit(group: readonly Pending[]): Promise<void> {
+    this.#assertOpen();
+    const current = this.#segments.at(-1);
+    if (current !== undefined && current.size >= Math.min(segmentBytesMax, this.#options.maxBytes / 8)) {
+      await this.#guarded(() => this.startSegment());
+    }
+    const segment = this.#segments.at(-1);
+    const file = this.#file;
+    if (segment === undefined || file === undefined) throw this.#fail('no segment is open');
+    const firstSeq = this.#nextSeq;
+    const lines = group
+      .flatMap((pending) => pending.bodies)
+      .map((body, position) => `${this.#emitterPrefix}${firstSeq + position}},${body.slice(1)}`);
+    this.#nonce += 1;
+    const frame = sealFrame({ key: segment.key, nonce: this.#nonce, firstSeq, lines });
+    await this.#guarded(() => file.write(frame, segment.size), { file, size: segment.size });
+    try {
+      await file.datasync();
+    } catch (cause) {
+      throw this.#fail('datasync failed', cause);
+    }
+    this.#commitStartedAt = 0;
+    if (!file.linked()) throw this.#fail('the segment being written was removed from the directory');
+    segment.size += frame.length;
+    segment.lastSeq = firstSeq + lines.length - 1;
+    this.#nextSeq = firstSeq + lines.length;
+    this.#tail.remember(firstSeq, lines);
+    let seq = firstSeq;
+    for (const { bodies, resolve } of group) {
+      resolve({ firstSeq: seq, lastSeq: seq + bodies.length - 1 });
+      seq += bodies.length;
+    }
+    const grown = this.#growth;
+    this.#growth = Promise.withResolvers<void>();
+    grown.resolve();
+  }
+
+  /** A full disk is survived: the half-written end is cut and the group refused. Any other failure is final. */
+  async #guarded(
+    write: () => Promise<void>,
+    undo?: { readonly file: SpoolFile; readonly size: number },
+  ): Promise<void> {
+    try {
+      await write();
+    } catch (cause) {
+      if (!isFull(cause)) throw this.#fail('writing failed', cause);
+      try {
+        await undo?.file.truncate(undo.size);
+      } catch (error) {
+        throw this.#fail('cutting a half-written group failed', error);
+      }
+      this.#state = { kind: 'full' };
+      this.#healLater();
+      throw new SdkError(
+        'spool-full',
+        'expected room on the disk under the spool, got none; free some: it goes on by itself',
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  #healLater(): void {
+    this.#healTimer = setTimeout(() => {
+      this.#probe().then(
+        () => {
+          if (this.#state.kind === 'full') this.#state = { kind: 'open' };
+        },
+        () => {
+          if (this.#state.kind === 'full') this.#healLater();
+        },
+      );
+    }, healEveryMs);
+    this.#healTimer.unref();
+  }
+
+  /** Full is over once a real write went through. */
+  async #probe(): Promise<void> {
+    const path = join(this.#options.dir, 'probe');
+    await this.#disk.remove(path);
+    const file = await this.#disk.create(path);
+    try {
+      await file.write(randomBytes(probeBytes), 0);
+      await file.datasync();
+    } finally {
+      await file.close();
+      await this.#disk.remove(path);
+    }
+  }
+
+  #fail(reason: string, cause?: unknown): SdkError {
+    this.#state = { kind: 'failed', reason };
+    return new SdkError(
+      'spool-failed',
+      `expected the spool in ${this.#options.dir} to take events, but ${reason}; check the disk and restart`,
+      { cause },
+    );
+  }
+
+  #assertOpen(): void {
+    switch (this.#state.kind) {
+      case 'open':
+        return;
+      case 'full':
+        throw new SdkError(
+          'spool-full',
+          'expected room on the disk under the spool, got none; free some: it goes on by itself',
+        );
+      case 'failed':
+        throw new SdkError(
+          'spool-failed',
+          `expected the spool in ${this.#options.dir} to take events, but ${this.#state.reason}; check the disk and restart`,
+        );
+      case 'closed':
+        throw new SdkError('spool-closed', 'expected an open spool, got a closed one');
+      default:
+        this.#state satisfies never;
+    }
+  }
+
+  /** A disk that hangs is known by the commit that doesn't come back. */
+  #assertMoving(): void {
+    const stallMs = this.#options.stallMs ?? 1_000;
+    if (this.#commitStartedAt === 0 || performance.now() - this.#commitStartedAt <= stallMs) return;
+    throw new SdkError(
+      'spool-stalled',
+      `expected the disk under the spool to answer within ${stallMs} ms; check the disk`,
+    );
+  }
+
+  #usedBytes(): number {
+    return this.#segments.reduce((sum, { size }) => sum + size, 0);
+  }
+}
+
+/** The event's JSON without `emitter`, which goes in front once its `seq` is known. */
+function bodyOf(event: OutgoingEvent): string {
+  const { emitter: _ignored, ...rest } = event as OutgoingEvent & { readonly emitter?: unknown };
+  const body = JSON.stringify(rest);
+  const bytes = Buffer.byteLength(body);
+  if (bytes > eventBytesMax - 1_024) {
+    throw new SdkError(
+      'event-too-large',
+      `expected an event of at most ${eventBytesMax - 1_024} bytes, got ${bytes}; shorten its lists`,
+    );
+  }
+  return body;
+}
+
+function isFull(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
+}
