@@ -1,0 +1,177 @@
+/**
+ * Who may do what: tenants, people, roles, write keys, the operator, console sessions and tokens.
+ *
+ * State lives in `state.sqlite` and is working state only: every change, and every sign-in good or bad, is handed to
+ * `record` and is durable in the ledger before it takes effect and before the answer leaves. When recording fails, the
+ * change does not happen. Secrets are stored hashed and shown once.
+ */
+import type { Authentication, TenantId } from '@watchglass/record';
+import type { OwnEvent } from './own-event.ts';
+import type { Right } from './rights.ts';
+
+export type { OwnActor, OwnEvent, RecordOwn } from './own-event.ts';
+export { type Right, type Role, rightsOf } from './rights.ts';
+
+/** A person as everybody above may see it: never with a password or its hash. */
+export interface Person {
+  readonly id: string;
+  readonly username: string;
+  /** Display name. */
+  readonly name: string;
+  readonly tenant: TenantId;
+  readonly roles: readonly string[];
+  readonly department?: string;
+  readonly disabled: boolean;
+}
+
+/** Somebody at the door whose proof has been checked. */
+export type Principal = PersonPrincipal | OperatorPrincipal;
+
+export interface PersonPrincipal {
+  readonly kind: 'person';
+  readonly id: string;
+  readonly username: string;
+  readonly name: string;
+  readonly roles: readonly string[];
+  readonly tenant: TenantId;
+  /** A public name of the console session, not its cookie. */
+  readonly session?: string;
+  /** The OAuth client. */
+  readonly client?: string;
+  /** The token's `jti`. */
+  readonly tokenId?: string;
+  readonly authentication: Authentication;
+}
+
+/** Whoever holds `keys/operator.token` on the machine. Belongs to no tenant: may name any. */
+export interface OperatorPrincipal {
+  readonly kind: 'operator';
+  readonly id: 'operator';
+  readonly username: 'operator';
+  readonly name: 'Operator';
+  readonly roles: readonly ['operator'];
+  readonly authentication: Authentication;
+}
+
+/** Where a request came from; goes into the event. */
+export interface Origin {
+  readonly address?: string;
+  readonly userAgent?: string;
+}
+
+/** Who makes a change: a principal, or the server itself at its start (`'server'`). */
+export type Author = Principal | 'server';
+
+export interface NewPerson {
+  /** Default: a fresh `p-…`. 1–64 of `A-Z a-z 0-9 . _ -`. */
+  readonly id?: string;
+  /** 1–64 of `a-z 0-9 . _ -`, unique in the installation. */
+  readonly username: string;
+  readonly name: string;
+  readonly tenant: TenantId;
+  readonly roles: readonly string[];
+  readonly department?: string;
+  /** 12–1,024 characters. */
+  readonly password: string;
+}
+
+export type SignIn =
+  | { readonly kind: 'person'; readonly person: Person; readonly authentication: Authentication }
+  /** `credentials` is all the page may show of wrong password, unknown or disabled; `locked` and `busy` say when to come again. */
+  | { readonly kind: 'refused'; readonly reason: 'credentials' }
+  | { readonly kind: 'refused'; readonly reason: 'locked' | 'busy'; readonly retryAfterMs: number };
+
+export interface People {
+  /** @throws ServerError `input-invalid` (also when username or id is taken). */
+  add(person: NewPerson, by: Author): Promise<Person>;
+  find(username: string): Person | undefined;
+  get(id: string): Person | undefined;
+  list(tenant?: TenantId): readonly Person[];
+  grantRole(id: string, role: string, by: Author): Promise<Person>;
+  revokeRole(id: string, role: string, by: Author): Promise<Person>;
+  setPassword(id: string, password: string, by: Author): Promise<void>;
+  disable(id: string, by: Author): Promise<Person>;
+  /** Argon2id, the same work for unknown people; ten failures in fifteen minutes lock the username and the address. Recorded. */
+  signIn(attempt: {
+    readonly username: string;
+    readonly password: string;
+    readonly client?: string;
+    readonly origin?: Origin;
+  }): Promise<SignIn>;
+}
+
+/** A key that may write events, and nothing else. */
+export interface WriteKey {
+  readonly id: string;
+  readonly tenant: TenantId;
+  /** Fills `emitter.id` where a sender leaves it out. */
+  readonly emitter: string;
+  readonly name: string;
+  /** RFC 3339, UTC. */
+  readonly created: string;
+  readonly createdBy: string;
+  /** RFC 3339, UTC; absent while it is good. */
+  readonly revoked?: string;
+}
+
+export interface WriteKeys {
+  /** The secret (`wgk_…`) is shown here once and stored as SHA-256. */
+  create(
+    key: { readonly tenant: TenantId; readonly emitter: string; readonly name: string },
+    by: Author,
+  ): Promise<WriteKey & { readonly secret: string }>;
+  /** From memory, by hash of the secret: nothing to time. Undefined for an unknown or revoked key. */
+  verify(secret: string): WriteKey | undefined;
+  list(tenant?: TenantId): readonly WriteKey[];
+  /** @throws ServerError `not-found`. */
+  revoke(id: string, by: Author): Promise<void>;
+}
+
+/** A console session. */
+export interface Session {
+  readonly id: string;
+  readonly principal: PersonPrincipal;
+  /** Milliseconds since 1970 at which it ends however busy it is. */
+  readonly endsMs: number;
+}
+
+export interface Sessions {
+  /** `cookie` is the value for the browser (32 random bytes, base64url); only its SHA-256 is stored. Recorded as `login`. */
+  create(principal: PersonPrincipal, origin?: Origin): Promise<{ readonly id: string; readonly cookie: string }>;
+  /** Undefined when unknown, ended, idle for 30 minutes, older than 12 hours, or the person is disabled. Roles are today's, not the sign-in's. */
+  get(cookie: string): Session | undefined;
+  /** The same, without counting as use: the session goes on idling. */
+  look(cookie: string): Session | undefined;
+  /** Recorded as `logout`; unknown cookies are fine. */
+  end(cookie: string, origin?: Origin): Promise<void>;
+}
+
+export interface Operator {
+  /** `wgo_…`, compared in constant time. */
+  verify(token: string): OperatorPrincipal | undefined;
+}
+
+export interface Tokens {
+  /** An `at+jwt` access token of the issuer for the audience of the server; undefined for anything else. */
+  verify(jwt: string): Promise<PersonPrincipal | undefined>;
+}
+
+export interface Tenants {
+  list(): readonly TenantId[];
+  has(tenant: string): tenant is TenantId;
+  /** Idempotent. */
+  add(tenant: TenantId): void;
+}
+
+export interface Access extends AsyncDisposable {
+  readonly tenants: Tenants;
+  readonly people: People;
+  readonly writeKeys: WriteKeys;
+  readonly operator: Operator;
+  readonly sessions: Sessions;
+  readonly tokens: Tokens;
+  /** Everything the principal may do. */
+  rightsOf(principal: Principal): ReadonlySet<Right>;
+  /** The event's actor for this principal. */
+  actorOf(principal: Author): OwnEvent['actor'];
+}

@@ -1,0 +1,28 @@
+/**
+ * The fixed table of roles and rights on the server. Clinical roles have none here, and Watchglass roles have none at
+ * the gateway: whoever treats patients does not review, and whoever reviews does not read charts.
+ */
+
+/** What the server's doors ask for. */
+export const rights = ['search', 'open', 'tail', 'status', 'keys', 'configure'] as const;
+export type Right = (typeof rights)[number];
+
+/** The local credential's; never a person's. */
+export const operatorRole = 'operator';
+/** The roles of Watchglass itself that people can have. */
+export const watchglassRoles = ['privacy-officer', 'security-analyst', 'auditor', 'administrator'] as const;
+export const clinicalRoles = ['physician', 'nurse', 'billing', 'registration', 'patient'] as const;
+export type Role = (typeof watchglassRoles)[number] | (typeof clinicalRoles)[number] | (string & {});
+
+const table: ReadonlyMap<string, readonly Right[]> = new Map<string, readonly Right[]>([
+  ['privacy-officer', ['search', 'open', 'tail', 'status']],
+  ['auditor', ['search', 'open', 'status']],
+  ['security-analyst', ['search', 'tail', 'status']],
+  ['administrator', ['search', 'status', 'keys', 'configure']],
+  [operatorRole, ['search', 'tail', 'status', 'keys', 'configure']],
+]);
+
+/** The union of the rights of all roles; unknown and clinical roles add nothing. */
+export function rightsOf(roles: readonly string[]): ReadonlySet<Right> {
+  return new Set(roles.flatMap((role) => table.get(role) ?? []));
+}

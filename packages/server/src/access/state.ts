@@ -1,0 +1,99 @@
+/**
+ * `state.sqlite`: working state of access, nothing that can't be told from the ledger (design §5.12).
+ *
+ * WAL with `synchronous=FULL`: a change that was answered survives a power failure. The schema has a version
+ * (`user_version`); older files are brought up step by step, newer ones are refused.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { ServerError } from '../errors.ts';
+
+export type State = DatabaseSync;
+
+/** Step n brings a file from version n to n + 1. A step that has been released is never edited. */
+const migrations: readonly string[] = [
+  `CREATE TABLE tenants (id TEXT PRIMARY KEY, created TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE people (
+     id TEXT PRIMARY KEY,
+     username TEXT NOT NULL UNIQUE,
+     name TEXT NOT NULL,
+     tenant TEXT NOT NULL REFERENCES tenants (id),
+     department TEXT,
+     password TEXT NOT NULL,
+     disabled INTEGER NOT NULL DEFAULT 0,
+     created TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE roles (
+     person TEXT NOT NULL REFERENCES people (id),
+     role TEXT NOT NULL,
+     PRIMARY KEY (person, role)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE write_keys (
+     id TEXT PRIMARY KEY,
+     hash TEXT NOT NULL UNIQUE,
+     tenant TEXT NOT NULL REFERENCES tenants (id),
+     emitter TEXT NOT NULL,
+     name TEXT NOT NULL,
+     created TEXT NOT NULL,
+     created_by TEXT NOT NULL,
+     revoked TEXT
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE sessions (
+     hash TEXT PRIMARY KEY,
+     id TEXT NOT NULL UNIQUE,
+     person TEXT NOT NULL,
+     principal TEXT NOT NULL,
+     seen_ms INTEGER NOT NULL,
+     ends_ms INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
+];
+
+/** @throws ServerError `state-unknown` when a newer version wrote the file. */
+export function openState(path: string): State {
+  const state = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000 });
+  try {
+    state.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
+    migrate(state, path);
+  } catch (error) {
+    state.close();
+    throw error;
+  }
+  return state;
+}
+
+function migrate(state: State, path: string): void {
+  const row = state.prepare('PRAGMA user_version').get();
+  const version = Number(row?.user_version ?? 0);
+  if (version > migrations.length) {
+    throw new ServerError(
+      'state-unknown',
+      `expected ${path} at version ${migrations.length} or older, got ${version}; start the version that wrote it, or a newer one`,
+    );
+  }
+  for (const [step, sql] of migrations.entries()) {
+    if (step < version) continue;
+    inTransaction(state, () => {
+      state.exec(sql);
+      state.exec(`PRAGMA user_version = ${step + 1}`);
+    });
+  }
+}
+
+/** All or nothing. `run` is synchronous, so that nothing else comes in between. */
+export function inTransaction<T>(state: State, run: () => T): T {
+  state.exec('BEGIN IMMEDIATE');
+  try {
+    const result = run();
+    state.exec('COMMIT');
+    return result;
+  } catch (error) {
+    state.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/** A column that must be text. */
+export function text(row: Record<string, unknown>, column: string): string {
+  const value = row[column];
+  if (typeof value !== 'string') throw new TypeError(`expected text in column ${column}, got ${typeof value}`);
+  return value;
+}

@@ -1,0 +1,371 @@
+/**
+ * The description of the API (OpenAPI 3.1). Written by hand, because it says more than types do; a test holds its paths equal to the routes.
+ */
+import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchglass/record';
+import { serverErrors } from '../errors.ts';
+import { bucketsMax, limitMax } from '../review/query.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+
+const jsonOf = (schema: Json): Json => ({ 'application/json': { schema } });
+const textOf = (description: string): Json => ({
+  description,
+  content: { 'text/plain': { schema: { type: 'string' } } },
+});
+const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
+const answer = (description: string, schema: Json): Json => ({ description, content: jsonOf(schema) });
+const list = (items: Json): Json => ({ type: 'array', items });
+const whole: Json = { type: 'integer', minimum: 0 };
+const text: Json = { type: 'string' };
+const base64: Json = { type: 'string', contentEncoding: 'base64' };
+const object = (properties: Json, required: readonly string[] = Object.keys(properties)): Json => ({
+  type: 'object',
+  properties,
+  required,
+});
+
+const filters: Readonly<Record<string, Json>> = {
+  tenant: { type: 'string', description: 'For the operator where there are several tenants.' },
+  actor: { type: 'string', description: 'Actor id, exactly.' },
+  patient: {
+    type: 'string',
+    description:
+      'Bare id, `Patient/id`, or a pseudonym as results show it. In a URL it may end up in logs on the way: prefer POST.',
+  },
+  resource: { type: 'string', description: '`Type` or `Type/id`; the id may be a pseudonym.' },
+  kind: { enum: eventKinds },
+  action: { enum: eventActions },
+  operation: text,
+  outcome: { enum: outcomeStatuses },
+  from: { type: 'string', format: 'date-time', description: 'Time of the event, inclusive.' },
+  to: { type: 'string', format: 'date-time', description: 'Time of the event, exclusive.' },
+  q: {
+    type: 'string',
+    description: 'A part of an actor, operation, route, client, address or type; or exactly a patient or `Type/id`.',
+  },
+};
+const paging: Readonly<Record<string, Json>> = {
+  cursor: { type: 'string', description: 'The `next` of the page before, with the same filters.' },
+  limit: { type: 'integer', minimum: 1, maximum: limitMax, default: 50 },
+};
+const parameters = (given: Readonly<Record<string, Json>>): readonly Json[] =>
+  Object.entries(given).map(([name, schema]) => ({ name, in: 'query', schema }));
+const tenantParameter: Json = { name: 'tenant', in: 'query', schema: filters.tenant };
+const path = (name: string, schema: Json = text): Json => ({ name, in: 'path', required: true, schema });
+const body = (schema: Json): Json => ({ required: true, content: jsonOf(schema) });
+
+const signedIn = [{ token: [] }, { session: [] }];
+const problems = (...statuses: readonly number[]): Json =>
+  Object.fromEntries(statuses.map((status) => [String(status), { $ref: '#/components/responses/Problem' }]));
+
+interface Operation {
+  readonly summary: string;
+  readonly parameters?: readonly Json[];
+  readonly requestBody?: Json;
+  readonly responses: Json;
+  readonly security?: readonly Json[];
+}
+
+const unindexed: Json = {
+  type: 'integer',
+  minimum: 1,
+  description: 'Present where entries of the log are not in the index yet: that many may be missing here.',
+};
+
+const search: Json = object(
+  {
+    events: list(ref('ReviewEvent')),
+    people: ref('People'),
+    next: { type: ['string', 'null'] },
+    count: whole,
+    countTruncated: { const: true },
+    unindexed,
+  },
+  ['events', 'people', 'next', 'count'],
+);
+
+const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+  '/v1/events': {
+    post: {
+      summary: 'Store events: one, an array, or a line each. All or nothing; answered once durable.',
+      security: [{ writeKey: [] }],
+      requestBody: {
+        required: true,
+        content: {
+          'application/json': { schema: { oneOf: [ref('EventDraft'), list(ref('EventDraft'))] } },
+          'application/x-ndjson': { schema: text },
+        },
+      },
+      responses: {
+        '201': answer(
+          'Durable; the checkpoint covers every index.',
+          object({ receipts: list(object({ id: text, index: whole, leaf: base64 })), checkpoint: text }),
+        ),
+        ...problems(400, 401, 408, 409, 413, 415, 422, 429, 503),
+      },
+    },
+    get: {
+      summary: 'Search, newest first. Recorded before it is answered.',
+      security: signedIn,
+      parameters: parameters({ ...filters, ...paging }),
+      responses: { '200': answer('A page.', search), ...problems(400, 401, 403, 429, 503) },
+    },
+  },
+  '/v1/events/search': {
+    post: {
+      summary: 'Search with the filters in the body, so that no identifier stands in a URL.',
+      security: signedIn,
+      requestBody: body({ type: 'object', properties: { ...filters, ...paging }, additionalProperties: false }),
+      responses: { '200': answer('A page.', search), ...problems(400, 401, 403, 413, 415, 429, 503) },
+    },
+  },
+  '/v1/events/summary': {
+    post: {
+      summary: 'Counts over time by outcome, and the most frequent values.',
+      security: signedIn,
+      requestBody: body({
+        type: 'object',
+        properties: { ...filters, buckets: { type: 'integer', minimum: 1, maximum: bucketsMax } },
+        additionalProperties: false,
+      }),
+      responses: { '200': answer('The summary.', ref('Summary')), ...problems(400, 401, 403, 413, 415, 429, 503) },
+    },
+  },
+  '/v1/events/tail': {
+    get: {
+      summary:
+        'Server-sent events: each `data` is an event, `id` its index. One record when it opens, one when it closes.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: {
+        '200': { description: 'A stream.', content: { 'text/event-stream': { schema: text } } },
+        ...problems(401, 403, 429, 503),
+      },
+    },
+  },
+  '/v1/events/{index}': {
+    get: {
+      summary: 'One event, with its leaf hash.',
+      security: signedIn,
+      parameters: [path('index', whole), tenantParameter],
+      responses: { '200': answer('The event.', ref('ReviewEvent')), ...problems(400, 401, 403, 404, 503) },
+    },
+  },
+  '/v1/events/{index}/proof': {
+    get: {
+      summary:
+        'A tlog-proof of the event (c2sp.org/tlog-proof). With the right `open` its `extra` carries the opening: r (32 bytes) and the stored record.',
+      security: signedIn,
+      parameters: [path('index', whole), tenantParameter],
+      responses: { '200': textOf('The proof.'), ...problems(400, 401, 403, 404, 503) },
+    },
+  },
+  '/v1/session': {
+    get: {
+      summary: 'Who is signed in.',
+      responses: { '200': answer('`signedIn` is false where nobody is.', ref('Session')) },
+    },
+  },
+  '/v1/status': {
+    get: {
+      summary:
+        'The ledger, the index, the intake, the emitters. Answers even when the ledger takes no records, and says why it does not.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: { '200': answer('The status.', { type: 'object' }), ...problems(401, 403) },
+    },
+  },
+  '/v1/write-keys': {
+    get: {
+      summary: 'The write keys of the tenant, without their secrets.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: { '200': answer('The keys.', object({ keys: list(ref('WriteKey')) })), ...problems(401, 403, 503) },
+    },
+    post: {
+      summary: 'Make a write key. Its secret is shown here once.',
+      security: signedIn,
+      requestBody: body(object({ name: text, emitter: text, tenant: text }, ['name', 'emitter'])),
+      responses: {
+        '201': answer('The key.', { allOf: [ref('WriteKey'), object({ secret: text })] }),
+        ...problems(401, 403, 422, 503),
+      },
+    },
+  },
+  '/v1/write-keys/{id}': {
+    delete: {
+      summary: 'Revoke a write key.',
+      security: signedIn,
+      parameters: [path('id'), tenantParameter],
+      responses: { '204': { description: 'Revoked.' }, ...problems(401, 403, 404, 503) },
+    },
+  },
+  '/auth/login': {
+    get: {
+      summary: 'Begin signing in to the console.',
+      parameters: [{ name: 'to', in: 'query', schema: text, description: 'Path to come back to.' }],
+      responses: { '302': { description: 'To the identity provider.' }, ...problems(404, 503) },
+    },
+  },
+  '/auth/callback': {
+    get: {
+      summary: 'Where the identity provider sends the browser back to.',
+      responses: { '302': { description: 'Signed in.' }, ...problems(401, 503) },
+    },
+  },
+  '/auth/logout': {
+    post: {
+      summary: 'Sign out.',
+      security: [{ session: [] }],
+      responses: { '204': { description: 'Signed out.' }, ...problems(403, 503) },
+    },
+  },
+  '/log': {
+    get: {
+      summary: 'The logs of this server.',
+      responses: { '200': answer('The logs.', list(object({ tenant: text, origin: text }))) },
+    },
+  },
+  '/log/{tenant}/checkpoint': {
+    get: {
+      summary: 'The newest signed checkpoint (c2sp.org/tlog-checkpoint).',
+      parameters: [path('tenant')],
+      responses: { '200': textOf('A signed note.'), ...problems(404) },
+    },
+  },
+  '/log/{tenant}/vkey': {
+    get: {
+      summary: 'The verifier key. Pin it from elsewhere: from here it proves self-consistency only.',
+      parameters: [path('tenant')],
+      responses: { '200': textOf('The key.'), ...problems(404) },
+    },
+  },
+  '/log/{tenant}/tile/{path}': {
+    get: {
+      summary: 'A tile or entry bundle (c2sp.org/tlog-tiles).',
+      parameters: [path('tenant'), path('path')],
+      responses: {
+        '200': {
+          description: 'The tile.',
+          content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
+        },
+        ...problems(404),
+      },
+    },
+  },
+  '/healthz': {
+    get: { summary: 'Whether the process runs.', responses: { '200': answer('It does.', { type: 'object' }) } },
+  },
+  '/readyz': {
+    get: {
+      summary: 'Whether it can do its work.',
+      responses: { '200': answer('It can.', { type: 'object' }), '503': answer('It cannot.', { type: 'object' }) },
+    },
+  },
+  '/metrics': { get: { summary: 'Figures for Prometheus.', responses: { '200': textOf('The figures.') } } },
+  '/openapi.json': {
+    get: { summary: 'This description.', responses: { '200': answer('OpenAPI 3.1.', { type: 'object' }) } },
+  },
+};
+
+const doorFills = ['v', 'id', 'time', 'tenant', 'emitter'];
+
+/** The document for a version of the server. */
+export function openApi(version: string): Json {
+  const { $schema: _schema, $id: _id, ...event } = eventSchema as Readonly<Record<string, unknown>>;
+  const required = (event.required as readonly string[]).filter((name) => !doorFills.includes(name));
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Watchglass',
+      version,
+      description:
+        'The audit trail of an API that touches patient data. Errors are problem+json (RFC 9457); docs/errors.md lists their codes.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    paths,
+    components: {
+      securitySchemes: {
+        writeKey: { type: 'http', scheme: 'bearer', description: 'A write key, `wgk_…`.' },
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'An access token of the identity provider, or the operator token `wgo_…`.',
+        },
+        session: { type: 'apiKey', in: 'cookie', name: '__Host-watchglass' },
+      },
+      responses: {
+        Problem: {
+          description: 'What went wrong, and what to do.',
+          content: { 'application/problem+json': { schema: ref('Problem') } },
+        },
+      },
+      schemas: {
+        EventDraft: {
+          ...event,
+          required,
+          description:
+            'An event of version 1. The door fills in `v`, `id`, `time`, `tenant` and `emitter` where they are left out.',
+        },
+        ReviewEvent: {
+          type: 'object',
+          description: 'A stored event, flattened; identifiers of patients and clinical resources are pseudonyms.',
+          properties: {
+            index: whole,
+            received: { type: 'string', format: 'date-time' },
+            submitter: text,
+            intake: text,
+            leaf: base64,
+            people: ref('People'),
+          },
+          required: ['index', 'received', 'submitter', 'intake'],
+        },
+        People: {
+          type: 'object',
+          description: 'Actors who are staff known to this server, by id; never patients.',
+          additionalProperties: object({ name: text, department: text }, ['name']),
+        },
+        Summary: object(
+          {
+            count: whole,
+            from: text,
+            to: text,
+            stepMs: whole,
+            series: list(object({ time: text, success: whole, denied: whole, failed: whole, error: whole })),
+            facets: { type: 'object', additionalProperties: list(object({ value: text, count: whole })) },
+            truncated: { const: true },
+            unindexed,
+          },
+          ['count', 'from', 'to', 'stepMs', 'series', 'facets'],
+        ),
+        Session: object(
+          {
+            signedIn: { type: 'boolean' },
+            demo: { type: 'boolean' },
+            person: object({ id: text, username: text, name: text, roles: list(text), rights: list(text) }),
+            tenant: { type: ['string', 'null'] },
+            tenants: list(text),
+            vkeys: { type: 'object', additionalProperties: text },
+          },
+          ['signedIn', 'demo'],
+        ),
+        WriteKey: object(
+          { id: text, tenant: text, emitter: text, name: text, created: text, createdBy: text, revoked: text },
+          ['id', 'tenant', 'emitter', 'name', 'created', 'createdBy'],
+        ),
+        Problem: object(
+          {
+            type: text,
+            title: text,
+            status: whole,
+            detail: { type: 'string', description: 'What was expected, what came, what to do.' },
+            code: { enum: Object.keys(serverErrors) },
+            requestId: text,
+            errors: list(object({ at: text, expected: text, got: text })),
+          },
+          ['type', 'title', 'status', 'detail', 'code', 'requestId'],
+        ),
+      },
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parse } from 'yaml';
+import { ConfigError, configKeys, parseConfig, readConfig } from './config.ts';
+
+const good = `
+data: ./data
+listen: { port: 9440 }
+url: http://localhost:9440/
+tenants: [clinic]
+origin: watchglass.example
+issuer: { embedded: true, url: http://localhost:9442, listen: { port: 9442 } }
+`;
+
+function problemsOf(text: string): readonly string[] {
+  try {
+    parseConfig(text, '/etc/watchglass/watchglass.yaml');
+  } catch (error) {
+    assert.ok(error instanceof ConfigError);
+    assert.equal(error.code, 'config-invalid');
+    for (const problem of error.problems) assert.ok(error.message.includes(problem));
+    return error.problems;
+  }
+  return [];
+}
+
+test('a configuration is read with its defaults, and its paths count from its folder', () => {
+  assert.deepEqual(parseConfig(good, '/etc/watchglass/watchglass.yaml'), {
+    dataDir: '/etc/watchglass/data',
+    listen: { host: '127.0.0.1', port: 9440 },
+    url: 'http://localhost:9440',
+    tenants: ['clinic'],
+    origin: 'watchglass.example',
+    issuer: { kind: 'embedded', url: 'http://localhost:9442', listen: { host: '127.0.0.1', port: 9442 } },
+    log: { level: 'info' },
+  });
+});
+
+test('an issuer of one’s own needs a client, and its URL stays as it is', () => {
+  const foreign = good.replace(
+    /issuer:.*/,
+    'issuer: { url: https://id.example/, clientId: wg, clientSecretFile: secret }',
+  );
+  assert.deepEqual(parseConfig(foreign, '/etc/watchglass/watchglass.yaml').issuer, {
+    kind: 'foreign',
+    url: 'https://id.example/',
+    clientId: 'wg',
+    clientSecretFile: '/etc/watchglass/secret',
+    audience: 'urn:watchglass:api',
+    algorithms: ['RS256', 'ES256', 'EdDSA'],
+  });
+  const [client, secret] = problemsOf(good.replace(/issuer:.*/, 'issuer: { url: https://id.example }'));
+  assert.match(client ?? '', /^issuer\.clientId: missing; register the console/);
+  assert.match(secret ?? '', /^issuer\.clientSecretFile: missing; put the client secret/);
+});
+
+test('an unknown key is refused with its place and the nearest known key', () => {
+  assert.deepEqual(problemsOf(`${good}\ntenant: clinic`), ['tenant: unknown key; did you mean `tenants`?']);
+  assert.deepEqual(problemsOf(good.replace('listen: { port: 9440 }', 'listen: { prot: 9440, port: 9440 }')), [
+    'listen.prot: unknown key; did you mean `port`?',
+  ]);
+  assert.deepEqual(problemsOf(good.replace('listen: { port: 9440 }', 'listen: { port: 9440, zzzzzzzz: 1 }')), [
+    'listen.zzzzzzzz: unknown key; known here: host, port',
+  ]);
+});
+
+test('a missing key says what to set', () => {
+  const [problem] = problemsOf(good.replace('data: ./data', ''));
+  assert.match(problem ?? '', /^data: missing; set it: Directory of everything/);
+  const places = problemsOf('').map((line) => line.split(':')[0]);
+  assert.deepEqual(places, ['data', 'listen', 'url', 'tenants', 'origin', 'issuer']);
+});
+
+test('what contradicts itself or is unsafe is refused', () => {
+  const cases: [string, string, RegExp][] = [
+    [
+      'listen: { port: 9440 }',
+      'listen: { host: 0.0.0.0, port: 9440 }',
+      /^listen\.host: `0\.0\.0\.0` can be reached .* needs TLS/,
+    ],
+    ['url: http://localhost:9440/', 'url: http://watchglass.example', /^url: plain http/],
+    ['url: http://localhost:9442', 'url: http://id.example', /^issuer\.url: a plain http issuer/],
+    ['tenants: [clinic]', 'tenants: [Clinic]', /^tenants\[0\]: expected lower-case/],
+    ['tenants: [clinic]', 'tenants: [clinic, clinic]', /^tenants\[1\]: `clinic` stands there twice/],
+    ['tenants: [clinic]', 'tenants: []', /^tenants: /],
+    ['origin: watchglass.example', 'origin: "two words"', /^origin: expected 1 to 200/],
+    ['port: 9440', 'port: 99999', /^listen\.port: /],
+    [', listen: { port: 9442 } }', ' }', /^issuer\.listen: missing/],
+    ['embedded: true, url', 'embedded: true, clientId: x, url', /^issuer\.clientId: is for an issuer of your own/],
+    ['embedded: true', 'embedded: false', /^issuer\.listen: is for the embedded issuer/],
+    ['data: ./data', 'data: ./data\ntls: { cert: a, key: b }', /^url: with `tls` set/],
+    ['data: ./data', 'data: ./data\ndata: ./other', /^not YAML: Map keys must be unique/],
+    ['data: ./data', 'data: [', /^not YAML/],
+  ];
+  for (const [from, to, expected] of cases) {
+    const changed = good.replace(from, to);
+    assert.notEqual(changed, good, from);
+    assert.match(problemsOf(changed)[0] ?? 'nothing', expected, to);
+  }
+});
+
+test('no problem repeats a value that may be a secret', () => {
+  const problems = problemsOf(
+    good.replace('origin: watchglass.example', 'origin: "s3cret value"').replace('port: 9440', 'port: s3cret'),
+  );
+  assert.equal(problems.length, 2);
+  assert.ok(!problems.join().includes('s3cret'));
+});
+
+test('a file that is not there says how to make one', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'watchglass-config-'));
+  await assert.rejects(readConfig(join(dir, 'none.yaml')), /there is no such file; `watchglass init` writes one/);
+  await writeFile(join(dir, 'watchglass.yaml'), good);
+  assert.equal((await readConfig(join(dir, 'watchglass.yaml'))).dataDir, join(dir, 'data'));
+  await rm(dir, { recursive: true });
+});
+
+const documentation = new URL('../../../docs/configuration.md', import.meta.url);
+
+test('the documentation has a line for each key, and its example is a good configuration', async () => {
+  const text = await readFile(documentation, 'utf8');
+  const table = /<!-- server keys -->\n([\s\S]*?)<!-- end -->/.exec(text)?.[1];
+  const expected = [
+    '| key | default | what it is |',
+    '|---|---|---|',
+    ...configKeys().map(({ key, required, fallback, description }) => {
+      const otherwise = required ? 'required' : fallback === undefined ? '' : `\`${fallback}\``;
+      return `| \`${key}\` | ${otherwise} | ${description} |`;
+    }),
+    '',
+  ].join('\n');
+  const unpadded = table?.replaceAll(/ +\|/g, ' |').replaceAll(/\| ?-+ ?(?=\|)/g, '|---');
+  assert.equal(unpadded, expected.replaceAll(/ +\|/g, ' |'), `docs/configuration.md should hold:\n${expected}`);
+  const example = /```yaml\n([\s\S]*?)```/.exec(text)?.[1] ?? '';
+  parseConfig(example, '/etc/watchglass/watchglass.yaml');
+  assert.ok(parse(example));
+});

@@ -1,0 +1,358 @@
+/**
+ * `watchglass.yaml`: read once, checked whole, and refused with the place and what to do. An unknown key is an error:
+ * a misspelt safeguard must not be silently off. Relative paths count from the configuration file's folder.
+ */
+import { dirname, resolve } from 'node:path';
+import { parseTenantId, type TenantId } from '@watchglass/record';
+import { LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { sayIssue } from './config-problems.ts';
+import { ServerError } from './errors.ts';
+import { realDisk } from './world/real-disk.ts';
+
+/** The configuration, checked; paths are absolute. */
+export interface ServerConfig {
+  readonly dataDir: string;
+  readonly listen: Listen;
+  /** Public URL of the server, without trailing slash. */
+  readonly url: string;
+  readonly tls?: TlsFiles;
+  readonly tenants: readonly TenantId[];
+  /** Log origins are `<origin>/<tenant>`. */
+  readonly origin: string;
+  readonly issuer: EmbeddedIssuer | ForeignIssuer;
+  /** Directory of the built console; the one that comes with the package when left out. */
+  readonly consoleDir?: string;
+  readonly demo?: { readonly peopleFile: string };
+  readonly log: { readonly level: LogLevel };
+}
+
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile?: string;
+}
+
+export interface EmbeddedIssuer {
+  readonly kind: 'embedded';
+  readonly url: string;
+  readonly listen: Listen;
+}
+
+export interface ForeignIssuer {
+  readonly kind: 'foreign';
+  readonly url: string;
+  readonly clientId: string;
+  readonly clientSecretFile: string;
+  readonly audience: string;
+  readonly algorithms: readonly string[];
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** A configuration that can't be used. `problems` has a line each: place, what is wrong, what to do. */
+export class ConfigError extends ServerError {
+  override readonly name: string = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(file: string, problems: readonly string[], cause?: unknown) {
+    super('config-invalid', `${file}: ${problems.join(`\n${file}: `)}`, cause === undefined ? {} : { cause });
+    this.problems = problems;
+  }
+}
+
+const host = z.string().min(1);
+const port = z.int().min(1).max(65_535);
+const httpUrl = z
+  .url({ protocol: /^https?$/, hostname: /.+/ })
+  .refine((url) => /^https?:\/\/[^/?#]+(\/[^?#]*)?$/.test(url), 'expected a URL without query');
+
+const schema = z.strictObject({
+  data: z
+    .string()
+    .min(1)
+    .describe(
+      'Directory of everything the server keeps: `ledger/`, `index/`, `keys/`, `state.sqlite`. One server a directory.',
+    ),
+  listen: z
+    .strictObject({
+      host: host.default('127.0.0.1').describe('Address to listen at. Anything but loopback needs `tls`.'),
+      port: port.describe('Port of the HTTP API and the console.'),
+    })
+    .describe('Where the server listens.'),
+  url: httpUrl.describe('Public URL of the server, as people and gateways reach it. `http:` only for a loopback host.'),
+  tls: z
+    .strictObject({
+      cert: z.string().min(1).describe('File with the certificate chain, PEM.'),
+      key: z.string().min(1).describe('File with the private key, PEM, mode 0600.'),
+      ca: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'File with the CA certificate, where the system doesn’t know it; the command line on this machine trusts it through `server.json`.',
+        ),
+    })
+    .optional()
+    .describe('Certificate of the server, and of the embedded issuer when its `url` is `https:`.'),
+  tenants: z
+    .array(z.string())
+    .min(1)
+    .describe(
+      'Tenants, each with a log of its own: lower-case letters, digits and hyphens. The first also takes events that belong to none.',
+    ),
+  origin: z
+    .string()
+    .regex(
+      /^[^\s+/][^\s+]{0,199}$/,
+      'expected 1 to 200 characters without spaces and `+`, such as `watchglass.example`',
+    )
+    .describe(
+      'Begin of the log origins, `<origin>/<tenant>`; signed into every checkpoint, so choose once. Usually a domain of yours.',
+    ),
+  issuer: z
+    .strictObject({
+      embedded: z
+        .boolean()
+        .default(false)
+        .describe('Run the identity provider inside this server, for the demo and small sites.'),
+      url: httpUrl.describe('Issuer URL (`iss` of the tokens). `http:` only for a loopback host.'),
+      listen: z
+        .strictObject({
+          host: host
+            .default('127.0.0.1')
+            .describe('Address the embedded issuer listens at. Anything but loopback needs `tls`.'),
+          port: port.describe('Port of the embedded issuer.'),
+        })
+        .optional()
+        .describe('Where the embedded issuer listens; required with `embedded: true`, refused without.'),
+      clientId: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Client id of the console at your own issuer; required without `embedded`.'),
+      clientSecretFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('File with the client secret, mode 0600; required without `embedded`.'),
+      audience: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Audience of access tokens at your own issuer; `urn:watchglass:api` unless said.'),
+      algorithms: z
+        .array(z.enum(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA']))
+        .min(1)
+        .optional()
+        .describe('Signature algorithms of your own issuer; `[RS256, ES256, EdDSA]` unless said.'),
+    })
+    .describe('Who signs people in: the embedded issuer, or your own OpenID provider.'),
+  console: z
+    .strictObject({ dir: z.string().min(1).describe('Directory of a built console.') })
+    .optional()
+    .describe('The console’s files; those that come with the package unless said.'),
+  demo: z
+    .strictObject({ people: z.string().min(1).describe('Roster (JSON) of made-up staff to add at the first start.') })
+    .optional()
+    .describe(
+      'Only in the demo: adds made-up people, and writes their passwords and tokens to `<data>/demo/tokens.json`.',
+    ),
+  log: z
+    .strictObject({ level: z.enum(logLevels).default('info').describe('The least that is logged.') })
+    .default({ level: 'info' })
+    .describe('The server’s own log, JSON lines on stderr. It never holds PHI.'),
+});
+type Settings = z.infer<typeof schema>;
+
+/** Reads and checks the file. @throws ConfigError naming every problem. */
+export async function readConfig(path: string): Promise<ServerConfig> {
+  const file = resolve(path);
+  let bytes: Uint8Array | undefined;
+  try {
+    bytes = await realDisk.readFile(file);
+  } catch (error) {
+    throw new ConfigError(file, [`cannot be read (${codeOf(error)}); check its path and its mode`], error);
+  }
+  if (bytes === undefined) throw new ConfigError(file, ['there is no such file; `watchglass init` writes one']);
+  return parseConfig(new TextDecoder().decode(bytes), file);
+}
+
+/** Checks the text of a configuration; `file` names it in messages, and relative paths count from its folder. */
+export function parseConfig(text: string, file: string): ServerConfig {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
+  if (document.errors.length > 0) {
+    throw new ConfigError(
+      file,
+      document.errors.map((error) => `not YAML: ${error.message.split('\n')[0]}`),
+    );
+  }
+  const value: unknown = document.toJS({ maxAliasCount: 50 }) ?? {};
+  const parsed = schema.safeParse(value);
+  if (!parsed.success)
+    throw new ConfigError(
+      file,
+      parsed.error.issues.flatMap((issue) => sayIssue(issue, value, configKeys())),
+    );
+  const problems = [...contradictionsIn(parsed.data)];
+  if (problems.length > 0) throw new ConfigError(file, problems);
+  return build(parsed.data, dirname(resolve(file)));
+}
+
+function build(settings: Settings, folder: string): ServerConfig {
+  const at = (path: string): string => resolve(folder, path);
+  const { tls, demo } = settings;
+  return {
+    dataDir: at(settings.data),
+    listen: settings.listen,
+    url: withoutSlash(settings.url),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            certFile: at(tls.cert),
+            keyFile: at(tls.key),
+            ...(tls.ca === undefined ? {} : { caFile: at(tls.ca) }),
+          },
+        }),
+    tenants: settings.tenants.map((tenant) => parseTenantId(tenant)),
+    origin: settings.origin,
+    issuer: buildIssuer(settings.issuer, at),
+    ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
+    ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
+    log: settings.log,
+  };
+}
+
+function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {
+  const url = withoutSlash(issuer.url);
+  if (issuer.embedded && issuer.listen !== undefined) return { kind: 'embedded', url, listen: issuer.listen };
+  return {
+    kind: 'foreign',
+    // An issuer identifier counts character by character: a slash at its end stays.
+    url: issuer.url,
+    clientId: issuer.clientId ?? '',
+    clientSecretFile: at(issuer.clientSecretFile ?? ''),
+    audience: issuer.audience ?? 'urn:watchglass:api',
+    algorithms: issuer.algorithms ?? ['RS256', 'ES256', 'EdDSA'],
+  };
+}
+
+/** What each key may be by itself but not beside the others. */
+function* contradictionsIn(settings: Settings): Generator<string> {
+  const { listen, url, tls, issuer, tenants } = settings;
+  for (const [position, tenant] of tenants.entries()) {
+    if (!isTenant(tenant)) {
+      yield `tenants[${position}]: expected lower-case letters, digits and hyphens, at most 63, beginning with a letter`;
+    }
+    if (tenants.indexOf(tenant) !== position)
+      yield `tenants[${position}]: \`${tenant}\` stands there twice; remove one`;
+  }
+  if (tls === undefined && !isLoopback(listen.host)) {
+    yield `listen.host: \`${listen.host}\` can be reached from other machines and needs TLS; set tls.cert and tls.key, or listen at 127.0.0.1`;
+  }
+  if (new URL(url).protocol === 'http:' && !isLoopback(new URL(url).hostname)) {
+    yield 'url: plain http is for a loopback host only; use https, by `tls` here or by a proxy in front on this machine';
+  }
+  if (tls !== undefined && new URL(url).protocol === 'http:')
+    yield 'url: with `tls` set the server speaks https; say so in the URL';
+  if (new URL(issuer.url).protocol === 'http:' && !isLoopback(new URL(issuer.url).hostname)) {
+    yield 'issuer.url: a plain http issuer is for a loopback host only, since whoever sits between could sign in as anybody; use https';
+  }
+  yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
+  if (settings.demo !== undefined) {
+    if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';
+    if (!isLoopback(listen.host)) yield 'demo: its passwords lie in a file; listen at 127.0.0.1 only';
+  }
+}
+
+function* embeddedContradictions({ issuer, tls }: Settings): Generator<string> {
+  if (issuer.listen === undefined)
+    yield 'issuer.listen: missing; the embedded issuer needs a port of its own, such as `{ host: 127.0.0.1, port: 9442 }`';
+  else if (!isLoopback(issuer.listen.host) && tls === undefined) {
+    yield `issuer.listen.host: \`${issuer.listen.host}\` can be reached from other machines and needs TLS; set tls.cert and tls.key, or listen at 127.0.0.1`;
+  } else if (!isLoopback(issuer.listen.host) && new URL(issuer.url).protocol === 'http:') {
+    yield 'issuer.url: with a listener that other machines reach it has to be https';
+  }
+  if (new URL(issuer.url).pathname !== '/')
+    yield 'issuer.url: the embedded issuer has no path; leave it out of the URL';
+  for (const key of ['clientId', 'clientSecretFile', 'audience', 'algorithms'] as const) {
+    if (issuer[key] !== undefined)
+      yield `issuer.${key}: is for an issuer of your own; the embedded one makes its own, so remove it`;
+  }
+}
+
+function* foreignContradictions(issuer: Settings['issuer']): Generator<string> {
+  if (issuer.listen !== undefined)
+    yield 'issuer.listen: is for the embedded issuer; remove it, or set `embedded: true`';
+  if (issuer.clientId === undefined)
+    yield 'issuer.clientId: missing; register the console at your issuer (redirect URI `<url>/auth/callback`) and put its client id here';
+  if (issuer.clientSecretFile === undefined) {
+    yield 'issuer.clientSecretFile: missing; put the client secret of the console into a file of mode 0600 and name it here (or set `embedded: true`)';
+  }
+}
+
+function isTenant(text: string): boolean {
+  try {
+    parseTenantId(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A host that only this machine reaches. */
+export function isLoopback(name: string): boolean {
+  return name === 'localhost' || name === '::1' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name);
+}
+
+function withoutSlash(url: string): string {
+  return url.replace(/\/+$/, '');
+}
+
+export interface ConfigKey {
+  /** e.g. `listen.port`. */
+  readonly key: string;
+  readonly required: boolean;
+  /** As YAML; undefined when there is none. */
+  readonly fallback: string | undefined;
+  readonly description: string;
+}
+
+/** Every key of the configuration, in the order of the schema; docs/configuration.md is held equal to it. */
+export function configKeys(): readonly ConfigKey[] {
+  return [...keysIn(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '')];
+}
+
+interface JsonSchema {
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly required?: readonly string[];
+  readonly default?: unknown;
+  readonly description?: string;
+}
+
+function* keysIn(node: JsonSchema, prefix: string): Generator<ConfigKey> {
+  for (const [name, child] of Object.entries(node.properties ?? {})) {
+    const key = `${prefix}${name}`;
+    const fallback =
+      child.default === undefined || child.properties !== undefined ? undefined : JSON.stringify(child.default);
+    yield {
+      key,
+      required: node.required?.includes(name) === true,
+      fallback: fallback?.replaceAll('"', ''),
+      description: child.description ?? '',
+    };
+    yield* keysIn(child, `${key}.`);
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+}

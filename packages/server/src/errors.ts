@@ -1,0 +1,198 @@
+/**
+ * Every error the server gives on purpose: one class, one table. The doors turn a code into problem+json (RFC 9457);
+ * `docs/errors.md` is held equal to this table by a test. Details are safe to show: never PHI, never a secret.
+ */
+
+/** What a code means over HTTP, and what whoever meets it should do. */
+export interface ErrorEntry {
+  /** HTTP status. */
+  readonly status: number;
+  readonly title: string;
+  readonly remedy: string;
+}
+
+export const serverErrors = {
+  'bad-request': {
+    status: 400,
+    title: 'The request is not well-formed',
+    remedy: 'Compare the request with /openapi.json.',
+  },
+  'query-invalid': {
+    status: 400,
+    title: 'A filter is not valid',
+    remedy: 'Correct the filter that `errors` names; /openapi.json lists them.',
+  },
+  'cursor-invalid': {
+    status: 400,
+    title: 'The cursor is not one of ours',
+    remedy: 'Begin again without `cursor`; pass on `next` exactly as it came.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: 'Nobody is signed in',
+    remedy: 'Sign in, or send `Authorization: Bearer` with a valid token or key.',
+  },
+  'write-key-invalid': {
+    status: 401,
+    title: 'The write key is not known here',
+    remedy: 'Send `Authorization: Bearer wgk_…` with a key that is not revoked; an administrator can make one.',
+  },
+  'sign-in-failed': {
+    status: 401,
+    title: 'Signing in did not work',
+    remedy: 'Begin again at /auth/login.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'This needs a right you do not have',
+    remedy: 'Ask an administrator for the role that carries the right.',
+  },
+  'origin-refused': {
+    status: 403,
+    title: 'The request comes from another site',
+    remedy: 'Send it from the console, or with a bearer token instead of a cookie.',
+  },
+  'not-found': {
+    status: 404,
+    title: 'There is nothing here',
+    remedy: 'Check the path; /openapi.json lists all of them.',
+  },
+  'method-not-allowed': {
+    status: 405,
+    title: 'This path does not take this method',
+    remedy: 'Use a method that `Allow` names.',
+  },
+  'request-timeout': {
+    status: 408,
+    title: 'The request did not arrive in time',
+    remedy: 'Send it again; nothing of it was stored.',
+  },
+  'id-conflict': {
+    status: 409,
+    title: 'An event with this id and other content is stored',
+    remedy: 'Give a new event a new id; send a stored event again only byte for byte.',
+  },
+  'body-too-large': {
+    status: 413,
+    title: 'The body is too large',
+    remedy: 'Send at most 8 MiB and 10,000 events at once; nothing of this batch was stored.',
+  },
+  'media-type': {
+    status: 415,
+    title: 'The content type is not one this door takes',
+    remedy: 'Send application/json or application/x-ndjson.',
+  },
+  'event-invalid': {
+    status: 422,
+    title: 'An event is not valid',
+    remedy: 'Correct what `errors` names and send the batch again; nothing of it was stored.',
+  },
+  'wrong-tenant': {
+    status: 422,
+    title: 'The event names another tenant than the key',
+    remedy: 'Leave `tenant` out, or use a write key of that tenant.',
+  },
+  'event-in-future': {
+    status: 422,
+    title: 'The event lies in the future',
+    remedy: 'Set the clock of the sender; up to five minutes ahead are accepted.',
+  },
+  'event-too-old': {
+    status: 422,
+    title: 'The event is older than the retention',
+    remedy: 'Keep it where it is: it would have to be removed at once.',
+  },
+  'input-invalid': {
+    status: 422,
+    title: 'A value is not valid',
+    remedy: 'Correct what `errors` names.',
+  },
+  'over-capacity': {
+    status: 429,
+    title: 'More is asked than can be taken now',
+    remedy: 'Send it again after `Retry-After`; nothing of it was stored.',
+  },
+  'rate-limited': { status: 429, title: 'Too many attempts', remedy: 'Wait for `Retry-After`.' },
+  internal: {
+    status: 500,
+    title: 'Something went wrong here',
+    remedy: 'Tell the operator the request id; the log has the cause under it.',
+  },
+  'read-only': {
+    status: 503,
+    title: 'The ledger takes no new records',
+    remedy: 'Keep the events and send them later; the operator finds the reason under /v1/status.',
+  },
+  'storage-full': {
+    status: 503,
+    title: 'The disk of the ledger is full',
+    remedy: 'Keep the events and send them after `Retry-After`; the operator has to make room.',
+  },
+  unavailable: {
+    status: 503,
+    title: 'A part this needs is not ready',
+    remedy: 'Try again after `Retry-After`.',
+  },
+  'config-invalid': {
+    status: 500,
+    title: 'The configuration is not valid',
+    remedy: 'Correct what the message names; docs/configuration.md has every key.',
+  },
+  'key-file-exposed': {
+    status: 500,
+    title: 'A key file can be read by others',
+    remedy: 'Run `chmod 600` on the file the message names, and consider the key known.',
+  },
+  'key-file-invalid': {
+    status: 500,
+    title: 'A key file does not hold what it should',
+    remedy: 'Restore the file the message names from its backup.',
+  },
+  'state-unknown': {
+    status: 500,
+    title: 'state.sqlite was written by a newer version',
+    remedy: 'Start the version that wrote it, or a newer one.',
+  },
+} as const;
+
+export type ServerErrorCode = keyof typeof serverErrors;
+
+/** One member of a problem's `errors`: where, what was expected, what came (a type or a length, never PHI). */
+export interface ErrorPlace {
+  /** JSON Pointer. */
+  readonly at: string;
+  readonly expected: string;
+  readonly got: string;
+}
+
+export interface ServerErrorOptions {
+  readonly cause?: unknown;
+  readonly errors?: readonly ErrorPlace[];
+  /** Becomes `Retry-After`, rounded up to seconds. */
+  readonly retryAfterMs?: number;
+  /** Further members for the answer; safe to show. */
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** The one error class of the server. `message` says what was expected, what came and what to do. */
+export class ServerError extends Error {
+  override readonly name: string = 'ServerError';
+  readonly code: ServerErrorCode;
+  readonly errors: readonly ErrorPlace[] | undefined;
+  readonly retryAfterMs: number | undefined;
+  readonly details: Readonly<Record<string, string | number | boolean>> | undefined;
+
+  constructor(code: ServerErrorCode, message: string = serverErrors[code].remedy, options: ServerErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.errors = options.errors;
+    this.retryAfterMs = options.retryAfterMs;
+    this.details = options.details;
+  }
+
+  /** HTTP status of the code. */
+  get status(): number {
+    const entry: ErrorEntry = serverErrors[this.code];
+    return entry.status;
+  }
+}

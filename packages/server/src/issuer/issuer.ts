@@ -1,0 +1,153 @@
+/**
+ * The embedded identity provider, for the demo and for small sites: people live in access/, this signs them in (OpenID
+ * Connect, code + PKCE) and gives them access tokens. It listens on a port of its own.
+ *
+ * Whatever a request says about host, scheme or client address in its headers is replaced by what the configuration and
+ * the socket say, before the provider sees it.
+ */
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Access } from '../access/access.ts';
+import { freshSecret, keepKeyFile } from '../access/key-file.ts';
+import type { World } from '../world/world.ts';
+import { createInteraction, setPageHeaders } from './interaction.ts';
+import { mintAccessToken, type TokenOrder } from './mint.ts';
+import { renderErrorPage } from './pages.ts';
+import { createProvider, type IssuerClient } from './provider.ts';
+import type { SigningKey } from './signing-key.ts';
+
+const headersTimeoutMs = 10_000;
+const requestTimeoutMs = 20_000;
+const connectionsMax = 1_000;
+const headerBytesMax = 16_384;
+
+export interface IssuerOptions {
+  /** Issuer identifier and public URL, without trailing slash. */
+  readonly url: string;
+  readonly world: World;
+  readonly keysDir: string;
+  readonly signingKey: SigningKey;
+  readonly people: Access['people'];
+  readonly clients: readonly IssuerClient[];
+  readonly demo: boolean;
+  /** PEM; plain HTTP without. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
+  /** Told of errors that are ours; no PHI. */
+  readonly report: (message: string, error: unknown) => void;
+}
+
+export interface Issuer extends AsyncDisposable {
+  /** Resolves to the address it listens at. Port 0 takes a free one. */
+  listen(at: { readonly host: string; readonly port: number }): Promise<string>;
+  /** An access token without a sign-in; for the demo. */
+  mint(order: TokenOrder): Promise<string>;
+}
+
+export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
+  const { world, signingKey } = options;
+  const cookieKey = await keepKeyFile({
+    world,
+    path: join(options.keysDir, 'issuer-cookie.key'),
+    make: () => freshSecret(world, ''),
+    valid: (text) => text.length >= 43,
+  });
+  const provider = createProvider({ ...options, issuer: options.url, cookieKeys: [cookieKey] });
+  provider.on('server_error', (_ctx, error) => options.report('issuer: a request failed', error));
+  const interaction = createInteraction({
+    provider,
+    people: options.people,
+    world,
+    origin: new URL(options.url).origin,
+    demo: options.demo,
+  });
+  const toProvider = provider.callback();
+
+  const handle: RequestListener = (request, response) => {
+    canonicalise(request, new URL(options.url));
+    if (request.url?.startsWith('/interaction/')) {
+      interaction(request, response).catch((error: unknown) => fail(response, error));
+      return;
+    }
+    setPageHeaders(response, "'none'");
+    toProvider(request, response).catch((error: unknown) => fail(response, error));
+  };
+  const fail = (response: ServerResponse, error: unknown): void => {
+    options.report('issuer: a request failed', error);
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    setPageHeaders(response, "'none'");
+    response.writeHead(500, { 'content-type': 'text/html; charset=utf-8' });
+    response.end(renderErrorPage('Something went wrong here. Try again, and tell the operator if it stays so.'));
+  };
+
+  const server = createListener(options, handle);
+  return {
+    listen: (at) => listen(server, at, options.tls === undefined ? 'http' : 'https'),
+    mint: (order) => mintAccessToken({ issuer: options.url, signingKey, world }, order),
+    [Symbol.asyncDispose]: () => close(server),
+  };
+}
+
+function createListener(options: IssuerOptions, handle: RequestListener): Server {
+  const limits = { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, maxHeaderSize: headerBytesMax };
+  const server =
+    options.tls === undefined
+      ? createHttpServer(limits, handle)
+      : createHttpsServer(
+          { ...limits, cert: asPem(options.tls.cert), key: asPem(options.tls.key), minVersion: 'TLSv1.2' },
+          handle,
+        );
+  server.maxConnections = connectionsMax;
+  return server;
+}
+
+function asPem(pem: string | Uint8Array): string | Buffer {
+  return typeof pem === 'string' ? pem : Buffer.from(pem);
+}
+
+/** Headers that a client or a proxy could use to say who we are or who it is. */
+const untrusted = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-port', 'x-real-ip', 'x-url-scheme'];
+
+function canonicalise(request: IncomingMessage, url: URL): void {
+  for (const name of untrusted) delete request.headers[name];
+  request.headers.host = url.host;
+  request.headers['x-forwarded-proto'] = url.protocol.slice(0, -1);
+  // No single sign-on: a session of the issuer is never picked up again, so each sign-in asks for the password.
+  const cookies = request.headers.cookie
+    ?.split('; ')
+    .filter((cookie) => !cookie.startsWith('watchglass-issuer-session'));
+  if (cookies !== undefined) request.headers.cookie = cookies.join('; ');
+}
+
+function listen(server: Server, at: { host: string; port: number }, scheme: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.off('error', reject);
+      const { address, family, port } = server.address() as AddressInfo;
+      resolve(`${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${port}`);
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    // Never listened: there is nothing to wait for.
+    if (!server.listening) {
+      resolve();
+      return;
+    }
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

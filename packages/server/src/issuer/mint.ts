@@ -1,0 +1,33 @@
+/** Access tokens without a sign-in, the same in every claim as those of the provider: for the people of the demo. */
+import { SignJWT } from 'jose';
+import type { Person } from '../access/access.ts';
+import type { World } from '../world/world.ts';
+import { apiAudience, personClaims, scopesOf } from './claims.ts';
+import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
+
+export interface TokenOrder {
+  readonly person: Person;
+  readonly clientId: string;
+  readonly lifetimeSeconds: number;
+}
+
+export function mintAccessToken(
+  by: { readonly issuer: string; readonly signingKey: SigningKey; readonly world: World },
+  order: TokenOrder,
+): Promise<string> {
+  const nowSeconds = Math.floor(by.world.clock.now() / 1_000);
+  const { person } = order;
+  return new SignJWT({
+    ...personClaims(person, nowSeconds),
+    client_id: order.clientId,
+    scope: scopesOf(person.roles),
+  })
+    .setProtectedHeader({ alg: issuerAlgorithm, typ: 'at+jwt', kid: by.signingKey.kid })
+    .setIssuer(by.issuer)
+    .setSubject(person.id)
+    .setAudience(apiAudience)
+    .setJti(Buffer.from(by.world.random.bytes(16)).toString('base64url'))
+    .setIssuedAt(nowSeconds)
+    .setExpirationTime(nowSeconds + order.lifetimeSeconds)
+    .sign(by.signingKey.privateKey);
+}

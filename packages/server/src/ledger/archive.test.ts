@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { decode } from '@watchglass/record';
+import { eventsOf, frameHeaderBytes, parseBlockHeader } from '@watchglass/record/reader';
+import { clinic, filesBelow, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+
+async function blocksOf(place: TestPlace): Promise<number[]> {
+  const counts: number[] = [];
+  for (const name of (await filesBelow(place.ledgerDir)).filter((file) => file.endsWith('.wgb'))) {
+    const bytes = await readFile(join(place.ledgerDir, name));
+    for (let at = 0; at < bytes.length; at += frameHeaderBytes + bytes.readUInt32BE(at)) {
+      counts.push(eventsOf(parseBlockHeader(bytes, at + frameHeaderBytes).ranges));
+    }
+  }
+  return counts;
+}
+
+test('the small blocks of a step become one block when the step ends, and every proof still holds', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    const ids: string[] = [];
+    for (let group = 0; group < 12; group++) {
+      const sent = [...items(place, 2), ...items(place, 1, { kind: 'review' })];
+      ids.push(...sent.map(({ event }) => event.id));
+      await ledger.append(clinic, sent);
+    }
+    const before = await ledger.open(clinic, 17);
+    await ledger[Symbol.asyncDispose]();
+    assert.deepEqual(await blocksOf(place), [24, 12]);
+    const again = await place.open();
+    assert.deepEqual(
+      (await again.read(clinic, 0, 100)).map(({ m }) => decode(m).event.id),
+      ids,
+    );
+    const after = await again.open(clinic, 17);
+    assert.deepEqual([Buffer.from(after.r), Buffer.from(after.m)], [Buffer.from(before.r), Buffer.from(before.m)]);
+    await again[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
+  } finally {
+    await place.remove();
+  }
+});
+
+test('an old segment is archived while writing goes on, and reading never notices', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    const ids: string[] = [];
+    for (let minute = 0; minute < 25; minute++) {
+      const sent = items(place, 3);
+      ids.push(...sent.map(({ event }) => event.id));
+      const [, seen] = await Promise.all([
+        ledger.append(clinic, sent),
+        ledger.read(clinic, 0, 1000),
+        place.verify(),
+      ]).then(([, records, report]) => [assert.deepEqual(report.findings, []), records] as const);
+      assert.deepEqual(
+        seen.map(({ m }) => decode(m).event.id),
+        ids.slice(0, seen.length),
+      );
+      place.clock.advance(61_000);
+    }
+    const archived = JSON.parse(
+      (await readFile(join(place.ledgerDir, 'manifest'), 'utf8')).split('\n')[0] as string,
+    ) as { tenants: { clinic: { size: number } } };
+    assert.ok(archived.tenants.clinic.size >= 30, `${archived.tenants.clinic.size} archived`);
+    await ledger[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
+    const offline = await place.open();
+    assert.deepEqual(
+      (await offline.read(clinic, 0, 1000)).map(({ m }) => decode(m).event.id),
+      ids,
+    );
+    await offline[Symbol.asyncDispose]();
+  } finally {
+    await place.remove();
+  }
+});

@@ -1,0 +1,68 @@
+/**
+ * Reading the journal back at start: which groups are whole, where a torn one begins, and what contradicts itself.
+ *
+ * Only the last group of the last segment may be torn, since no group is written before the one before it is durable
+ * (docs/format.md, "Group and journal"). Anything else is corruption and is told, not repaired.
+ */
+import { type ParsedGroup, parseSegmentName, segmentHeaderBytes, walkSegment } from '@watchglass/record/reader';
+import type { Disk } from '../world/disk.ts';
+import type { Segment } from './journal.ts';
+
+export interface JournalScan {
+  readonly segments: readonly Segment[];
+  readonly nextGroup: number;
+  /** Bytes after the last whole group of the last segment. */
+  readonly torn: { readonly path: string; readonly position: number; readonly bytes: Uint8Array } | undefined;
+  readonly fault: string | undefined;
+}
+
+/**
+ * Visits every whole group from `firstGroup` on, in order.
+ *
+ * @param visit says what is wrong with the group in its place, if anything; a fault ends the scan
+ */
+export async function scanJournal(
+  disk: Disk,
+  dir: string,
+  firstGroup: number,
+  nowMs: number,
+  visit: (group: ParsedGroup, segment: Segment) => string | undefined,
+): Promise<JournalScan> {
+  const names = await disk.list(dir);
+  const counted = names.filter((name) => (parseSegmentName(name) ?? -1) >= firstGroup);
+  const segments: Segment[] = [];
+  let nextGroup = firstGroup;
+  for (const [at, name] of counted.entries()) {
+    const path = `${dir}/${name}`;
+    const bytes = (await disk.readFile(path)) ?? new Uint8Array(0);
+    const first = parseSegmentName(name) as number;
+    const isLast = at === counted.length - 1;
+    const walk = walkSegment(bytes, { place: `journal/${name}`, first, next: nextGroup, isLast });
+    const segment: Segment = {
+      path,
+      firstGroup: first,
+      lastGroup: first - 1,
+      bytes: segmentHeaderBytes,
+      openedMs: nowMs,
+    };
+    segments.push(segment);
+    for (const { group } of walk.groups) {
+      const fault = visit(group, segment);
+      if (fault !== undefined) {
+        return { segments, nextGroup, torn: undefined, fault: `group ${group.number} in journal/${name}: ${fault}` };
+      }
+      segment.bytes = group.end;
+      segment.lastGroup = group.number;
+      nextGroup = group.number + 1;
+    }
+    if (walk.fault !== undefined) {
+      return { segments, nextGroup, torn: undefined, fault: `${walk.fault.place}: ${walk.fault.message}` };
+    }
+    if (walk.tornBytes > 0) {
+      const position = bytes.length - walk.tornBytes;
+      const torn = { path, position, bytes: Uint8Array.from(bytes.subarray(position)) };
+      return { segments, nextGroup, torn, fault: undefined };
+    }
+  }
+  return { segments, nextGroup, torn: undefined, fault: undefined };
+}

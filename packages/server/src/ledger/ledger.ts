@@ -1,0 +1,171 @@
+/**
+ * The ledger: the only truth. Per tenant one append-only Merkle log of sealed records; docs/format.md has the bytes.
+ *
+ * Promises: what `append` answered is on stable storage and covered by the checkpoint it answered with; a call is stored as a
+ * whole or not at all; the ledger never signs a smaller size, or another root at the size, than it signed before; an error in its own
+ * files makes it read-only, never silent. Everything above pulls (`read`, `grown`) and the ledger knows none of its readers.
+ *
+ * `openLedger` (open-ledger.ts) makes one.
+ */
+import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
+import type { Kek } from '@watchglass/record/reader';
+import type { World } from '../world/world.ts';
+
+export type LedgerState =
+  | { readonly kind: 'writable' }
+  /** Corruption, rollback or a failed fsync: reads go on, appends reject with `read-only`. */
+  | { readonly kind: 'read-only'; readonly reason: string };
+
+export interface Ledger extends AsyncDisposable {
+  readonly state: LedgerState;
+  /** The key-encryption key, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
+  readonly kek: Kek;
+  /** Tenants that have a log, sorted. */
+  tenants(): readonly TenantId[];
+  /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
+  addTenant(tenant: TenantId): Promise<void>;
+  /**
+   * Resolves once durable; all or nothing per call. The same id again gives the same receipt with `duplicate: true`.
+   * @throws LedgerError `unknown-tenant`, `read-only`, `storage-full`, `overloaded`, `id-conflict` (with `details.position` in the call), `record-too-large`, `batch-too-large`, `closed`.
+   */
+  append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended>;
+  /** The same for records that are encoded already; one promise a batch, receipts by position. */
+  appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch>;
+  /** The newest durable, signed head; `checkpoint` is the signed note's text. */
+  head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
+  /** The text of the verifier key of the tenant's checkpoints. */
+  vkey(tenant: TenantId): string;
+  /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. */
+  read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
+  /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`. */
+  open(
+    tenant: TenantId,
+    index: number,
+  ): Promise<{ readonly r: Uint8Array; readonly m: Uint8Array; readonly leaf: Uint8Array }>;
+  /** The inclusion proof of one leaf in the newest checkpoint, hashes from leaf to root. @throws LedgerError `not-found`. */
+  prove(
+    tenant: TenantId,
+    index: number,
+  ): Promise<{ readonly index: number; readonly hashes: Uint8Array[]; readonly checkpoint: string }>;
+  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */
+  resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
+  /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */
+  grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void>;
+  /** What intake refused, for the heartbeat's counters. */
+  countRefused(tenant: TenantId, count: number): void;
+  /** Emitters seen, with the holes in their sequences. */
+  emitters(tenant: TenantId): readonly EmitterStatus[];
+  /** Figures for `/metrics` and status. */
+  statistics(): LedgerStatistics;
+}
+
+export interface AppendItem {
+  readonly event: MinimisedEvent;
+  readonly envelope: Envelope;
+  /** The stored record as `encode` would write it, where the caller has it already. */
+  readonly text?: string;
+}
+
+/** Sequence numbers from `firstSeq` on for the next `count` events of the batch. */
+export interface BatchRun {
+  readonly emitter: string;
+  readonly firstSeq: number;
+  readonly count: number;
+}
+
+/** A call's events, encoded already: one promise and a handful of arrays a batch, nothing an event. */
+export interface EncodedBatch {
+  readonly count: number;
+  /** The stored records m (docs/format.md), one after another. */
+  readonly records: Uint8Array;
+  /** Bytes of each m. */
+  readonly lengths: Uint32Array;
+  /** 16 bytes each: the UUID of each event. */
+  readonly ids: Uint8Array;
+  /** 8 bytes each: the first of the envelope's digest. The same id with another digest is a conflict. */
+  readonly digests: Uint8Array;
+  /** Position of each event's class in `retentionClasses`. */
+  readonly classes: Uint8Array;
+  /** Together they name every event, in order. */
+  readonly runs: readonly BatchRun[];
+  /** The newest received time, ms since 1970. */
+  readonly receivedMs: number;
+}
+
+export interface Receipt {
+  readonly id: string;
+  readonly index: number;
+  /** Leaf hash, 32 bytes. */
+  readonly leaf: Uint8Array;
+  readonly duplicate: boolean;
+}
+
+export interface Appended {
+  readonly receipts: readonly Receipt[];
+  readonly checkpoint: string;
+}
+
+export interface AppendedBatch {
+  /** Log index of each item, by position. */
+  readonly indexes: Float64Array;
+  /** 1 where the id was in the ledger already. */
+  readonly duplicates: Uint8Array;
+  /** Leaf hashes of the events that weren't duplicates, 32 bytes each, in order. */
+  readonly leafHashes: Uint8Array;
+  readonly checkpoint: string;
+}
+
+export interface StoredEntry {
+  readonly index: number;
+  /** The stored record's bytes; `decode` of record reads them. */
+  readonly m: Uint8Array;
+  readonly retentionClass: RetentionClass;
+  readonly epoch: number;
+}
+
+export interface EmitterStatus {
+  readonly id: string;
+  readonly lastSeq: number;
+  readonly received: number;
+  /** Missing sequence numbers, first and last inclusive; the oldest 64 at most. */
+  readonly gaps: readonly { readonly first: number; readonly last: number; readonly sinceMs: number }[];
+}
+
+export interface LedgerStatistics {
+  readonly groups: number;
+  readonly events: number;
+  readonly duplicates: number;
+  readonly queuedEvents: number;
+  readonly queuedBytes: number;
+  /** Of the newest group, ms. */
+  readonly lastSyncMs: number;
+  readonly journalBytes: number;
+}
+
+export interface OpenLedgerOptions {
+  /** `DIR/ledger`. */
+  readonly dir: string;
+  /** `DIR/keys`: `kek` and `<tenant>.checkpoint-key`, made 0600 when missing. */
+  readonly keysDir: string;
+  /** Log origins are `<originBase>/<tenant>`. */
+  readonly originBase: string;
+  readonly world: World;
+  /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
+  readonly heartbeatMs?: number;
+  /** A hole in an emitter's sequence becomes an event after this long; 30 s unless said. */
+  readonly gapMs?: number;
+  /** A journal segment longer than this is archived at the end of the step; 32 MiB unless said. */
+  readonly segmentBytesMax?: number;
+  /** How many event ids are remembered, so that repeats are seen; a power of two, 1,048,576 unless said (45 MB). */
+  readonly idEntriesMax?: number;
+  /** Emitter id of the ledger's own events; `ledger` unless said. */
+  readonly emitterId?: string;
+  /** Told of things an operator should know: recovery, quarantine, archiving that failed and will be tried again. No PHI. */
+  readonly report?: (line: LedgerReport) => void;
+}
+
+export interface LedgerReport {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly details?: Readonly<Record<string, string | number>>;
+}

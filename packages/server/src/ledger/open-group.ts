@@ -1,0 +1,276 @@
+/**
+ * A group while it fills: events are committed to, hashed into the tree and laid out in blocks as they arrive, while the
+ * group before it is on its way to the disk. `close` seals what is left and gives the bytes of the group.
+ *
+ * Nothing here is durable or visible; `sequencer.ts` commits it or takes it back.
+ */
+import { type Frontier, type RetentionClass, retentionClasses } from '@watchglass/record';
+import {
+  commitInto,
+  type EmitterRun,
+  type EncodedGroup,
+  encodeGroup,
+  type Group,
+  type IndexRange,
+  sealBlock,
+} from '@watchglass/record/reader';
+import type { Random } from '../world/world.ts';
+import { GrowingBytes } from './growing-bytes.ts';
+import type { EncodedBatch } from './ledger.ts';
+import type { RecentPart } from './recent-records.ts';
+import type { Step, StepSecrets } from './step.ts';
+import type { TileNode } from './storage.ts';
+import type { TenantLog } from './tenant-log.ts';
+
+export const groupEventsMax = 32_768;
+export const groupBytesMax: number = 8 * 1024 * 1024;
+const chunkBytes = 1024 * 1024;
+const chunkRangesMax = 32_768;
+
+/** Plaintext on its way into one block. */
+interface Chunk {
+  readonly retentionClass: RetentionClass;
+  readonly epoch: number;
+  readonly secrets: StepSecrets;
+  readonly plaintext: GrowingBytes;
+  readonly ranges: { first: number; count: number }[];
+  block: Buffer | undefined;
+}
+
+export class GroupPart {
+  readonly log: TenantLog;
+  readonly sizeBefore: number;
+  /** The tree as it was, to go back to. */
+  readonly frontierBefore: Frontier;
+  readonly stepFirstIndex: number;
+  readonly commitments: GrowingBytes = new GrowingBytes(2048);
+  readonly ids: GrowingBytes = new GrowingBytes(1024);
+  readonly leafHashes: GrowingBytes = new GrowingBytes(2048);
+  readonly runs: { emitter: string; firstSeq: number; firstIndex: number; count: number }[] = [];
+  readonly nodes: TileNode[] = [];
+  readonly chunks: Chunk[] = [];
+  /** The chunk that is filling, by position of the class. */
+  readonly filling: (number | undefined)[] = [];
+  chunkOf: Uint16Array = new Uint16Array(64);
+  offsets: Uint32Array = new Uint32Array(64);
+  count = 0;
+
+  constructor(log: TenantLog, step: Step) {
+    this.log = log;
+    this.sizeBefore = log.frontier.size;
+    this.frontierBefore = log.frontier.clone();
+    this.stepFirstIndex = step.firstIndexOf(log, this.sizeBefore);
+  }
+
+  /** For followers, once the group is durable. */
+  recent(): RecentPart {
+    const plaintexts = this.chunks.map((chunk) => ({
+      bytes: chunk.plaintext.buffer,
+      retentionClass: chunk.retentionClass,
+      epoch: chunk.epoch,
+    }));
+    const heldBytes =
+      plaintexts.reduce((sum, { bytes }) => sum + bytes.length, 0) + this.chunkOf.byteLength + this.offsets.byteLength;
+    return {
+      first: this.sizeBefore,
+      count: this.count,
+      plaintexts,
+      chunkOf: this.chunkOf,
+      offsets: this.offsets,
+      heldBytes,
+    };
+  }
+}
+
+export class OpenGroup {
+  readonly step: Step;
+  readonly parts: Map<TenantLog, GroupPart> = new Map();
+  readonly #random: Random;
+  events = 0;
+  bytes = 0;
+  receivedMs = 0;
+
+  constructor(step: Step, random: Random) {
+    this.step = step;
+    this.#random = random;
+  }
+
+  hasRoom(events: number, bytes: number): boolean {
+    return this.events === 0 || (this.events + events <= groupEventsMax && this.bytes + bytes <= groupBytesMax);
+  }
+
+  /**
+   * Takes the events of a batch that are new, at the next indexes of the log.
+   *
+   * @param isDuplicate by position in the batch: 1 for what is in the log already
+   * @returns the leaf hashes of the new events, in order
+   */
+  absorb(log: TenantLog, batch: EncodedBatch, isDuplicate: Uint8Array): Uint8Array {
+    let part = this.parts.get(log);
+    if (part === undefined) {
+      part = new GroupPart(log, this.step);
+      this.parts.set(log, part);
+    }
+    const before = part.count;
+    const bytesBefore = this.bytes;
+    this.#place(part, batch, isDuplicate);
+    addRuns(part, batch, isDuplicate, before);
+    const added = part.commitments.view(before * 32, part.count * 32);
+    const hashes = log.frontier.appendCommitments(added, (level, n, hash) => part.nodes.push({ level, n, hash }));
+    part.leafHashes.put(hashes);
+    this.events += part.count - before;
+    this.step.events += part.count - before;
+    this.step.bytes += this.bytes - bytesBefore;
+    this.receivedMs = Math.max(this.receivedMs, batch.receivedMs);
+    return hashes;
+  }
+
+  #place(part: GroupPart, batch: EncodedBatch, isDuplicate: Uint8Array): void {
+    const { log } = part;
+    reserve(part, batch.count);
+    let from = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const length = batch.lengths[i] as number;
+      if (isDuplicate[i] === 0) {
+        const m = batch.records.subarray(from, from + length);
+        const index = part.sizeBefore + part.count;
+        const at = this.#chunk(part, batch.classes[i] as number, batch);
+        const chunk = part.chunks[at] as Chunk;
+        const offset = chunk.plaintext.extend(4 + length);
+        const { buffer } = chunk.plaintext;
+        buffer.writeUInt32BE(length, offset);
+        buffer.set(m, offset + 4);
+        extendRanges(chunk.ranges, index);
+        const r = chunk.secrets.openings.at(index - part.stepFirstIndex);
+        const to = part.commitments.extend(32);
+        commitInto({ originHash: log.originHash, index, r, m }, part.commitments.buffer, to);
+        part.ids.put(batch.ids.subarray(i * 16, i * 16 + 16));
+        part.chunkOf[part.count] = at;
+        part.offsets[part.count] = offset;
+        part.count++;
+        this.bytes += length;
+      }
+      from += length;
+    }
+  }
+
+  /** The chunk of this class that is filling; a full one is sealed here and now, beside the disk's work on the group before. */
+  #chunk(part: GroupPart, classPosition: number, batch: EncodedBatch): number {
+    const at = part.filling[classPosition];
+    const { log } = part;
+    if (at !== undefined) {
+      const chunk = part.chunks[at] as Chunk;
+      const full = chunk.plaintext.length >= chunkBytes || chunk.ranges.length >= chunkRangesMax;
+      if (!full && chunk.epoch === log.epoch) return at;
+      this.#seal(part, chunk);
+    }
+    const retentionClass = retentionClasses[classPosition] as RetentionClass;
+    const keys = log.keysOf(retentionClass, log.epoch);
+    if (keys === undefined) throw new TypeError(`the seed of ${retentionClass} must be durable before its first use`);
+    const secrets = this.step.secrets(log, retentionClass, log.epoch, keys);
+    const sizeBytes = Math.min(chunkBytes + 65_540, Math.max(1024, batch.records.length + 4 * batch.count));
+    part.chunks.push({
+      retentionClass,
+      epoch: log.epoch,
+      secrets,
+      plaintext: new GrowingBytes(sizeBytes),
+      ranges: [],
+      block: undefined,
+    });
+    part.filling[classPosition] = part.chunks.length - 1;
+    return part.chunks.length - 1;
+  }
+
+  #seal(part: GroupPart, chunk: Chunk): Buffer {
+    chunk.block ??= sealBlock({
+      scope: {
+        retentionClass: chunk.retentionClass,
+        originHash: part.log.originHash,
+        epoch: chunk.epoch,
+        writer: this.step.writer,
+        step: this.step.number,
+        stepFirstIndex: part.stepFirstIndex,
+      },
+      stepKey: chunk.secrets.stepKey,
+      salt: this.#random.bytes(16),
+      ranges: chunk.ranges,
+      plaintext: chunk.plaintext.view(),
+    });
+    return chunk.block;
+  }
+
+  /** Ends the group: no event comes in any more. */
+  close(number: number): {
+    readonly group: Group;
+    readonly parts: readonly GroupPart[];
+    readonly encoded: EncodedGroup;
+  } {
+    const parts = [...this.parts.values()].filter((part) => part.count > 0);
+    const tenants = parts.map((part) => ({
+      tenant: part.log.tenant,
+      sizeBefore: part.sizeBefore,
+      count: part.count,
+      rootAfter: part.log.frontier.root(),
+      commitments: part.commitments.view(),
+      ids: part.ids.view(),
+      runs: part.runs as readonly EmitterRun[],
+      blocks: part.chunks.map((chunk) => this.#seal(part, chunk)),
+    }));
+    const group: Group = { number, receivedMs: this.receivedMs, tenants };
+    return { group, parts, encoded: encodeGroup(group) };
+  }
+
+  /** Hands the plaintexts to the step, which merges small ones when it ends. */
+  hold(): void {
+    for (const { log, chunks } of this.parts.values()) {
+      for (const { retentionClass, epoch, ranges, plaintext } of chunks) {
+        this.step.hold({
+          log,
+          retentionClass,
+          epoch,
+          ranges: ranges as readonly IndexRange[],
+          plaintext: plaintext.view(),
+        });
+      }
+    }
+  }
+}
+
+function reserve(part: GroupPart, count: number): void {
+  const needed = part.count + count;
+  if (needed <= part.offsets.length) return;
+  const capacity = Math.max(needed, part.offsets.length * 2);
+  const offsets = new Uint32Array(capacity);
+  offsets.set(part.offsets);
+  part.offsets = offsets;
+  const chunkOf = new Uint16Array(capacity);
+  chunkOf.set(part.chunkOf);
+  part.chunkOf = chunkOf;
+}
+
+function extendRanges(ranges: { first: number; count: number }[], index: number): void {
+  const last = ranges[ranges.length - 1];
+  if (last !== undefined && last.first + last.count === index) last.count++;
+  else ranges.push({ first: index, count: 1 });
+}
+
+function addRuns(part: GroupPart, batch: EncodedBatch, isDuplicate: Uint8Array, before: number): void {
+  let position = 0;
+  let index = part.sizeBefore + before;
+  for (const { emitter, firstSeq, count } of batch.runs) {
+    for (let i = 0; i < count; i++, position++) {
+      if (isDuplicate[position] !== 0) continue;
+      const last = part.runs[part.runs.length - 1];
+      const seq = firstSeq + i;
+      if (
+        last !== undefined &&
+        last.emitter === emitter &&
+        last.firstSeq + last.count === seq &&
+        last.firstIndex + last.count === index
+      )
+        last.count++;
+      else part.runs.push({ emitter, firstSeq: seq, firstIndex: index, count: 1 });
+      index++;
+    }
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Nodes of one tenant's tree as the storage driver holds it: below tile level 1 from commitments, above from tile nodes.
+ * Gives proofs, C2SP tiles, and the frontier of an archived log.
+ */
+import {
+  Frontier,
+  foldStep,
+  hashChildren,
+  inclusionPlan,
+  leafHashOf,
+  type TilePath,
+  tileWidth,
+  tileWidthAt,
+} from '@watchglass/record';
+import type { StorageDriver, TileNode } from './storage.ts';
+
+const cachedTilesMax = 64;
+
+export class TreeReader {
+  readonly #driver: StorageDriver;
+  readonly #tenant: string;
+  /** Full tiles of leaf hashes, by number. */
+  readonly #tiles: Map<number, Uint8Array[]> = new Map();
+
+  constructor(driver: StorageDriver, tenant: string) {
+    this.#driver = driver;
+    this.#tenant = tenant;
+  }
+
+  /** The frontier of the archived log, and the tile nodes that its last, partial tile of level 1 holds. */
+  async frontier(size: number): Promise<{ readonly frontier: Frontier; readonly nodes: TileNode[] }> {
+    const whole = tileWidth * tileWidth;
+    const base = size - (size % whole);
+    const frontier = await this.#frontierOf(base);
+    const nodes: TileNode[] = [];
+    const rest = await this.#driver.commitments(this.#tenant, base, size - base);
+    frontier.appendCommitments(rest, (level, n, hash) => nodes.push({ level, n, hash }));
+    return { frontier, nodes };
+  }
+
+  /** The root of the tree as it was at `size`. */
+  async root(size: number): Promise<Uint8Array> {
+    return (await this.#frontierOf(size)).root();
+  }
+
+  async #frontierOf(size: number): Promise<Frontier> {
+    const known = new Map<string, Uint8Array>();
+    for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
+      if (n % 2 === 1) known.set(`${level} ${n - 1}`, await this.node(level, n - 1));
+    }
+    return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array);
+  }
+
+  /** The inclusion proof of a leaf, from the leaf to the root. */
+  async prove(index: number, size: number): Promise<Uint8Array[]> {
+    const hashes: Uint8Array[] = [];
+    for (const step of inclusionPlan(index, size)) {
+      hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n)))));
+    }
+    return hashes;
+  }
+
+  /** The hashes of a tile of the tree of `size` leaves; undefined when it isn't there, or is shorter. */
+  async tile({ level, n, width }: TilePath, size: number): Promise<Uint8Array | undefined> {
+    const number = Number(n);
+    if (level === 'entries') {
+      if (tileWidthAt(0, n, size) < width) return undefined;
+      return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width));
+    }
+    if (tileWidthAt(level, n, size) < width) return undefined;
+    if (level === 0) return Buffer.concat(await this.#leafHashes(number, width));
+    const hashes: Uint8Array[] = [];
+    for (let i = 0; i < width; i++)
+      hashes.push(await this.#driver.tileNode(this.#tenant, level, number * tileWidth + i));
+    return Buffer.concat(hashes);
+  }
+
+  /** The root of the complete subtree of 2^level leaves from leaf n·2^level on. */
+  async node(level: number, n: number): Promise<Uint8Array> {
+    const tileLevel = Math.floor(level / 8);
+    const count = 2 ** (level % 8);
+    const first = n * count;
+    if (tileLevel > 0) {
+      const hashes: Uint8Array[] = [];
+      for (let i = 0; i < count; i++) hashes.push(await this.#driver.tileNode(this.#tenant, tileLevel, first + i));
+      return fold(hashes);
+    }
+    const tile = Math.floor(first / tileWidth);
+    const from = first % tileWidth;
+    const hashes = await this.#leafHashes(tile, from + count);
+    return fold(hashes.slice(from, from + count));
+  }
+
+  /** At least the first `width` leaf hashes of tile `n`. */
+  async #leafHashes(n: number, width: number): Promise<Uint8Array[]> {
+    const known = this.#tiles.get(n);
+    if (known !== undefined && known.length >= width) return known.slice(0, width);
+    const commitments = await this.#driver.commitments(this.#tenant, n * tileWidth, width);
+    const hashes: Uint8Array[] = [];
+    for (let at = 0; at < commitments.length; at += 32) hashes.push(leafHashOf(commitments.subarray(at, at + 32)));
+    if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? 0);
+    this.#tiles.set(n, hashes);
+    return hashes;
+  }
+}
+
+/** The root over a power of two of hashes. */
+function fold(hashes: Uint8Array[]): Uint8Array {
+  let level = hashes;
+  while (level.length > 1) {
+    const next: Uint8Array[] = [];
+    for (let i = 0; i < level.length; i += 2)
+      next.push(hashChildren(level[i] as Uint8Array, level[i + 1] as Uint8Array));
+    level = next;
+  }
+  return level[0] as Uint8Array;
+}
+
+/** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes 0x01 ‖ C. */
+function entryBundle(commitments: Uint8Array): Uint8Array {
+  const count = commitments.length / 32;
+  const bundle = Buffer.alloc(count * 35);
+  for (let i = 0; i < count; i++) {
+    bundle.writeUInt16BE(33, i * 35);
+    bundle[i * 35 + 2] = 1;
+    bundle.set(commitments.subarray(i * 32, i * 32 + 32), i * 35 + 3);
+  }
+  return bundle;
+}

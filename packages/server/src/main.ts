@@ -1,0 +1,328 @@
+/**
+ * The server, built floor by floor from its configuration and taken down in reverse: ledger and access, indexes, review,
+ * then the doors (intake, issuer, API). What rooms of one floor need of each other is handed in here.
+ *
+ * When `startServer` resolves, everything listens and `DIR/server.json` says where. Disposing stops the doors first, so
+ * that whatever was answered is in the ledger before the ledger closes.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Actor, Outcome, TenantId } from '@watchglass/record';
+import { localKek } from '@watchglass/record/reader';
+import { type Logger, pino } from 'pino';
+import manifest from '../package.json' with { type: 'json' };
+import type { Access, RecordOwn } from './access/access.ts';
+import { checkKeysDirectory, freshSecret, keepKeyFile, readKeyFile } from './access/key-file.ts';
+import { openAccess } from './access/open-access.ts';
+import { createOwnRecorder, serverEmitterId } from './access/own-recorder.ts';
+import type { TokenTrust } from './access/tokens.ts';
+import { createApi } from './api/create-api.ts';
+import type { SignInSettings } from './api/server.ts';
+import type { ServerConfig, TlsFiles } from './config.ts';
+import { ServerError } from './errors.ts';
+import { openIndexes } from './indexes/open-indexes.ts';
+import { createIntake } from './intake/create-intake.ts';
+import { apiAudience } from './issuer/claims.ts';
+import { demoClientId, openDemo } from './issuer/demo.ts';
+import { foreignKeys } from './issuer/foreign.ts';
+import type { Issuer } from './issuer/issuer.ts';
+import type { IssuerClient } from './issuer/provider.ts';
+import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openLedger } from './ledger/open-ledger.ts';
+import { createReview } from './review/create-review.ts';
+import { ledgerOfDoors } from './review/ledger-of-doors.ts';
+import { realWorld } from './world/real-world.ts';
+import type { World } from './world/world.ts';
+
+export interface RunningServer extends AsyncDisposable {
+  /** The public URL of the configuration. */
+  readonly url: string;
+  /** Whether the ledger takes records. */
+  readonly state: Ledger['state'];
+}
+
+export interface StartOptions {
+  /** Gives up starting; a server that runs is stopped by disposing of it. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Starts a server.
+ *
+ * @throws ServerError `config-invalid`, `key-file-exposed`, `key-file-invalid`, `state-unknown`; LedgerError `locked` when another process has the directory, `corrupt`
+ * @example
+ * await using server = await startServer(await readConfig('watchglass.yaml'));
+ */
+export async function startServer(config: ServerConfig, { signal }: StartOptions = {}): Promise<RunningServer> {
+  await using stack = new AsyncDisposableStack();
+  const world = realWorld();
+  const log = openLog(config);
+  const report = reporter(log);
+  const paths = pathsOf(config);
+  await world.disk.makeDirectory(paths.data);
+  await checkKeysDirectory(world, paths.keys);
+  const tls = config.tls === undefined ? undefined : await readTls(world, config.tls);
+  signal?.throwIfAborted();
+
+  const ledger = stack.use(
+    await openLedger({ dir: paths.ledger, keysDir: paths.keys, originBase: config.origin, world, report }),
+  );
+  if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
+  const record = createOwnRecorder({
+    world,
+    site: new URL(config.url).host,
+    append: (tenant, items) => ledger.append(tenant, items),
+    lastSeq: (tenant) => lastOwnSeq(ledger, tenant),
+  });
+
+  const signingKey = config.issuer.kind === 'embedded' ? await openSigningKey(world, paths.keys) : undefined;
+  const trust = trustOf(config, signingKey);
+  const access = stack.use(await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust }));
+  for (const tenant of config.tenants) access.tenants.add(tenant);
+  const homeTenant = config.tenants[0] as TenantId;
+  signal?.throwIfAborted();
+
+  await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
+  stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
+
+  const kek = localKek(await mustRead(world, join(paths.keys, 'kek')));
+  const indexes = stack.use(await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, kek, world, report }));
+  const review = createReview({ ledger, indexes, staff: access.people, world });
+  const door = stack.use(
+    createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
+  );
+  signal?.throwIfAborted();
+
+  const signIn = await signInOf(world, config, paths.keys);
+  const consoleDir = config.consoleDir ?? (await builtConsole(world));
+  if (consoleDir === undefined) log.warn('the console is not built: / has nothing to show');
+  const api = stack.use(
+    await createApi({
+      world,
+      log,
+      access,
+      ledger,
+      indexes,
+      review,
+      door,
+      record,
+      homeTenant,
+      url: config.url,
+      origin: config.origin,
+      version: manifest.version,
+      demo: config.demo !== undefined,
+      signIn,
+      ...(tls === undefined ? {} : { tls }),
+      ...(consoleDir === undefined ? {} : { consoleDir }),
+    }),
+  );
+  if (signingKey !== undefined) {
+    const issuer = stack.use(
+      await startIssuer({ config, world, log, access, signingKey, tls, signIn, keysDir: paths.keys }),
+    );
+    if (config.demo !== undefined) {
+      stack.use(
+        await openDemo({
+          world,
+          access,
+          issuer,
+          tenant: homeTenant,
+          peopleFile: config.demo.peopleFile,
+          keysDir: paths.keys,
+          demoDir: paths.demo,
+          report: (message, error) => log.error({ err: error }, message),
+        }),
+      );
+    }
+  }
+  await api.listen(config.listen);
+  signal?.throwIfAborted();
+
+  await announce(world, paths.announcement, config);
+  stack.defer(() => world.disk.remove(paths.announcement));
+  log.info({ url: config.url, tenants: config.tenants.length, ledger: ledger.state.kind }, 'ready');
+
+  const running = stack.move();
+  return {
+    url: config.url,
+    get state() {
+      return ledger.state;
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+interface Paths {
+  readonly data: string;
+  readonly ledger: string;
+  readonly index: string;
+  readonly keys: string;
+  readonly state: string;
+  readonly demo: string;
+  readonly announcement: string;
+}
+
+function pathsOf({ dataDir }: ServerConfig): Paths {
+  return {
+    data: dataDir,
+    ledger: join(dataDir, 'ledger'),
+    index: join(dataDir, 'index'),
+    keys: join(dataDir, 'keys'),
+    state: join(dataDir, 'state.sqlite'),
+    demo: join(dataDir, 'demo'),
+    announcement: join(dataDir, 'server.json'),
+  };
+}
+
+/** JSON lines on stderr: stdout belongs to whoever started us. */
+function openLog(config: ServerConfig): Logger {
+  return pino({ level: config.log.level, base: { name: 'watchglass' } }, pino.destination({ dest: 2, sync: true }));
+}
+
+/** A log that is damaged may not be open: then appending says what is wrong. */
+function lastOwnSeq(ledger: Ledger, tenant: TenantId): number {
+  if (!ledger.tenants().includes(tenant)) return 0;
+  return ledger.emitters(tenant).find(({ id }) => id === serverEmitterId)?.lastSeq ?? 0;
+}
+
+interface ReportLine {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly details?: Readonly<Record<string, string | number>>;
+}
+
+function reporter(log: Logger): (line: ReportLine) => void {
+  return ({ level, message, details }) => log[level](details ?? {}, message);
+}
+
+async function readTls(world: World, files: TlsFiles): Promise<{ cert: Uint8Array; key: Uint8Array }> {
+  const keyText = await readKeyFile(world, files.keyFile);
+  if (keyText === undefined)
+    throw new ServerError(
+      'config-invalid',
+      `tls.key: there is no ${files.keyFile}; put the private key there, mode 0600`,
+    );
+  const cert = await world.disk.readFile(files.certFile);
+  if (cert === undefined)
+    throw new ServerError('config-invalid', `tls.cert: there is no ${files.certFile}; put the certificate chain there`);
+  return { cert, key: new TextEncoder().encode(keyText) };
+}
+
+function trustOf({ issuer }: ServerConfig, signingKey: SigningKey | undefined): TokenTrust {
+  if (issuer.kind === 'foreign') {
+    const { url, audience, algorithms } = issuer;
+    return { issuer: url, audience, algorithms, keys: foreignKeys(url), knownPeopleOnly: false };
+  }
+  if (signingKey === undefined) throw new TypeError('the embedded issuer has a signing key');
+  return {
+    issuer: issuer.url,
+    audience: apiAudience,
+    algorithms: [issuerAlgorithm],
+    keys: signingKey.publicKeys,
+    knownPeopleOnly: true,
+  };
+}
+
+/** As whom the console signs people in: at the embedded issuer with a secret of our own making. */
+async function signInOf(world: World, { issuer }: ServerConfig, keysDir: string): Promise<SignInSettings> {
+  if (issuer.kind === 'foreign') {
+    const clientSecret = await readKeyFile(world, issuer.clientSecretFile);
+    if (clientSecret === undefined || clientSecret === '') {
+      throw new ServerError(
+        'config-invalid',
+        `issuer.clientSecretFile: ${issuer.clientSecretFile} holds no secret; put the client secret of the console there, mode 0600`,
+      );
+    }
+    return { issuer: issuer.url, clientId: issuer.clientId, clientSecret, audience: issuer.audience };
+  }
+  const clientSecret = await keepKeyFile({
+    world,
+    path: join(keysDir, 'console-client.secret'),
+    make: () => freshSecret(world, ''),
+    valid: (text) => text.length >= 43,
+  });
+  return { issuer: issuer.url, clientId: 'console', clientSecret, audience: apiAudience };
+}
+
+async function startIssuer(parts: {
+  readonly config: ServerConfig;
+  readonly world: World;
+  readonly log: Logger;
+  readonly access: Access;
+  readonly signingKey: SigningKey;
+  readonly tls: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined;
+  readonly signIn: SignInSettings;
+  readonly keysDir: string;
+}): Promise<Issuer> {
+  const { config, world, log, access, signingKey, tls, signIn, keysDir } = parts;
+  if (config.issuer.kind !== 'embedded') throw new TypeError('only an embedded issuer is started here');
+  const { url, listen } = config.issuer;
+  const clients: IssuerClient[] = [
+    {
+      id: signIn.clientId,
+      name: 'the console',
+      redirectUris: [`${config.url}/auth/callback`],
+      secret: signIn.clientSecret,
+    },
+  ];
+  if (config.demo !== undefined) {
+    clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
+  }
+  // The provider is large, and only an embedded issuer needs it.
+  const { openIssuer } = await import('./issuer/issuer.ts');
+  const issuer = await openIssuer({
+    url,
+    world,
+    keysDir,
+    signingKey,
+    people: access.people,
+    clients,
+    demo: config.demo !== undefined,
+    ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
+    report: (message, error) => log.error({ err: error }, message),
+  });
+  await issuer.listen(listen);
+  return issuer;
+}
+
+/** Start and stop are events of every tenant; a read-only ledger keeps nobody from looking why it is. */
+async function recordSystem(parts: {
+  readonly record: RecordOwn;
+  readonly log: Logger;
+  readonly tenants: readonly TenantId[];
+  readonly operation: 'start' | 'stop';
+}): Promise<void> {
+  const { record, log, tenants, operation } = parts;
+  const outcome: Outcome = { status: 'success' };
+  const actor: Actor = { id: 'server', type: 'service' };
+  const done = await Promise.allSettled(
+    tenants.map((tenant) => record({ tenant, kind: 'system', action: 'execute', operation, outcome, actor })),
+  );
+  for (const result of done) {
+    if (result.status === 'rejected')
+      log.error({ err: result.reason }, `the ${operation} of the server could not be recorded`);
+  }
+}
+
+async function announce(world: World, path: string, { url, tls }: ServerConfig): Promise<void> {
+  const text = JSON.stringify({ url, ...(tls?.caFile === undefined ? {} : { ca: tls.caFile }) });
+  await world.disk.replace(path, new TextEncoder().encode(`${text}\n`), { mode: 0o600 });
+}
+
+async function mustRead(world: World, path: string): Promise<Uint8Array> {
+  const bytes = await world.disk.readFile(path);
+  if (bytes === undefined) throw new ServerError('key-file-invalid', `there is no ${path}; restore it from its backup`);
+  return bytes;
+}
+
+/** The console that comes along, when it is built. It is found by name, since the server must not import it. */
+async function builtConsole(world: World): Promise<string | undefined> {
+  try {
+    const dir = join(dirname(createRequire(import.meta.url).resolve('@watchglass/console/package.json')), 'dist');
+    return (await world.disk.size(join(dir, 'index.html'))) === undefined ? undefined : dir;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
