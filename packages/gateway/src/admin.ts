@@ -1,0 +1,36 @@
+/** The operator's door, apart from the data plane: `/healthz` (the process answers), `/readyz` (it would let a request pass), `/metrics`. */
+import { createServer, type Server } from 'node:http';
+
+import type { Registry } from 'prom-client';
+
+/** Why the gateway would refuse; empty when it wouldn't. */
+export type ReadinessProblems = () => Promise<readonly string[]>;
+
+export function createAdmin(parts: { readonly problems: ReadinessProblems; readonly registry: Registry }): Server {
+  return createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
+    const answer = async (): Promise<void> => {
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        response.writeHead(405, { allow: 'GET, HEAD' }).end();
+        return;
+      }
+      switch (request.url) {
+        case '/healthz':
+          response.writeHead(200, { 'content-type': 'application/json' }).end('{"status":"ok"}');
+          return;
+        case '/readyz': {
+          const problems = await parts.problems();
+          response
+            .writeHead(problems.length === 0 ? 200 : 503, { 'content-type': 'application/json' })
+            .end(JSON.stringify({ ready: problems.length === 0, problems }));
+          return;
+        }
+        case '/metrics':
+          response.writeHead(200, { 'content-type': parts.registry.contentType }).end(await parts.registry.metrics());
+          return;
+        default:
+          response.writeHead(404).end();
+      }
+    };
+    answer().catch(() => response.destroy());
+  });
+}

@@ -1,0 +1,250 @@
+/**
+ * Everything that is decided about a request before the upstream is asked: is the message sound, what is it, who asks, may they, and what does its
+ * body add to that. Ends early by throwing `Refused`.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+import type { Actor, Purpose } from '@watchglass/record';
+
+import { authorise, authoriseEntry, type Decision } from './authorise.ts';
+import { type BatchEntry, conditionally, parseBatch } from './batch.ts';
+import { BodyCounter, declaredLength, RequestBodyError, readBody } from './body.ts';
+import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
+import { actorOf, anonymous, type Captured, interactionEvent } from './capture.ts';
+import { isJson, type Learned, learnExposure } from './exposure.ts';
+import { type Interaction, recognise } from './fhir-interaction.ts';
+import { chooseAccept, wantsJson } from './headers.ts';
+import { hasBody, messageFault } from './message.ts';
+import type { Policy } from './policy.ts';
+import { denied, noRoute, notAuthenticated, violation } from './refused.ts';
+import type { Authenticator, Principal } from './token.ts';
+
+export interface AdmissionParts {
+  /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
+  readonly prefixes: readonly string[];
+  readonly authenticator: Authenticator;
+  readonly policy: Policy;
+  /** How much of a body is read for what it is about. */
+  readonly exposureBytesMax: number;
+  readonly requestBytesMax: number;
+}
+
+export interface Admitted {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly captured: Captured;
+  readonly interaction: Interaction;
+  readonly parameters: readonly Parameter[];
+  /** Undefined for what the policy leaves to anybody. */
+  readonly principal: Principal | undefined;
+  readonly actor: Actor;
+  /** Nothing about anybody but this patient may leave. */
+  readonly patient: string | undefined;
+  readonly purpose: Purpose | undefined;
+  /** What the upstream is asked for. */
+  readonly accept: string;
+  /** Path and query, exactly as they came. */
+  readonly target: string;
+}
+
+export interface Carried {
+  readonly body: Buffer | BodyCounter | null;
+  /** Those of the query, and those of a form. */
+  readonly parameters: readonly Parameter[];
+  readonly entries: readonly BatchEntry[];
+  /** What the body says it is about. */
+  readonly learned: Learned | undefined;
+}
+
+const formBytesMax = 64 * 1024;
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']);
+
+export class Admission {
+  readonly #parts: AdmissionParts;
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts;
+  }
+
+  /** Judges the head. */
+  async admit(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Admitted> {
+    const { policy } = this.#parts;
+    const fault = messageFault(request);
+    if (fault !== undefined)
+      throw violation(captured, fault === 'too-many-headers' ? 'headers-too-large' : 'protocol-violation', fault);
+    const target = canonicalise(request.url ?? '');
+    if (target.kind === 'refused') {
+      throw violation(
+        captured,
+        target.reason === 'target-too-long' ? 'target-too-long' : 'target-refused',
+        target.reason,
+      );
+    }
+    const { parameters } = target;
+    const recognised = this.#recognise(request, target.segments, parameters, captured);
+    const interaction = request.headers['if-none-exist'] === undefined ? recognised : conditionally(recognised);
+    const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
+    const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    const facts = {
+      captured,
+      interaction,
+      parameters,
+      actor: principal === undefined ? anonymous : actorOf(principal),
+    };
+    const decision: Decision =
+      principal === undefined
+        ? { kind: 'allowed', patient: undefined }
+        : authorise({ policy, principal, interaction, parameters });
+    if (decision.kind === 'denied') throw denied(facts, decision.code, decision.reason);
+    const purpose = this.#purposeOf(request);
+    if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
+    const accept = chooseAccept(request.headers.accept, parameters);
+    if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
+    return {
+      ...facts,
+      request,
+      response,
+      principal,
+      patient: decision.patient,
+      purpose,
+      accept: accept.accept,
+      target: target.query === undefined ? target.path : `${target.path}?${target.query}`,
+    };
+  }
+
+  /** Reads the body, as far as something in it decides. */
+  async readRequest(admitted: Admitted): Promise<Carried> {
+    const { request, interaction, parameters } = admitted;
+    const nothing: Carried = { body: null, parameters, entries: [], learned: undefined };
+    if (!hasBody(request)) {
+      if (interaction.name === 'batch') throw denied(admitted, 'body-unreadable', 'body-missing');
+      return nothing;
+    }
+    const bytesMax = this.#bodyBytesMax(admitted);
+    // Until here a client that waits for 100 Continue hasn't sent a byte of it.
+    if (request.headers.expect !== undefined) admitted.response.writeContinue();
+    const length = declaredLength(request);
+    // A large one goes through as it comes; what it is about is then known from its path and its answer only.
+    if (length !== undefined && length > this.#parts.exposureBytesMax)
+      return { ...nothing, body: new BodyCounter(request, bytesMax) };
+    const body = await readBody(request, bytesMax).catch((error: unknown) => {
+      if (!(error instanceof RequestBodyError)) throw error;
+      throw error.fault === 'too-large'
+        ? denied(admitted, 'body-too-large', 'body-too-large')
+        : denied(admitted, 'body-unreadable', 'client-closed');
+    });
+    if (interaction.form) return { ...nothing, body, parameters: this.#readForm(admitted, body) };
+    if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
+    const contentType = request.headers['content-type'];
+    const learned = isJson(contentType) ? learnExposure(body, { contentType, complete: true }) : undefined;
+    return { ...nothing, body, learned };
+  }
+
+  #recognise(
+    request: IncomingMessage,
+    segments: readonly string[],
+    parameters: readonly Parameter[],
+    captured: Captured,
+  ): Interaction {
+    if (!methods.has(request.method ?? '')) {
+      throw noRoute(captured, 'method-not-allowed', { allow: [...methods].join(', '), connection: 'close' });
+    }
+    const path = `/${segments.join('/')}`;
+    const prefix = this.#parts.prefixes.find((candidate) => path === candidate || path.startsWith(`${candidate}/`));
+    if (prefix === undefined) throw noRoute(captured, 'not-found');
+    const below = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
+    const recognition = recognise({ method: captured.method, prefix, segments: below, parameters });
+    switch (recognition.kind) {
+      case 'interaction':
+        return recognition.interaction;
+      case 'no-route':
+        throw noRoute(captured, 'not-found');
+      case 'method-not-allowed':
+        throw noRoute(captured, 'method-not-allowed', { allow: recognition.allow });
+      default:
+        return recognition satisfies never;
+    }
+  }
+
+  async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
+    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization);
+    switch (authentication.kind) {
+      case 'authenticated':
+        return authentication.principal;
+      case 'missing':
+        throw notAuthenticated(captured, 'token-missing', { reason: 'token-missing', route });
+      case 'invalid':
+        throw notAuthenticated(captured, 'token-invalid', { reason: authentication.reason, route });
+      case 'unavailable':
+        throw notAuthenticated(captured, 'identity-unavailable', { reason: 'issuer-keys-unavailable', route });
+      default:
+        return authentication satisfies never;
+    }
+  }
+
+  #purposeOf(request: IncomingMessage): Purpose | 'refused' | undefined {
+    const rule = this.#parts.policy.purposeOfUse;
+    const value = rule === undefined ? undefined : request.headers[rule.header];
+    if (rule === undefined || value === undefined) return undefined;
+    return typeof value === 'string' && rule.allow.has(value) ? { code: value } : 'refused';
+  }
+
+  /** The bound of the body, once its declared length and type are in order. */
+  #bodyBytesMax(admitted: Admitted): number {
+    const { request, interaction } = admitted;
+    const { exposureBytesMax, requestBytesMax } = this.#parts;
+    const length = declaredLength(request);
+    const batch = interaction.name === 'batch';
+    // Of a body without a length nobody knows whether it can be held: it has to be one that can.
+    const bytesMax = interaction.form
+      ? formBytesMax
+      : batch || length === undefined
+        ? exposureBytesMax
+        : requestBytesMax;
+    if (length !== undefined && length > bytesMax) throw denied(admitted, 'body-too-large', 'body-too-large');
+    const contentType = request.headers['content-type'];
+    const sound = interaction.form
+      ? /^application\/x-www-form-urlencoded *(?:;|$)/i.test(contentType ?? '')
+      : !batch || isJson(contentType);
+    if (!sound) throw denied(admitted, 'unsupported-media-type', 'content-type');
+    return bytesMax;
+  }
+
+  /** A form decides like a query, so it is judged like one. */
+  #readForm(admitted: Admitted, body: Buffer): readonly Parameter[] {
+    const form = parseParameters(body.toString('latin1'));
+    if (typeof form === 'string') throw denied(admitted, 'body-unreadable', form);
+    const parameters = [...admitted.parameters, ...form];
+    if (!form.every(wantsJson)) throw denied({ ...admitted, parameters }, 'not-acceptable', 'not-acceptable');
+    const { principal, interaction } = admitted;
+    if (principal === undefined) return parameters;
+    const decision = authorise({ policy: this.#parts.policy, principal, interaction, parameters });
+    if (decision.kind === 'denied') throw denied({ ...admitted, parameters }, decision.code, decision.reason);
+    return parameters;
+  }
+
+  /** One entry that isn't allowed denies all of them, and each is recorded. */
+  #readBatch(admitted: Admitted, body: Buffer): readonly BatchEntry[] {
+    const { principal, captured, actor, interaction } = admitted;
+    const batch = parseBatch(body, interaction.route.replace(/\/$/, ''));
+    if (batch.kind === 'unreadable') {
+      throw denied(admitted, batch.reason === 'too-many-entries' ? 'body-too-large' : 'body-unreadable', batch.reason);
+    }
+    if (principal === undefined) throw denied(admitted, 'forbidden', 'policy');
+    const verdicts = batch.entries.map((entry) => authoriseEntry({ policy: this.#parts.policy, principal, ...entry }));
+    const first = verdicts.find((verdict) => verdict.kind === 'denied');
+    if (first === undefined) return batch.entries;
+    const events = batch.entries.map((entry, position) => {
+      const verdict = verdicts[position];
+      return interactionEvent({
+        captured,
+        interaction: entry.interaction,
+        actor,
+        parameterNames: entry.parameters.map(({ name }) => name),
+        outcome: { status: 'denied', code: 403, reason: verdict?.kind === 'denied' ? verdict.reason : 'batch-denied' },
+        facts: { status: 403 },
+      });
+    });
+    throw denied(admitted, first.code, first.reason, events);
+  }
+}

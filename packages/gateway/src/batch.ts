@@ -1,0 +1,112 @@
+/**
+ * A batch or transaction: a Bundle of requests in one body. Each entry is recognised and judged like a request of its own; one that isn't allowed
+ * denies them all, and every entry is recorded.
+ */
+import { canonicalise, type Parameter } from './canonical.ts';
+import { type Interaction, permission, recognise } from './fhir-interaction.ts';
+import { countMembers } from './partial-json.ts';
+
+export const batchEntriesMax = 100;
+
+export interface BatchEntry {
+  readonly interaction: Interaction;
+  readonly parameters: readonly Parameter[];
+}
+
+export type Batch =
+  | { readonly kind: 'batch'; readonly entries: readonly BatchEntry[] }
+  /** `reason` is a code from a fixed list. */
+  | {
+      readonly kind: 'unreadable';
+      readonly reason: 'not-json' | 'not-a-bundle' | 'too-many-entries' | 'entry-unknown';
+    };
+
+/** Reads the entries' methods and URLs; their resources stay unread. */
+export function parseBatch(body: Uint8Array, prefix: string): Batch {
+  const bundle = parse(body);
+  if (bundle === undefined || hasRepeatedMembers(body, bundle)) return { kind: 'unreadable', reason: 'not-json' };
+  if (!hasExactNames(bundle, bundleMembers)) return { kind: 'unreadable', reason: 'not-a-bundle' };
+  if (bundle.resourceType !== 'Bundle' || (bundle.type !== 'batch' && bundle.type !== 'transaction')) {
+    return { kind: 'unreadable', reason: 'not-a-bundle' };
+  }
+  const raw = Array.isArray(bundle.entry) ? bundle.entry : [];
+  if (raw.length > batchEntriesMax) return { kind: 'unreadable', reason: 'too-many-entries' };
+  const entries: BatchEntry[] = [];
+  for (const item of raw) {
+    const entry = parseEntry(item, prefix);
+    if (entry === undefined) return { kind: 'unreadable', reason: 'entry-unknown' };
+    entries.push(entry);
+  }
+  return { kind: 'batch', entries };
+}
+
+/** The HTTP status of each entry in the answer, by position; undefined where it says none. */
+export function batchStatuses(body: Uint8Array, count: number): readonly (number | undefined)[] {
+  const entries = parse(body)?.entry;
+  return Array.from({ length: count }, (_, position) => {
+    const status = Array.isArray(entries)
+      ? (entries[position] as { response?: { status?: unknown } } | null)?.response?.status
+      : undefined;
+    return typeof status === 'string' && /^[1-5]\d\d/.test(status) ? Number(status.slice(0, 3)) : undefined;
+  });
+}
+
+function parse(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `If-None-Exist` makes a create tell whether something exists: a search as well. */
+export function conditionally(interaction: Interaction): Interaction {
+  if (interaction.name !== 'create') return interaction;
+  return { ...interaction, operation: 'conditional-create', permissions: permission.c | permission.s };
+}
+
+const bundleMembers = ['resourceType', 'type', 'entry'];
+const entryMembers = ['request', 'resource', 'fullUrl'];
+const requestMembers = ['method', 'url', 'ifNoneMatch', 'ifModifiedSince', 'ifMatch', 'ifNoneExist', 'id', 'extension'];
+
+/** Of two members with one name some parsers take the first and some the last: the API could do what was never judged. */
+function hasRepeatedMembers(body: Uint8Array, bundle: object): boolean {
+  let count = 0;
+  const stack: unknown[] = [bundle];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (!Array.isArray(next)) count += Object.keys(next as object).length;
+    for (const value of Object.values(next as object))
+      if (typeof value === 'object' && value !== null) stack.push(value);
+  }
+  return countMembers(Buffer.from(body).toString('utf8')) !== count;
+}
+
+/** Parsers that don't heed case would take `Request` for `request`. */
+function hasExactNames(object: object, names: readonly string[]): boolean {
+  const lower = new Map(names.map((name) => [name.toLowerCase(), name]));
+  return Object.keys(object).every((key) => (lower.get(key.toLowerCase()) ?? key) === key);
+}
+
+/** Relative URLs only: an absolute one could mean another server. */
+function parseEntry(item: unknown, prefix: string): BatchEntry | undefined {
+  const request = (item as { request?: { method?: unknown; url?: unknown; ifNoneExist?: unknown } } | null)?.request;
+  if (typeof request !== 'object' || request === null) return undefined;
+  if (!hasExactNames(item as object, entryMembers) || !hasExactNames(request, requestMembers)) return undefined;
+  if (typeof request.method !== 'string' || typeof request.url !== 'string') return undefined;
+  const target = canonicalise(`/${request.url.replace(/^\//, '')}`);
+  if (target.kind === 'refused') return undefined;
+  const { segments, parameters } = target;
+  const recognition = recognise({
+    method: request.method,
+    prefix,
+    segments: segments[0] === '' ? [] : segments,
+    parameters,
+  });
+  if (recognition.kind !== 'interaction') return undefined;
+  const { interaction } = recognition;
+  if (interaction.name === 'batch' || interaction.form) return undefined;
+  return { interaction: request.ifNoneExist === undefined ? interaction : conditionally(interaction), parameters };
+}

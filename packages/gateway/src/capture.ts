@@ -1,0 +1,190 @@
+/**
+ * The event of a request: what is known when it arrives, who is calling once that is verified, how it ended. No id of a path, no value of a
+ * query and no header value gets in here, except the user agent and, by policy, the purpose of use.
+ */
+import type { IncomingMessage } from 'node:http';
+
+import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
+
+import type { Interaction } from './fhir-interaction.ts';
+import { drawBytes } from './random.ts';
+import type { EventDraftFacts } from './recorder.ts';
+import { plainAddress } from './source.ts';
+import type { Principal } from './token.ts';
+
+/** What every event of one request shares. */
+export interface Captured {
+  readonly id: string;
+  /** Of the event that stands for the request: `X-Audit-Id`. */
+  readonly auditId: string;
+  readonly timeMs: number;
+  readonly startedMs: number;
+  readonly method: string;
+  readonly traceparent: string;
+  readonly source: Source;
+  readonly site: string | undefined;
+}
+
+export function capture(
+  request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined },
+  options: {
+    readonly id: string;
+    readonly auditId: string;
+    readonly address: string | undefined;
+    readonly site: string | undefined;
+  },
+): Captured {
+  const userAgent = request.headers['user-agent'];
+  // A port says nothing once a proxy stands in between.
+  const port = options.address === plainAddress(request.socket.remoteAddress) ? request.socket.remotePort : undefined;
+  return {
+    id: options.id,
+    auditId: options.auditId,
+    timeMs: Date.now(),
+    startedMs: performance.now(),
+    method: /^[A-Z]{1,16}$/.test(request.method ?? '') ? (request.method as string) : 'OTHER',
+    traceparent: continueTrace(request.headers.traceparent),
+    source: {
+      ...(options.address === undefined ? {} : { address: options.address }),
+      ...(port === undefined ? {} : { port }),
+      ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, 512).replace(/[^\x20-\x7e]/g, '?') }),
+    },
+    site: options.site,
+  };
+}
+
+/** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */
+export function continueTrace(inbound: string | string[] | undefined): string {
+  const span = drawBytes(8).toString('hex');
+  const match =
+    typeof inbound === 'string'
+      ? /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/.exec(inbound)
+      : null;
+  return match === null ? `00-${drawBytes(16).toString('hex')}-${span}-00` : `00-${match[1]}-${span}-${match[2]}`;
+}
+
+export const anonymous: Actor = { id: 'anonymous' };
+
+/** Who it was, as the verified token says. */
+export function actorOf(principal: Principal): Actor {
+  const { id, roles, client, session, tokenId, mfa, assurance, authenticatedAt } = principal;
+  return {
+    id,
+    type: typeOf(principal),
+    ...(roles.length === 0 ? {} : { roles }),
+    ...(client === undefined ? {} : { client }),
+    ...(session === undefined ? {} : { session }),
+    ...(tokenId === undefined ? {} : { tokenId }),
+    authentication: {
+      method: 'bearer',
+      ...(mfa === undefined ? {} : { mfa }),
+      ...(assurance === undefined ? {} : { assurance }),
+      ...(authenticatedAt === undefined ? {} : { time: authenticatedAt }),
+    },
+  };
+}
+
+/** A token of the client itself stands for no person (RFC 9068 §2.2). */
+function typeOf({ id, client, roles }: Principal): 'human' | 'service' | 'patient' {
+  if (client !== undefined && client === id) return 'service';
+  return roles.includes('patient') ? 'patient' : 'human';
+}
+
+/** What the request names: the resource of its path, or the type it searches. */
+export function namedTargets(interaction: Interaction): readonly Target[] {
+  const { type, id, version, compartment } = interaction;
+  const targets: Target[] = [];
+  if (type !== undefined) {
+    targets.push({
+      type,
+      ...(id === undefined ? {} : { id }),
+      role: interaction.name === 'search' || interaction.name === 'history' ? 'query' : 'object',
+      ...(version === undefined ? {} : { version }),
+      ...(type === 'Patient' && id !== undefined ? { patient: id } : {}),
+    });
+  }
+  if (compartment !== undefined) {
+    const patient = compartment.type === 'Patient' ? { patient: compartment.id } : {};
+    targets.push({ type: compartment.type, id: compartment.id, role: 'compartment', ...patient });
+  }
+  return targets;
+}
+
+/** The event of a recognised interaction. */
+export function interactionEvent(input: {
+  readonly captured: Captured;
+  readonly interaction: Interaction;
+  readonly actor: Actor;
+  readonly outcome: Outcome;
+  readonly parameterNames: readonly string[];
+  readonly facts: RequestFacts;
+  readonly rest?: Partial<Pick<EventDraftFacts, 'id' | 'targets' | 'exposure' | 'completes' | 'purpose'>>;
+}): EventDraftFacts {
+  const { captured, interaction, parameterNames } = input;
+  return {
+    ...shared(captured),
+    kind: 'api',
+    action: interaction.action,
+    operation: interaction.operation,
+    outcome: input.outcome,
+    actor: input.actor,
+    targets: namedTargets(interaction),
+    request: {
+      ...sharedRequest(captured),
+      route: interaction.route,
+      ...(parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)] }),
+      ...input.facts,
+    },
+    ...input.rest,
+  };
+}
+
+/** The event of something refused before it was understood, or before it was known who asks. */
+export function refusalEvent(input: {
+  readonly captured: Captured;
+  readonly kind: 'auth' | 'network' | 'system';
+  readonly operation: string;
+  readonly status: number;
+  readonly reason: string;
+  readonly route?: string;
+  readonly actor?: Actor;
+}): EventDraftFacts {
+  const { captured } = input;
+  return {
+    ...shared(captured),
+    kind: input.kind,
+    action: 'execute',
+    operation: input.operation,
+    outcome: { status: input.status < 500 ? 'denied' : 'error', code: input.status, reason: input.reason },
+    actor: input.actor ?? anonymous,
+    request: {
+      ...sharedRequest(captured),
+      ...(input.route === undefined ? {} : { route: input.route }),
+      status: input.status,
+      durationMs: elapsedMs(captured),
+    },
+  };
+}
+
+/** FHIR's 0, 4, 8 and 12 of an HTTP status. */
+export function outcomeOfStatus(status: number): OutcomeStatus {
+  if (status < 400) return 'success';
+  if (status === 401 || status === 403) return 'denied';
+  return status < 500 ? 'failed' : 'error';
+}
+
+export function elapsedMs(captured: Captured): number {
+  return Math.round((performance.now() - captured.startedMs) * 1_000) / 1_000;
+}
+
+function shared(captured: Captured): Pick<EventDraftFacts, 'time' | 'source' | 'site'> {
+  return {
+    time: new Date(captured.timeMs).toISOString(),
+    source: captured.source,
+    ...(captured.site === undefined ? {} : { site: captured.site }),
+  };
+}
+
+function sharedRequest(captured: Captured): RequestFacts {
+  return { method: captured.method, traceparent: captured.traceparent, id: captured.id };
+}

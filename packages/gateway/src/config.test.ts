@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { stringify } from 'yaml';
+
+import { readGatewayConfig } from './config.ts';
+import { GatewayError } from './errors.ts';
+import { samplePolicyPath } from './sample-policy.ts';
+
+let folder: string;
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'watchglass-config-'));
+  await writeFile(join(folder, 'write.key'), 'wgk_0123456789abcdefghij\n');
+  await writeFile(join(folder, 'other.key'), 'secret-that-is-no-write-key');
+});
+after(() => rm(folder, { recursive: true, force: true }));
+
+function sound(): Record<string, unknown> {
+  return {
+    listen: { port: 9441 },
+    upstream: { url: 'http://127.0.0.1:9443' },
+    issuers: [{ issuer: 'http://localhost:9442', audience: 'urn:watchglass:api' }],
+    policy: samplePolicyPath(),
+    routes: [
+      { prefix: '/fhir', kind: 'fhir' },
+      { prefix: '', kind: 'fhir' },
+    ],
+    server: { url: 'http://localhost:9440', writeKeyFile: 'write.key' },
+    spool: { dir: 'spool' },
+  };
+}
+
+async function read(change: Record<string, unknown>): Promise<ReturnType<typeof readGatewayConfig>> {
+  const config = { ...sound(), ...change };
+  const path = join(folder, 'gateway.yaml');
+  await writeFile(path, stringify(config));
+  return readGatewayConfig(path);
+}
+
+describe('gateway.yaml', () => {
+  it('resolves paths against its own folder and fills in the rest', async () => {
+    const config = await read({});
+    assert.equal(config.spool.dir, join(folder, 'spool'));
+    assert.equal(config.spool.keyFile, join(folder, 'spool', 'spool.key'));
+    assert.equal(config.server.writeKey, 'wgk_0123456789abcdefghij');
+    assert.deepEqual(config.prefixes, ['/fhir', '']);
+    assert.equal(config.audit.mode, 'strict');
+    assert.equal(config.audit.deadlineMs, 2_000);
+    assert.equal(config.issuers[0]?.tokenType, 'at+jwt');
+  });
+
+  it('that is wrong is refused, with the place, and without repeating a secret', async () => {
+    const cases: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+      [{ upsteam: {} }, /unknown key upsteam; did you mean upstream\?/],
+      [{ audit: { deadline: 5 } }, /unknown key audit\.deadline; did you mean deadlineMs\?/],
+      [{ policy: undefined }, /policy: /],
+      [{ listen: { host: '0.0.0.0', port: 1 } }, /expected tls/],
+      [{ issuers: [] }, /nobody could sign in/],
+      [{ issuers: [{ issuer: 'http://idp.example', audience: 'x' }] }, /expected an https URL/],
+      [
+        { issuers: [{ issuer: 'https://idp.example', audience: 'x', algorithms: ['HS256'] }] },
+        /issuers\.0\.algorithms\.0/,
+      ],
+      [{ server: { url: 'http://audit.example', writeKeyFile: 'write.key' } }, /expected an https URL/],
+      [
+        { server: { url: 'http://localhost', writeKeyFile: 'none.key' } },
+        /server\.writeKeyFile in .*none\.key, got ENOENT/,
+      ],
+      [{ server: { url: 'http://localhost', writeKeyFile: 'other.key' } }, /expected a write key/],
+      [{ routes: [{ prefix: '/fhir/', kind: 'fhir' }] }, /expected a path such as \/fhir/],
+      [{ trustedProxies: ['10.0.0.0/33'] }, /trustedProxies/],
+      [{ spool: { dir: 'spool', maxBytes: 5 } }, /expected at least 8388608/],
+    ];
+    for (const [change, message] of cases) {
+      await assert.rejects(read(change), (error) => {
+        assert.ok(error instanceof GatewayError, String(error));
+        assert.match(error.message, message);
+        assert.equal(error.message.includes('secret-that-is-no-write-key'), false);
+        return true;
+      });
+    }
+    assert.throws(
+      () => readGatewayConfig(join(folder, 'none.yaml')),
+      /config|expected the configuration in .*none\.yaml, got ENOENT/,
+    );
+  });
+});
+
+describe('upstream.forwardHeaders', () => {
+  const named = (name: string): Promise<ReturnType<typeof readGatewayConfig>> =>
+    read({ upstream: { url: 'http://127.0.0.1:9443', forwardHeaders: [name] } });
+
+  it('adds names, in any case', async () => {
+    assert.deepEqual((await named('X-Tenant-Partition')).upstream.forwardHeaders, ['x-tenant-partition']);
+  });
+
+  it('lets nothing through that the gateway says, judges or removes itself', async () => {
+    for (const name of [
+      'Authorization',
+      'X-Forwarded-For',
+      'Connection',
+      'Content-Length',
+      'X-HTTP-Method-Override',
+      'Range',
+      'X-Auth-User',
+      'a b',
+      'X_A',
+    ])
+      await assert.rejects(named(name), { code: 'config-invalid' }, name);
+  });
+});
+
+describe('a policy', () => {
+  it('that cannot be read says where and why, and nothing of what it holds', async () => {
+    for (const [text, expected] of [
+      ['', /expected object/],
+      ['roles: [', /breaks off at line/],
+      ['version: 2\nroles: {}', /version: expected version: 1/],
+      ['version: 1\nrole: {}', /unknown key role; did you mean roles/],
+      [
+        'version: 1\nroles: {a: {allow: [{interactions: [raed], types: [Patient]}]}}',
+        /interactions\.0: expected one of read/,
+      ],
+      [
+        'version: 1\nroles: {a: {allow: [{interactions: [read], types: [patient]}]}}',
+        /types\.0: expected a FHIR R4 resource type/,
+      ],
+      ['version: 1\nroles: {a: {allow: []}, a: {allow: []}}', /duplicate_key|line 2/],
+      ['version: 1\nroles: {a: *x}', /anchors|unknown|breaks off/],
+    ] as const) {
+      await writeFile(join(folder, 'policy.yaml'), text);
+      await assert.rejects(
+        read({ policy: 'policy.yaml' }),
+        (error) =>
+          error instanceof GatewayError &&
+          error.code === 'policy-invalid' &&
+          expected.test(error.message) &&
+          error.message.includes('policy.yaml'),
+        text,
+      );
+    }
+  });
+});

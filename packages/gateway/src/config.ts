@@ -1,0 +1,278 @@
+/**
+ * `gateway.yaml`, read once: unknown keys refused, files it names read, paths resolved against its own folder. What comes out has everything the
+ * gateway needs, and is the only thing it reads.
+ */
+import { readFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+
+import { z } from 'zod';
+
+import { GatewayError } from './errors.ts';
+import { isForwardable } from './headers.ts';
+import { isSafeUrl } from './issuer-keys.ts';
+import type { ListenerLimits, TlsFiles } from './listener.ts';
+import { type Policy, parsePolicy } from './policy.ts';
+import type { AuditMode } from './recorder.ts';
+import { TrustedProxies } from './source.ts';
+import { parseStrictYaml } from './strict-yaml.ts';
+
+export interface IssuerConfig {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly string[];
+  readonly jwksUri?: string;
+  readonly tokenType: string;
+  readonly rolesClaim: string;
+}
+
+export interface GatewayConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls: TlsFiles | undefined;
+  /** How clients reach it; made from `listen` where the configuration doesn't say. */
+  readonly url: string | undefined;
+  readonly upstream: {
+    readonly url: string;
+    readonly ca: string | undefined;
+    readonly timeoutMs: number;
+    readonly connectionsMax: number;
+    readonly forwardAuthorization: boolean;
+    /** Lower case; besides those every request may have. */
+    readonly forwardHeaders: readonly string[];
+  };
+  readonly issuers: readonly IssuerConfig[];
+  readonly policy: Policy;
+  readonly prefixes: readonly string[];
+  readonly server: { readonly url: string; readonly writeKey: string; readonly ca: string | undefined };
+  readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
+  readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number };
+  readonly exposureBytesMax: number;
+  readonly site: string | undefined;
+  readonly tenant: string | undefined;
+  readonly emitter: string;
+  readonly admin: { readonly host: string; readonly port: number } | undefined;
+  readonly trustedProxies: TrustedProxies;
+  readonly limits: ListenerLimits & {
+    readonly inFlightMax: number;
+    readonly requestBytesMax: number;
+    readonly drainMs: number;
+  };
+}
+
+const mebibyte = 1024 * 1024;
+const port = z.int().min(0).max(65_535);
+const address = z.strictObject({ host: z.string().min(1).default('127.0.0.1'), port });
+const algorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const;
+const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
+const safeUrl = url.refine(isSafeUrl, { error: 'expected an https URL; plain http only to this machine' });
+const line = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[!-~]+$/, { error: 'expected printable ASCII without spaces' });
+
+const milliseconds = (fallback: number): z.ZodDefault<z.ZodInt> => z.int().min(1).max(3_600_000).default(fallback);
+
+const schema = z.strictObject({
+  listen: address,
+  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  url: url.optional(),
+  upstream: z.strictObject({
+    url,
+    ca: z.string().optional(),
+    timeoutMs: milliseconds(30_000),
+    connectionsMax: z.int().min(1).max(4_096).default(128),
+    forwardAuthorization: z.boolean().default(false),
+    forwardHeaders: z
+      .array(
+        z
+          .string()
+          .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, { error: 'expected the name of a header' })
+          .toLowerCase()
+          .refine(isForwardable, { error: 'expected a header that the gateway does not set, read or remove itself' }),
+      )
+      .max(32)
+      .default([]),
+  }),
+  issuers: z
+    .array(
+      z.strictObject({
+        issuer: safeUrl,
+        audience: z.string().min(1),
+        algorithms: z.array(z.enum(algorithms)).min(1).default(['RS256', 'ES256', 'EdDSA']),
+        jwksUri: safeUrl.optional(),
+        tokenType: z.string().min(1).default('at+jwt'),
+        rolesClaim: z.string().min(1).default('roles'),
+      }),
+    )
+    .min(1, { error: 'expected at least one issuer: nobody could sign in' }),
+  policy: z.string(),
+  routes: z
+    .array(
+      z.strictObject({
+        prefix: z
+          .string()
+          .regex(/^(?:\/[A-Za-z0-9_-]+)*$/, { error: "expected a path such as /fhir, or '' for the root" }),
+        kind: z.literal('fhir', { error: 'expected kind: fhir' }),
+      }),
+    )
+    .min(1),
+  server: z.strictObject({ url: safeUrl, writeKeyFile: z.string(), ca: z.string().optional() }),
+  spool: z.strictObject({
+    dir: z.string(),
+    keyFile: z.string().optional(),
+    maxBytes: z
+      .int()
+      .min(8 * mebibyte, { error: 'expected at least 8388608' })
+      .default(256 * mebibyte),
+  }),
+  audit: z
+    .strictObject({
+      mode: z.enum(['strict', 'available']).default('strict'),
+      deadlineMs: milliseconds(2_000),
+    })
+    .prefault({}),
+  exposure: z
+    .strictObject({
+      maxBytes: z
+        .int()
+        .min(1_024)
+        .max(64 * mebibyte)
+        .default(mebibyte),
+    })
+    .prefault({}),
+  site: z.string().min(1).max(128).optional(),
+  tenant: z.string().min(1).max(63).optional(),
+  emitter: line.default('gateway'),
+  admin: address.optional(),
+  trustedProxies: z.array(z.string()).default([]),
+  limits: z
+    .strictObject({
+      headersTimeoutMs: milliseconds(10_000),
+      requestTimeoutMs: milliseconds(60_000),
+      keepAliveTimeoutMs: milliseconds(30_000),
+      stallTimeoutMs: milliseconds(120_000),
+      checkIntervalMs: milliseconds(2_000),
+      connectionsMax: z.int().min(1).default(10_000),
+      inFlightMax: z.int().min(1).default(256),
+      requestBytesMax: z
+        .int()
+        .min(1_024)
+        .default(16 * mebibyte),
+      drainMs: milliseconds(10_000),
+    })
+    .prefault({}),
+});
+
+/** Paths of all keys, such as `audit.mode` and `issuers[].audience`; the documentation is held equal to them. */
+export function configKeys(): readonly string[] {
+  interface Node {
+    readonly properties?: Readonly<Record<string, Node>>;
+    readonly items?: Node;
+  }
+  const keys: string[] = [];
+  const collect = (node: Node, prefix: string): void => {
+    for (const [key, below] of Object.entries(node.properties ?? {})) {
+      const leaf = below.properties === undefined && below.items?.properties === undefined;
+      if (leaf) keys.push(`${prefix}${key}`);
+      collect(below, `${prefix}${key}.`);
+      if (below.items !== undefined) collect(below.items, `${prefix}${key}[].`);
+    }
+  };
+  collect(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Node, '');
+  return keys;
+}
+
+/** Reads the file and everything it names. Throws `config-unreadable`, `config-invalid` or `policy-invalid`, each naming the place. */
+export function readGatewayConfig(path: string): GatewayConfig {
+  const file = resolve(path);
+  const raw = parseStrictYaml(readText(file, 'the configuration'), { schema, file, code: 'config-invalid' });
+  const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
+  const optional = (name: string | undefined, what: string): string | undefined =>
+    name === undefined ? undefined : readText(from(name), what);
+  if (raw.tls === undefined && !isLoopbackHost(raw.listen.host)) {
+    throw new GatewayError(
+      'config-invalid',
+      `${file}: expected tls: {cert, key}, since listen.host is not this machine only`,
+    );
+  }
+  const spoolDirectory = from(raw.spool.dir);
+  return {
+    listen: raw.listen,
+    tls:
+      raw.tls === undefined
+        ? undefined
+        : { cert: readText(from(raw.tls.cert), 'tls.cert'), key: readText(from(raw.tls.key), 'tls.key') },
+    url: raw.url?.replace(/\/+$/, ''),
+    upstream: { ...raw.upstream, ca: optional(raw.upstream.ca, 'upstream.ca') },
+    issuers: raw.issuers.map(({ jwksUri, ...issuer }) => ({
+      ...issuer,
+      ...(jwksUri === undefined ? {} : { jwksUri }),
+    })),
+    policy: parsePolicy(readText(from(raw.policy), 'policy'), from(raw.policy)),
+    prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
+    server: {
+      url: raw.server.url,
+      writeKey: readWriteKey(from(raw.server.writeKeyFile)),
+      ca: optional(raw.server.ca, 'server.ca'),
+    },
+    spool: {
+      dir: spoolDirectory,
+      keyFile: raw.spool.keyFile === undefined ? join(spoolDirectory, 'spool.key') : from(raw.spool.keyFile),
+      maxBytes: raw.spool.maxBytes,
+    },
+    audit: raw.audit,
+    exposureBytesMax: raw.exposure.maxBytes,
+    site: raw.site,
+    tenant: raw.tenant,
+    emitter: raw.emitter,
+    admin: raw.admin,
+    trustedProxies: readProxies(raw.trustedProxies, file),
+    limits: raw.limits,
+  };
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
+    throw new GatewayError(
+      'config-unreadable',
+      `expected ${what} in ${path}, got ${reason}; check the path and who may read it`,
+      { cause },
+    );
+  }
+}
+
+function readWriteKey(path: string): string {
+  const key = readText(path, 'server.writeKeyFile').trim();
+  if (/^wgk_[A-Za-z0-9_-]{16,}$/.test(key)) return key;
+  throw new GatewayError(
+    'config-invalid',
+    `expected a write key (wgk_…) in ${path}, got something else; make one with POST /v1/write-keys on the server and put it there`,
+  );
+}
+
+function readProxies(ranges: readonly string[], file: string): TrustedProxies {
+  try {
+    return new TrustedProxies(ranges);
+  } catch (cause) {
+    throw new GatewayError('config-invalid', `${file}: trustedProxies: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

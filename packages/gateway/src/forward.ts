@@ -1,0 +1,227 @@
+/**
+ * Asks the upstream and holds its answer back.
+ *
+ * `hold` resolves with the whole response, as long as it stays within the byte bound; of a longer one with its beginning, paused: nobody reads the rest from
+ * the upstream until `streamTo` lets it go. So a response can be learnt from, and recorded, before a byte of it is released.
+ */
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+
+import type { Dispatcher, Pool } from 'undici';
+
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Path and query, exactly as they came. */
+  readonly path: string;
+  readonly headers: string[];
+  readonly body: Buffer | AsyncIterable<Uint8Array> | null;
+}
+
+export interface HeldWhole {
+  readonly kind: 'whole';
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface HeldBeginning {
+  readonly kind: 'beginning';
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly beginning: Buffer;
+  /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that left. */
+  streamTo(response: ServerResponse): Promise<{ readonly bytes: number; readonly complete: boolean }>;
+  /** Drops the rest. */
+  abandon(): void;
+}
+
+export type UpstreamFault =
+  | 'upstream-unreachable'
+  | 'upstream-timeout'
+  | 'upstream-invalid'
+  | 'client-closed'
+  | 'request-body';
+
+export interface Faulted {
+  readonly kind: 'fault';
+  readonly fault: UpstreamFault;
+}
+
+export type Held = HeldWhole | HeldBeginning | Faulted;
+
+export interface HoldOptions {
+  readonly holdBytesMax: number;
+  /** From asking to having the whole of what is held. */
+  readonly timeoutMs: number;
+  /** The client went away. */
+  readonly signal: AbortSignal;
+}
+
+/** Never rejects: what goes wrong is a `fault`. */
+export async function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
+  const first = await new Exchange(pool, request, options).held;
+  // A kept-alive connection that the upstream closed meanwhile: asking again is safe for what only reads.
+  const again =
+    first.kind === 'fault' &&
+    first.fault === 'upstream-unreachable' &&
+    (request.method === 'GET' || request.method === 'HEAD');
+  return again && !options.signal.aborted ? new Exchange(pool, request, options).held : first;
+}
+
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly held: Promise<Held>;
+  readonly #resolve: (held: Held) => void;
+  readonly #holdBytesMax: number;
+  readonly #signal: AbortSignal;
+  readonly #timer: NodeJS.Timeout;
+  readonly #onAbort = (): void => this.#stop('client-closed');
+  #controller: Dispatcher.DispatchController | undefined;
+  #fault: UpstreamFault | undefined;
+  #status = 0;
+  #headers: IncomingHttpHeaders = {};
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #streaming = false;
+  #ended = false;
+  #sink: { readonly response: ServerResponse; readonly done: (complete: boolean) => void } | undefined;
+
+  constructor(pool: Pool, request: UpstreamRequest, options: HoldOptions) {
+    const { promise, resolve } = Promise.withResolvers<Held>();
+    this.held = promise;
+    this.#resolve = resolve;
+    this.#holdBytesMax = options.holdBytesMax;
+    this.#signal = options.signal;
+    this.#timer = setTimeout(() => this.#stop('upstream-timeout'), options.timeoutMs);
+    options.signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (options.signal.aborted) {
+      this.#stop('client-closed');
+      return;
+    }
+    pool.dispatch(
+      {
+        method: request.method as Dispatcher.HttpMethod,
+        path: request.path,
+        headers: request.headers,
+        // undici takes any async iterable; its types name only some.
+        body: request.body as Buffer | null,
+      },
+      this,
+    );
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#fault !== undefined) controller.abort(new Error(this.#fault));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    // Informational responses end here; the final one follows.
+    if (status < 200) return;
+    if (status > 599) {
+      this.#stop('upstream-invalid');
+      return;
+    }
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#sink !== undefined) {
+      if (!this.#sink.response.write(chunk)) controller.pause();
+      return;
+    }
+    this.#chunks.push(chunk);
+    if (this.#streaming || this.#bytes <= this.#holdBytesMax) return;
+    this.#streaming = true;
+    controller.pause();
+    this.#settle({
+      kind: 'beginning',
+      status: this.#status,
+      headers: this.#headers,
+      beginning: Buffer.concat(this.#chunks),
+      streamTo: (response) => this.#streamTo(response),
+      abandon: () => this.#stop('client-closed'),
+    });
+  }
+
+  onResponseEnd(): void {
+    this.#ended = true;
+    if (this.#streaming) {
+      this.#finish(true);
+      return;
+    }
+    // A final response that calls itself informational.
+    if (this.#status === 0) {
+      this.#settle({ kind: 'fault', fault: 'upstream-invalid' });
+      return;
+    }
+    const [only] = this.#chunks;
+    const body = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks);
+    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, body });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#fault ??= faultOf(error);
+    if (this.#streaming) this.#finish(false);
+    else this.#settle({ kind: 'fault', fault: this.#fault });
+  }
+
+  async #streamTo(response: ServerResponse): Promise<{ readonly bytes: number; readonly complete: boolean }> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const onDrain = (): void => this.#controller?.resume();
+    const onClose = (): void => this.#stop('client-closed');
+    response.on('drain', onDrain);
+    response.on('close', onClose);
+    for (const chunk of this.#chunks) response.write(chunk);
+    this.#chunks = [];
+    this.#sink = { response, done: resolve };
+    if (response.destroyed) this.#stop('client-closed');
+    else if (this.#fault !== undefined) resolve(false);
+    else if (this.#ended) resolve(true);
+    else if (!response.writableNeedDrain) this.#controller?.resume();
+    const complete = await promise;
+    response.off('drain', onDrain);
+    response.off('close', onClose);
+    if (complete) response.end();
+    else response.destroy();
+    return { bytes: this.#bytes, complete };
+  }
+
+  #finish(complete: boolean): void {
+    this.#sink?.done(complete);
+  }
+
+  #settle(held: Held): void {
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#resolve(held);
+  }
+
+  #stop(fault: UpstreamFault): void {
+    this.#fault ??= fault;
+    if (this.#controller === undefined) this.#settle({ kind: 'fault', fault: this.#fault });
+    else if (!this.#controller.aborted) this.#controller.abort(new Error(fault));
+    if (this.#streaming) this.#finish(false);
+    else this.#settle({ kind: 'fault', fault: this.#fault });
+  }
+}
+
+function faultOf(error: Error): UpstreamFault {
+  const { code } = error as NodeJS.ErrnoException;
+  switch (code) {
+    case 'UND_ERR_CONNECT_TIMEOUT':
+    case 'UND_ERR_HEADERS_TIMEOUT':
+    case 'UND_ERR_BODY_TIMEOUT':
+    case 'ETIMEDOUT':
+      return 'upstream-timeout';
+    case 'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH':
+    case 'ERR_STREAM_PREMATURE_CLOSE':
+    case 'WATCHGLASS_REQUEST_BODY':
+      return 'request-body';
+    case 'UND_ERR_HEADERS_OVERFLOW':
+    case 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH':
+      return 'upstream-invalid';
+    default:
+      return code?.startsWith('HPE_') === true ? 'upstream-invalid' : 'upstream-unreachable';
+  }
+}

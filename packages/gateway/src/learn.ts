@@ -1,0 +1,40 @@
+/** Learns from a held response. One that is compressed although nobody asked for it is opened for reading, and released as it came. */
+import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
+
+import { type Learned, learnExposure } from './exposure.ts';
+import type { HeldBeginning, HeldWhole } from './forward.ts';
+
+/** `bytesMax` bounds what a compressed body may open to. */
+export function learnFromHeld(held: HeldWhole | HeldBeginning, bytesMax: number): Learned {
+  const header = held.headers['content-type'];
+  const contentType = typeof header === 'string' ? header : undefined;
+  const body = held.kind === 'whole' ? held.body : held.beginning;
+  const complete = held.kind === 'whole';
+  const encoding = held.headers['content-encoding'];
+  if (encoding === undefined || encoding === 'identity' || body.length === 0)
+    return learnExposure(body, { contentType, complete });
+  const opened = complete ? decompress(body, String(encoding), bytesMax) : undefined;
+  const learned = learnExposure(opened ?? new Uint8Array(), { contentType, complete: opened !== undefined });
+  return { ...learned, exposure: { ...learned.exposure, bytes: body.length } };
+}
+
+/** Undefined where it doesn't open, or opens to more than the bound. */
+function decompress(body: Buffer, encoding: string, maxOutputLength: number): Uint8Array | undefined {
+  try {
+    switch (encoding.toLowerCase()) {
+      case 'gzip':
+      case 'x-gzip':
+        return gunzipSync(body, { maxOutputLength });
+      case 'deflate':
+        return inflateSync(body, { maxOutputLength });
+      case 'br':
+        return brotliDecompressSync(body, { maxOutputLength });
+      case 'zstd':
+        return zstdDecompressSync(body, { maxOutputLength });
+      default:
+        return undefined;
+    }
+  } catch {
+    return undefined;
+  }
+}

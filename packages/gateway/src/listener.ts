@@ -1,0 +1,210 @@
+/**
+ * The door: node:http or node:https with every limit set, and an answer of our own wherever Node would answer, or hang up, by itself; so
+ * nothing a client does goes by unrecorded.
+ */
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import type { Pipeline } from './pipeline.ts';
+
+export interface ListenerLimits {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** A connection on which nothing moves for so long, in either direction, is hung up on. */
+  readonly stallTimeoutMs: number;
+  /** How often timeouts are looked at. */
+  readonly checkIntervalMs: number;
+  readonly connectionsMax: number;
+}
+
+export interface TlsFiles {
+  /** PEM */
+  readonly cert: string;
+  readonly key: string;
+}
+
+const headerBytesMax = 16 * 1024;
+/** Requests that may wait on one connection behind the one that is being served. */
+const pipelinedMax = 16;
+
+/** An HTTP server that isn't listening yet. */
+export function createListener(parts: {
+  readonly pipeline: Pipeline;
+  readonly tls: TlsFiles | undefined;
+  readonly limits: ListenerLimits;
+  /** A fault of the program itself: the request is answered with 500 and this is told. */
+  readonly onFault: (error: unknown) => void;
+}): Server {
+  const { pipeline, tls, limits, onFault } = parts;
+  const options: ServerOptions = {
+    maxHeaderSize: headerBytesMax,
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    connectionsCheckingInterval: limits.checkIntervalMs,
+    insecureHTTPParser: false,
+    rejectNonStandardBodyWrites: true,
+    // Judged in message.ts, where it becomes an event.
+    requireHostHeader: false,
+    // An Upgrade header is ignored and not passed on: h2c and WebSocket end here.
+    shouldUpgradeCallback: () => false,
+    noDelay: true,
+  };
+  const server =
+    tls === undefined
+      ? createHttpServer(options)
+      : createHttpsServer({
+          ...options,
+          ...tls,
+          minVersion: 'TLSv1.2',
+          honorCipherOrder: true,
+          ALPNProtocols: ['http/1.1'],
+        });
+  server.maxConnections = limits.connectionsMax;
+  server.timeout = limits.stallTimeoutMs;
+  const connections = new WeakMap<Duplex, Line>();
+
+  const serveNow = (request: IncomingMessage, response: ServerResponse): void => {
+    pipeline
+      .handle(request, response)
+      .catch((error: unknown) => {
+        onFault(error);
+        if (!response.headersSent) response.writeHead(500, { connection: 'close', 'content-length': '0' });
+        response.end();
+      })
+      .catch(onFault);
+  };
+  /**
+   * One at a time on each connection, however many a client sends at once: what follows a request that ends its connection is never served, so nothing
+   * can be smuggled in behind a refused one.
+   */
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
+    const line = connections.get(socket) ?? { serving: undefined, waiting: [] };
+    connections.set(socket, line);
+    if (line.serving !== undefined) {
+      line.waiting.push({ request, response });
+      if (line.waiting.length > pipelinedMax) {
+        line.waiting.length = 0;
+        hangUp(socket, { status: 400, reason: 'pipelined-too-many' }, () => socket.destroy());
+      }
+      return;
+    }
+    line.serving = { request, response };
+    response.once('close', () => {
+      line.serving = undefined;
+      const next = line.waiting.shift();
+      // Node ended the socket already where this was its last response.
+      if (next !== undefined && socket.writable) serve(next.request, next.response);
+    });
+    serveNow(request, response);
+  };
+  const hangUp = (socket: Duplex, fault: ConnectionFault, then: () => void): void => {
+    pipeline
+      .recordConnectionFault(socket as Socket, fault)
+      .then(then)
+      .catch((error: unknown) => {
+        onFault(error);
+        socket.destroy();
+      });
+  };
+  server.on('request', serve);
+  server.on('checkContinue', serve);
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    pipeline.refuseUnserved(request, response, 'expectation-failed').catch((error: unknown) => {
+      onFault(error);
+      response.destroy();
+    });
+  });
+  server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+    socket.on('error', () => undefined);
+    const fault = { status: 405, reason: 'connect-method' };
+    hangUp(request.socket, fault, () => endWith(socket, fault.status));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const fault = connectionFault(error);
+    if (fault === undefined || socket.destroyed || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    hangUp(socket, fault, () => answerFault(socket as Socket, fault));
+  });
+  // Neither has an event: nobody said anything yet, and anybody can do it without end.
+  server.on('tlsClientError', () => pipeline.countConnectionFault('tls-handshake'));
+  server.on('drop', () => pipeline.countConnectionFault('connections-max'));
+  const answerFault = (socket: Socket, fault: ConnectionFault): void => {
+    const line = connections.get(socket);
+    const { request, response } = line?.serving ?? {};
+    if (line !== undefined) line.waiting.length = 0;
+    // Once its response is finished, Node no longer tells a request that the rest of its body will never come.
+    if (request !== undefined) socket.once('close', () => request.destroy());
+    if (response === undefined || response.writableFinished) endWith(socket, fault.status);
+    // It asked to close and went on talking: it gets its answer, and nothing behind it is heard.
+    else if (fault.reason === 'closed-connection') return;
+    // A fault behind a head that is already being served: its answer is this one. With an answer under way, only hanging up is left.
+    else if (response.headersSent) socket.destroy();
+    else
+      response.writeHead(fault.status, { connection: 'close', 'content-length': '0' }).end(() => socket.destroySoon());
+  };
+  return server;
+}
+
+/** What is going on on one connection. */
+interface Line {
+  serving: Exchange | undefined;
+  readonly waiting: Exchange[];
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+interface ConnectionFault {
+  readonly status: number;
+  readonly reason: string;
+}
+
+const reasonPhrases: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  431: 'Request Header Fields Too Large',
+};
+
+function endWith(socket: Duplex, status: number): void {
+  const head = `HTTP/1.1 ${status} ${reasonPhrases[status] ?? 'Error'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+  socket.end(head, () => socket.destroy());
+}
+
+/** What the client did wrong; undefined where the connection merely ended. */
+function connectionFault(error: NodeJS.ErrnoException): ConnectionFault | undefined {
+  const { code } = error;
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return { status: 431, reason: 'header-too-large' };
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { status: 413, reason: 'chunk-extension-too-large' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, reason: 'request-timeout' };
+    case 'HPE_INVALID_EOF_STATE':
+      return undefined;
+    default:
+      return code?.startsWith('HPE_') === true ? { status: 400, reason: reasonOf(code) } : undefined;
+  }
+}
+
+/** `HPE_INVALID_TRANSFER_ENCODING` → `invalid-transfer-encoding`. */
+function reasonOf(code: string): string {
+  return code.slice('HPE_'.length).toLowerCase().replaceAll('_', '-').slice(0, 60);
+}

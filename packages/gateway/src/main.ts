@@ -1,0 +1,281 @@
+/**
+ * Builds the gateway from its configuration, floor by floor, and takes it down in reverse: the door first, then what is under way, then the sender, the
+ * spool last.
+ */
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { openSpool, SdkError, type Sender, type Spool, type SpoolDisk, startSender } from '@watchglass/sdk';
+import { type Logger, pino } from 'pino';
+import { Agent, Pool } from 'undici';
+
+import { createAdmin } from './admin.ts';
+import type { GatewayConfig, IssuerConfig } from './config.ts';
+import { GatewayError } from './errors.ts';
+import { type Flood, FloodGate } from './flood.ts';
+import { IssuerKeys } from './issuer-keys.ts';
+import { createListener } from './listener.ts';
+import { Metrics } from './metrics.ts';
+import { Pipeline } from './pipeline.ts';
+import { type EventDraftFacts, Recorder } from './recorder.ts';
+import { Authenticator, type TrustedIssuer } from './token.ts';
+
+export interface RunningGateway extends AsyncDisposable {
+  /** How clients reach it, without a slash at the end. */
+  readonly url: string;
+  readonly adminUrl: string | undefined;
+  readonly spool: Spool;
+  readonly sender: Sender;
+}
+
+export interface StartOptions {
+  /** Aborting it is the same as disposing. */
+  readonly signal?: AbortSignal;
+  readonly logger?: Logger;
+  /** The disk under the spool: the machine's own, unless a test hands in one that fails. */
+  readonly disk?: SpoolDisk;
+}
+
+/** At most this long the events of the last moments get to reach the server; the rest stays in the spool. */
+const lastSendingMs = 3_000;
+/** Requests that were cut off get this long to be recorded. */
+const lastEventsMs = 5_000;
+
+/** Resolves once it listens. Throws `GatewayError` and `SdkError`, having let go of everything. */
+export async function startGateway(config: GatewayConfig, options: StartOptions = {}): Promise<RunningGateway> {
+  await using stack = new AsyncDisposableStack();
+  const logger = options.logger ?? pino({ name: 'watchglass-gateway' });
+  const spool = stack.use(
+    await openSpool({
+      dir: config.spool.dir,
+      keyFile: config.spool.keyFile,
+      maxBytes: config.spool.maxBytes,
+      emitterId: config.emitter,
+      stallMs: config.audit.deadlineMs,
+      ...(options.disk === undefined ? {} : { disk: options.disk }),
+    }),
+  );
+  const sender = stack.use(
+    startSender({
+      spool,
+      serverUrl: config.server.url,
+      writeKey: config.server.writeKey,
+      ...(config.server.ca === undefined ? {} : { ca: config.server.ca }),
+      onProblem: (problem) => {
+        if (problem === undefined) logger.info('events reach the server again');
+        else
+          logger.warn(
+            { problem, waiting: spool.status.waitingCount },
+            'events do not reach the server; they wait in the spool',
+          );
+      },
+      onDeadLetter: (letter) => logger.error(letter, 'the server refused an event for good; it was set aside'),
+    }),
+  );
+  stack.defer(() => sender.drain(AbortSignal.timeout(lastSendingMs)).catch(() => undefined));
+  const recorder = new Recorder({
+    spool,
+    mode: config.audit.mode,
+    deadlineMs: config.audit.deadlineMs,
+    ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
+  });
+  await recordOwn(recorder, config, 'start');
+  if (spool.status.cutBytes > 0) {
+    logger.warn({ cutBytes: spool.status.cutBytes }, 'an unfinished group at the end of the spool was cut off');
+    await recordOwn(recorder, config, 'spool-cut');
+  }
+  stack.defer(async () => {
+    await recordOwn(recorder, config, 'stop').catch(() => undefined);
+  });
+  const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
+  const metrics = new Metrics();
+  metrics.observe({ spool, sender, recorder });
+  const issuers = config.issuers.map((issuer) => trustIssuer(issuer, stack, logger));
+  // What still waits for the upstream when that is let go of has its event before the spool closes.
+  stack.defer(() => idleWithin(pipeline, lastEventsMs));
+  const pool = stack.adopt(makePool(config), (made) => made.destroy());
+  const publicUrl = new URL(
+    config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
+  );
+  const pipeline = new Pipeline({
+    prefixes: config.prefixes,
+    authenticator: new Authenticator({ issuers, ...(config.tenant === undefined ? {} : { tenant: config.tenant }) }),
+    policy: config.policy,
+    recorder,
+    pool,
+    proxies: config.trustedProxies,
+    floods,
+    metrics,
+    publicUrl,
+    upstreamOrigin: new URL(config.upstream.url).origin,
+    forwardAuthorization: config.upstream.forwardAuthorization,
+    forwardHeaders: config.upstream.forwardHeaders,
+    site: config.site,
+    exposureBytesMax: config.exposureBytesMax,
+    requestBytesMax: config.limits.requestBytesMax,
+    inFlightMax: config.limits.inFlightMax,
+    upstreamTimeoutMs: config.upstream.timeoutMs,
+  });
+  const server = createListener({
+    pipeline,
+    tls: config.tls,
+    limits: config.limits,
+    onFault: (error) => logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself'),
+  });
+  const listenPort = await listen(server, config.listen);
+  stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
+  stack.defer(() => closeServer(server, config.limits.drainMs));
+  if (config.url === undefined) publicUrl.port = String(listenPort);
+  const problems = async (): Promise<readonly string[]> => [
+    ...recorder.problems(),
+    ...((await Promise.all(issuers.map(({ keys }) => keys.prepare()))).every(Boolean) ? [] : ['issuer-keys']),
+  ];
+  const adminUrl =
+    config.admin === undefined ? undefined : await startAdmin(config.admin, { problems, metrics, stack });
+  const url = publicUrl.href.replace(/\/+$/, '');
+  logger.info(
+    { url, mode: config.audit.mode, emitter: config.emitter, waiting: spool.status.waitingCount },
+    'gateway listens',
+  );
+  const resources = stack.move();
+  const stop = onlyOnce(() => resources.disposeAsync());
+  options.signal?.addEventListener('abort', () => void stop(), { once: true });
+  if (options.signal?.aborted === true) await stop();
+  return { url, adminUrl, spool, sender, [Symbol.asyncDispose]: stop };
+}
+
+async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([pipeline.idle(), sleep(boundMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+  late.abort();
+}
+
+/** An event of the gateway itself. In strict mode a gateway that can't record doesn't start. */
+async function recordOwn(
+  recorder: Recorder,
+  config: GatewayConfig,
+  operation: 'start' | 'stop' | 'spool-cut',
+): Promise<void> {
+  const recorded = await recorder.recordDurably([
+    {
+      time: new Date().toISOString(),
+      kind: 'system',
+      action: 'execute',
+      operation,
+      outcome: { status: operation === 'spool-cut' ? 'failed' : 'success' },
+      actor: { id: `gateway:${config.emitter}`, type: 'service' },
+      ...(config.site === undefined ? {} : { site: config.site }),
+    },
+  ]);
+  if (recorded.kind === 'unrecorded' && operation === 'start') {
+    throw new SdkError(
+      'spool-failed',
+      `expected to record the start, got ${recorded.reason}; check the spool in ${config.spool.dir}`,
+    );
+  }
+}
+
+/** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */
+function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts>[]): void {
+  for (const { sample, count } of floods) {
+    const times = count < 1_000 ? String(count) : `${Math.floor(count / 1_000)}k`;
+    const { id: _id, ...rest } = sample;
+    void recorder.record([
+      { ...rest, time: new Date().toISOString(), outcome: { ...sample.outcome, reason: `repeated-${times}-times` } },
+    ]);
+  }
+}
+
+function trustIssuer(config: IssuerConfig, stack: AsyncDisposableStack, logger: Logger): TrustedIssuer {
+  const dispatcher = stack.adopt(new Agent({ connections: 2, maxRedirections: 0 } as Agent.Options), (agent) =>
+    agent.destroy(),
+  );
+  const keys = new IssuerKeys({
+    issuer: config.issuer,
+    ...(config.jwksUri === undefined ? {} : { jwksUri: config.jwksUri }),
+    dispatcher,
+    onStale: () =>
+      logger.warn(
+        { issuer: config.issuer },
+        'the issuer does not answer; its known keys are past their age and still used',
+      ),
+  });
+  return { ...config, keys };
+}
+
+function makePool({ upstream }: GatewayConfig): Pool {
+  return new Pool(new URL(upstream.url).origin, {
+    connections: upstream.connectionsMax,
+    pipelining: 1,
+    allowH2: false,
+    // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
+    headersTimeout: 0,
+    bodyTimeout: upstream.timeoutMs,
+    connectTimeout: Math.min(upstream.timeoutMs, 5_000),
+    ...(upstream.ca === undefined ? {} : { connect: { ca: upstream.ca } }),
+  });
+}
+
+async function listen(server: Server, address: { readonly host: string; readonly port: number }): Promise<number> {
+  server.listen(address.port, address.host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new GatewayError(
+      'listen-failed',
+      `expected to listen on ${address.host}:${address.port}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another port or stop who has it`,
+      { cause },
+    );
+  }
+  return (server.address() as AddressInfo).port;
+}
+
+async function startAdmin(
+  address: { readonly host: string; readonly port: number },
+  parts: {
+    readonly problems: () => Promise<readonly string[]>;
+    readonly metrics: Metrics;
+    readonly stack: AsyncDisposableStack;
+  },
+): Promise<string> {
+  const admin = createAdmin({ problems: parts.problems, registry: parts.metrics.registry });
+  const port = await listen(admin, address);
+  parts.stack.defer(() => closeServer(admin, 1_000));
+  return `http://${hostForUrl(address.host)}:${port}`;
+}
+
+/** Takes no more connections, lets what is under way finish, and hangs up on the rest after the bound. */
+async function closeServer(server: Server, drainMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // A kept-alive connection becomes idle only once its last answer is out.
+  const idle = setInterval(() => server.closeIdleConnections(), 25);
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), drainMs);
+  await closed;
+  clearTimeout(timer);
+  clearInterval(idle);
+}
+
+function hostForUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+function onlyOnce<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
+}
+
+/** Class and place of a fault; its message could hold a part of a request. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const place = error.stack
+    ?.split('\n')
+    .find((frame) => frame.trimStart().startsWith('at '))
+    ?.trim();
+  return `${error.name} ${place ?? ''}`;
+}

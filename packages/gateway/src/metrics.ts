@@ -1,0 +1,104 @@
+/** The gateway's numbers, for Prometheus. Labels are codes and names of interactions; never who, never about whom. */
+import type { Sender, Spool } from '@watchglass/sdk';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+import type { Recorder } from './recorder.ts';
+
+export class Metrics {
+  readonly registry: Registry = new Registry();
+  readonly requests: Counter<'interaction' | 'status'>;
+  readonly refusals: Counter<'code'>;
+  readonly duration: Histogram<'interaction'>;
+  readonly truncated: Counter;
+  readonly connectionFaults: Counter<'reason'>;
+
+  constructor() {
+    const registers = [this.registry];
+    this.requests = new Counter({
+      name: 'watchglass_gateway_requests_total',
+      help: 'Requests answered, by interaction and status',
+      labelNames: ['interaction', 'status'],
+      registers,
+    });
+    this.refusals = new Counter({
+      name: 'watchglass_gateway_refusals_total',
+      help: 'Requests refused, by code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.duration = new Histogram({
+      name: 'watchglass_gateway_request_seconds',
+      help: 'From the head of the request to the end of the answer',
+      labelNames: ['interaction'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      registers,
+    });
+    this.truncated = new Counter({
+      name: 'watchglass_gateway_truncated_total',
+      help: 'Responses that went past the exposure bound, or could not be read',
+      registers,
+    });
+    this.connectionFaults = new Counter({
+      name: 'watchglass_gateway_connection_faults_total',
+      help: 'Connections that ended in a protocol or TLS fault, by reason',
+      labelNames: ['reason'],
+      registers,
+    });
+  }
+
+  /** Adds what is read at the moment of asking. */
+  observe(parts: { readonly spool: Spool; readonly sender: Sender; readonly recorder: Recorder }): void {
+    const { spool, sender, recorder } = parts;
+    this.#gauge('watchglass_gateway_spool_used_bytes', 'Bytes in the spool', () => spool.status.usedBytes);
+    this.#gauge(
+      'watchglass_gateway_spool_reserved_bytes',
+      'Bytes set aside for requests under way',
+      () => spool.status.reservedBytes,
+    );
+    this.#gauge('watchglass_gateway_spool_max_bytes', 'Bound of the spool', () => spool.status.maxBytes);
+    this.#gauge(
+      'watchglass_gateway_spool_waiting_events',
+      'Events not acknowledged by the server',
+      () => spool.status.waitingCount,
+    );
+    this.#gauge('watchglass_gateway_spool_open', '1 while the spool has room for the events of a request', () =>
+      recorder.problems().length === 0 ? 1 : 0,
+    );
+    this.#gauge(
+      'watchglass_gateway_dead_letters',
+      'Events the server refused, set aside',
+      () => spool.status.deadLetterCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_events_recorded',
+      'Events made durable since the start',
+      () => recorder.recordedCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_events_unrecorded',
+      'Events that could not be made durable since the start',
+      () => recorder.unrecordedCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_events_sent',
+      'Events the server acknowledged since the start',
+      () => sender.status.sentCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_send_retries',
+      'Sendings that had to be repeated since the start',
+      () => sender.status.retryCount,
+    );
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

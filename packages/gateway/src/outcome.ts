@@ -1,0 +1,183 @@
+/** The events of an exchange with the upstream: the intent before it, the outcome after it, the end of a stream. */
+import type { Exposure, Target } from '@watchglass/record';
+
+import type { Admitted, Carried } from './admission.ts';
+import { batchStatuses } from './batch.ts';
+import { elapsedMs, interactionEvent, namedTargets, outcomeOfStatus } from './capture.ts';
+import type { Learned } from './exposure.ts';
+import { pagesOf } from './exposure-pages.ts';
+import type { Interaction } from './fhir-interaction.ts';
+import type { HeldBeginning, HeldWhole, UpstreamFault } from './forward.ts';
+import type { EventDraftFacts } from './recorder.ts';
+
+export type Intent = EventDraftFacts & { readonly id: string };
+
+/** One for the request, and one for each entry of a batch, in that order. */
+export function intentEvents(admitted: Admitted, carried: Carried, newId: () => string): readonly Intent[] {
+  const { captured, actor, purpose } = admitted;
+  const intent = (interaction: Interaction, parameters: Carried['parameters'], targets: readonly Target[]): Intent => ({
+    ...interactionEvent({
+      captured,
+      interaction,
+      actor,
+      parameterNames: parameters.map(({ name }) => name),
+      outcome: { status: 'success', reason: 'intent' },
+      facts: {},
+      rest: { targets, ...(purpose === undefined ? {} : { purpose }) },
+    }),
+    id: newId(),
+  });
+  return [
+    intent(admitted.interaction, carried.parameters, changedTargets(admitted.interaction, carried.learned)),
+    ...carried.entries.map((entry) => intent(entry.interaction, entry.parameters, namedTargets(entry.interaction))),
+  ];
+}
+
+/** What came of it, in the order of the intents. */
+export function outcomeEvents(
+  admitted: Admitted,
+  carried: Carried,
+  parts: { readonly held: HeldWhole | HeldBeginning; readonly learned: Learned; readonly intents: readonly Intent[] },
+): readonly EventDraftFacts[] {
+  const { captured, actor, interaction, purpose } = admitted;
+  const { held, learned, intents } = parts;
+  const { patients = [], ...rest } = learned.exposure;
+  const [page = [], ...morePages] = pagesOf(patients);
+  const exposure: Exposure = { ...(page.length === 0 ? {} : { patients: page }), ...rest };
+  const event = interactionEvent({
+    captured,
+    interaction,
+    actor,
+    parameterNames: carried.parameters.map(({ name }) => name),
+    outcome: { status: outcomeOfStatus(held.status), code: held.status },
+    facts: {
+      status: held.status,
+      requestBytes: requestBytes(carried),
+      responseBytes: exposure.bytes ?? 0,
+      durationMs: elapsedMs(captured),
+    },
+    rest: {
+      id: captured.auditId,
+      targets: interaction.safe
+        ? readTargets(interaction, learned)
+        : changedTargets(interaction, carried.learned, learned),
+      ...(isWorthSaying(interaction, exposure) ? { exposure } : {}),
+      ...(purpose === undefined ? {} : { purpose }),
+      ...completes(intents[0]),
+    },
+  });
+  const more = morePages.map((others) =>
+    interactionEvent({
+      captured,
+      interaction,
+      actor,
+      parameterNames: [],
+      outcome: { status: outcomeOfStatus(held.status), code: held.status, reason: 'exposure-continued' },
+      facts: { status: held.status },
+      rest: { exposure: { patients: others }, completes: captured.auditId },
+    }),
+  );
+  if (carried.entries.length === 0) return [event, ...more];
+  const statuses = held.kind === 'whole' ? batchStatuses(held.body, carried.entries.length) : [];
+  const entries = carried.entries.map((entry, position) => {
+    const status = statuses[position] ?? held.status;
+    return interactionEvent({
+      captured,
+      interaction: entry.interaction,
+      actor,
+      parameterNames: entry.parameters.map(({ name }) => name),
+      outcome: { status: outcomeOfStatus(status), code: status },
+      facts: { status },
+      rest: completes(intents[position + 1]),
+    });
+  });
+  return [event, ...entries, ...more];
+}
+
+/** What a server says about itself is about nobody, in whatever form it says it. */
+function isWorthSaying({ name }: Interaction, { bytes = 0, patients }: Exposure): boolean {
+  return bytes > 0 && (name !== 'capabilities' || patients !== undefined);
+}
+
+/** The upstream didn't answer, or the client didn't wait. */
+export function faultEvents(
+  admitted: Admitted,
+  carried: Carried,
+  parts: { readonly fault: UpstreamFault; readonly status: number; readonly intents: readonly Intent[] },
+): readonly EventDraftFacts[] {
+  const { captured, actor } = admitted;
+  const { fault, status, intents } = parts;
+  const interactions = [admitted.interaction, ...carried.entries.map((entry) => entry.interaction)];
+  return interactions.map((interaction, position) =>
+    interactionEvent({
+      captured,
+      interaction,
+      actor,
+      parameterNames: position === 0 ? carried.parameters.map(({ name }) => name) : [],
+      outcome: { status: status >= 500 ? 'error' : 'failed', code: status, reason: fault },
+      facts: { status, durationMs: elapsedMs(captured) },
+      rest: { ...(position === 0 ? { id: captured.auditId } : {}), ...completes(intents[position]) },
+    }),
+  );
+}
+
+/** How much left in the end, once what could not be held was streamed. */
+export function streamEndEvent(
+  admitted: Admitted,
+  end: { readonly status: number; readonly bytes: number; readonly complete: boolean },
+): EventDraftFacts {
+  const { captured, interaction, actor } = admitted;
+  const { status, bytes, complete } = end;
+  return interactionEvent({
+    captured,
+    interaction,
+    actor,
+    parameterNames: [],
+    outcome: {
+      status: complete ? 'success' : 'failed',
+      code: status,
+      reason: complete ? 'streamed' : 'stream-cut-off',
+    },
+    facts: { status, responseBytes: bytes, durationMs: elapsedMs(captured) },
+    rest: { exposure: { bytes, truncated: true }, completes: captured.auditId },
+  });
+}
+
+function requestBytes({ body }: Carried): number {
+  if (body === null) return 0;
+  return Buffer.isBuffer(body) ? body.length : body.bytes;
+}
+
+/** What the path names first, then what else left. */
+function readTargets(interaction: Interaction, learned: Learned): readonly Target[] {
+  const named = namedTargets(interaction);
+  const isNamed = (left: Target): boolean => named.some(({ type, id }) => type === left.type && id === left.id);
+  return [
+    ...named.map(
+      (target) => learned.targets.find(({ type, id }) => type === target.type && id === target.id) ?? target,
+    ),
+    ...learned.targets.filter((target) => !isNamed(target)),
+  ];
+}
+
+/** What the path names, with what the sent body and the answer say about it; a created resource gets its id from the answer. */
+function changedTargets(interaction: Interaction, sent: Learned | undefined, received?: Learned): readonly Target[] {
+  const [named, ...others] = namedTargets(interaction);
+  if (named === undefined) return received?.targets ?? [];
+  const returned = received?.targets.find(
+    ({ type, id }) => type === named.type && (named.id === undefined || id === named.id),
+  );
+  const patient = returned?.patient ?? sent?.exposure.patients?.[0]?.id;
+  const classes = returned?.classes ?? sent?.exposure.patients?.[0]?.classes;
+  const changed: Target = {
+    ...(patient === undefined ? {} : { patient }),
+    ...(classes === undefined ? {} : { classes }),
+    ...returned,
+    ...named,
+  };
+  return [changed, ...others, ...(received?.targets.filter((target) => target !== returned) ?? [])];
+}
+
+function completes(intent: Intent | undefined): { readonly completes?: string } {
+  return intent === undefined ? {} : { completes: intent.id };
+}

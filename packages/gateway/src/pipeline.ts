@@ -1,0 +1,330 @@
+/**
+ * One request, from its head to its release:
+ *
+ *     capture → authenticate → authorise → reserve → (intent) → forward → learn → record → release
+ *
+ * The order is the promise. In `strict` mode the upstream is not asked before there is room for the event (for what may change something: before the intent is
+ * durable), and no byte of its answer leaves before the event that says so is durable. Every way out of here is an event, or is counted where
+ * the record itself is what failed.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+
+import type { Reservation } from '@watchglass/sdk';
+import type { Pool } from 'undici';
+
+import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
+import { withholdReason } from './authorise.ts';
+import { BodyCounter, declaredLength } from './body.ts';
+import { type Captured, capture, elapsedMs, refusalEvent } from './capture.ts';
+import type { Learned } from './exposure.ts';
+import type { FloodGate } from './flood.ts';
+import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
+import { clientHeaders, upstreamHeaders } from './headers.ts';
+import { learnFromHeld } from './learn.ts';
+import { hasBody } from './message.ts';
+import type { Metrics } from './metrics.ts';
+import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { type EventDraftFacts, type Recorder, requestEventsBytesMax, smallEventBytesMax } from './recorder.ts';
+import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
+import { denied, Refused, violation } from './refused.ts';
+import { clientAddress, neighbourhood, type TrustedProxies } from './source.ts';
+
+export interface PipelineParts extends AdmissionParts {
+  readonly recorder: Recorder;
+  readonly pool: Pool;
+  readonly proxies: TrustedProxies;
+  readonly floods: FloodGate<EventDraftFacts>;
+  readonly metrics: Metrics;
+  readonly publicUrl: URL;
+  readonly upstreamOrigin: string;
+  readonly forwardAuthorization: boolean;
+  readonly forwardHeaders: readonly string[];
+  readonly site: string | undefined;
+  readonly inFlightMax: number;
+  readonly upstreamTimeoutMs: number;
+}
+
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #admission: Admission;
+  /** Connections whose fault is on record already: what it did to a request on them needs no second event. */
+  readonly #faulted = new WeakSet<Socket>();
+  #inFlight = 0;
+  #idle: PromiseWithResolvers<void> | undefined;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    this.#admission = new Admission(parts);
+  }
+
+  /** Serves one request to its end. Rejects only for a fault of the program itself. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const captured = this.#capture(request);
+    this.#inFlight += 1;
+    try {
+      await this.#serve(request, response, captured);
+    } catch (refused) {
+      if (!(refused instanceof Refused)) {
+        await this.#recordFault(captured);
+        throw refused;
+      }
+      await this.#refuse(request, response, captured, refused);
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) {
+        this.#idle?.resolve();
+        this.#idle = undefined;
+      }
+    }
+  }
+
+  /** Something here is broken. Nothing has left, and an intent may stand without its outcome. */
+  async #recordFault(captured: Captured): Promise<void> {
+    const fault = { operation: 'gateway-fault', status: 500, reason: 'gateway-fault' };
+    await this.#parts.recorder.record([refusalEvent({ captured, kind: 'system', ...fault })]);
+  }
+
+  /** Refuses a request that never gets to be served. */
+  async refuseUnserved(request: IncomingMessage, response: ServerResponse, code: 'expectation-failed'): Promise<void> {
+    const captured = this.#capture(request);
+    await this.#refuse(request, response, captured, violation(captured, code, code));
+  }
+
+  /** Records a connection whose bytes never became a request; resolves when it may be answered. */
+  async recordConnectionFault(
+    socket: Socket,
+    fault: { readonly status: number; readonly reason: string },
+  ): Promise<void> {
+    const { floods, metrics, recorder } = this.#parts;
+    const captured = this.#capture({ headers: {}, socket, method: undefined });
+    const event = refusalEvent({ captured, kind: 'network', operation: 'protocol-violation', ...fault });
+    metrics.connectionFaults.inc({ reason: fault.reason });
+    this.#faulted.add(socket);
+    if (floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
+      await recorder.record([event]);
+  }
+
+  /** Only counts: of a connection that never came to say anything, or was never taken. */
+  countConnectionFault(reason: 'tls-handshake' | 'connections-max'): void {
+    this.#parts.metrics.connectionFaults.inc({ reason });
+  }
+
+  /** Resolves once nothing is under way any more, the events of it included. */
+  async idle(): Promise<void> {
+    while (this.#inFlight > 0) {
+      this.#idle ??= Promise.withResolvers<void>();
+      await this.#idle.promise;
+    }
+  }
+
+  #capture(request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined }): Captured {
+    const { recorder, proxies, site } = this.#parts;
+    const nowMs = Date.now();
+    const address = clientAddress(request, proxies);
+    return capture(request, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), address, site });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    const admitted = await this.#admission.admit(request, response, captured);
+    if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
+    const carried = await this.#admission.readRequest(admitted);
+    const reservation = this.#parts.recorder.reserve(
+      requestEventsBytesMax + carried.entries.length * smallEventBytesMax,
+    );
+    if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
+    try {
+      await this.#exchange(admitted, carried, reservation);
+    } finally {
+      reservation.release();
+    }
+  }
+
+  /** Intent, upstream, outcome, release. */
+  async #exchange(admitted: Admitted, carried: Carried, reservation: Reservation): Promise<void> {
+    const { recorder, exposureBytesMax, metrics } = this.#parts;
+    const intents = isChange(admitted, carried)
+      ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
+      : [];
+    if (intents.length > 0 && (await recorder.record(intents, reservation)).kind === 'unrecorded') {
+      throw new Refused('audit-unavailable', undefined);
+    }
+    const held = await this.#ask(admitted, carried, intents.length > 0);
+    if (held.kind === 'fault')
+      return this.#releaseFault(admitted, carried, { fault: held.fault, intents, reservation });
+    const learned = learnFromHeld(held, exposureBytesMax);
+    if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
+    const withheld = this.#withheld(admitted, carried, learned);
+    if (withheld !== undefined) {
+      if (held.kind === 'beginning') held.abandon();
+      throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
+    }
+    const recorded = await recorder.record(outcomeEvents(admitted, carried, { held, learned, intents }), reservation);
+    if (recorded.kind === 'unrecorded') {
+      if (held.kind === 'beginning') held.abandon();
+      throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
+    }
+    if (held.kind === 'whole') this.#release(admitted, held);
+    else await this.#releaseStream(admitted, held, reservation);
+  }
+
+  /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
+  async #ask(admitted: Admitted, carried: Carried, change: boolean): Promise<Held> {
+    const { request, response } = admitted;
+    const { pool, exposureBytesMax, upstreamTimeoutMs } = this.#parts;
+    const gone = new AbortController();
+    const onClose = (): void => {
+      if (!change) gone.abort();
+    };
+    response.on('close', onClose);
+    if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
+    const held = await hold(
+      pool,
+      {
+        method: request.method ?? 'GET',
+        path: admitted.target,
+        headers: this.#upstreamHeaders(admitted, carried),
+        body: carried.body,
+      },
+      { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal },
+    );
+    response.off('close', onClose);
+    return held;
+  }
+
+  #upstreamHeaders({ request, captured, accept }: Admitted, { body }: Carried): string[] {
+    const { publicUrl, forwardAuthorization, forwardHeaders } = this.#parts;
+    const contentLength = body === null ? undefined : Buffer.isBuffer(body) ? body.length : declaredLength(request);
+    return upstreamHeaders(request, {
+      accept,
+      requestId: captured.id,
+      traceparent: captured.traceparent,
+      clientAddress: captured.source.address,
+      publicUrl,
+      forwardAuthorization,
+      forwardHeaders,
+      ...(contentLength === undefined ? {} : { contentLength }),
+    });
+  }
+
+  #withheld(admitted: Admitted, carried: Carried, learned: Learned): string | undefined {
+    const { principal, interaction, patient } = admitted;
+    // What was changed is changed: holding back its answer would only hide that.
+    if (principal === undefined || !interaction.safe) return undefined;
+    return withholdReason({
+      policy: this.#parts.policy,
+      principal,
+      interaction,
+      parameters: carried.parameters,
+      patient,
+      learned,
+    });
+  }
+
+  #release(admitted: Admitted, held: HeldWhole): void {
+    const { request, response, captured, interaction } = admitted;
+    // Meanwhile the connection may have ended, or been refused for what came after the head.
+    if (response.headersSent || response.destroyed) return;
+    const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
+    this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
+    response.end(bodyless ? undefined : held.body);
+    this.#observe(interaction.name, held.status, captured);
+  }
+
+  /** Its event says `truncated`; a second one says how it ended. */
+  async #releaseStream(admitted: Admitted, held: HeldBeginning, reservation: Reservation): Promise<void> {
+    const { response, captured, interaction } = admitted;
+    const { status } = held;
+    if (response.headersSent || response.destroyed) return held.abandon();
+    this.#writeHead(admitted, held, undefined);
+    const { bytes, complete } = await held.streamTo(response);
+    this.#observe(interaction.name, status, captured);
+    await this.#parts.recorder.record([streamEndEvent(admitted, { status, bytes, complete })], reservation);
+  }
+
+  async #releaseFault(
+    admitted: Admitted,
+    carried: Carried,
+    parts: { readonly fault: UpstreamFault; readonly intents: readonly Intent[]; readonly reservation: Reservation },
+  ): Promise<void> {
+    const { request, response, captured } = admitted;
+    const { fault, intents } = parts;
+    const code = faultCode(fault, carried);
+    const events = faultEvents(admitted, carried, { fault, status: refusals[code].status, intents });
+    const recorded = await this.#parts.recorder.record(events, parts.reservation);
+    if (fault === 'client-closed') {
+      response.destroy();
+      return;
+    }
+    const unrecorded = intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable';
+    this.#answer(request, response, captured, recorded.kind === 'durable' ? code : unrecorded, {});
+  }
+
+  /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
+  #writeHead({ response, captured }: Admitted, held: HeldWhole | HeldBeginning, ownLength: string | undefined): void {
+    const { upstreamOrigin, publicUrl } = this.#parts;
+    const length = ownLength ?? held.headers['content-length'];
+    response.writeHead(held.status, {
+      ...clientHeaders(held.headers, {
+        requestId: captured.id,
+        auditId: captured.auditId,
+        upstreamOrigin,
+        publicOrigin: publicUrl.origin,
+      }),
+      ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
+    });
+  }
+
+  /** A refusal is recorded before it is said, as far as the record can be had; saying no needs no room. */
+  async #refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    captured: Captured,
+    refused: Refused,
+  ): Promise<void> {
+    const { floods, recorder } = this.#parts;
+    const { event, floodKey, more } = refused;
+    const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
+    if (!known && event !== undefined && (floodKey === undefined || floods.admit(floodKey, event)))
+      await recorder.record([event, ...more]);
+    this.#answer(request, response, captured, refused.code, refused.headers);
+  }
+
+  #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    captured: Captured,
+    code: RefusalCode,
+    headers: Readonly<Record<string, string>>,
+  ): void {
+    this.#parts.metrics.refusals.inc({ code });
+    if (response.headersSent || response.destroyed) return;
+    const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
+    // What is left of a body nobody reads must not be taken for the next request.
+    const unread = hasBody(request) && !request.complete ? { connection: 'close' } : {};
+    response.writeHead(answer.status, { ...answer.headers, ...unread });
+    response.end(request.method === 'HEAD' ? undefined : answer.body);
+  }
+
+  #observe(interaction: string, status: number, captured: Captured): void {
+    this.#parts.metrics.requests.inc({ interaction, status: String(status) });
+    this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
+  }
+}
+
+/** A batch that only reads needs no intent. */
+function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
+  if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
+  return !interaction.safe;
+}
+
+function faultCode(fault: UpstreamFault, { body }: Carried): RefusalCode {
+  switch (fault) {
+    case 'client-closed':
+      return 'request-timeout';
+    case 'request-body':
+      return body instanceof BodyCounter && body.fault?.fault === 'too-large' ? 'body-too-large' : 'body-unreadable';
+    default:
+      return fault;
+  }
+}

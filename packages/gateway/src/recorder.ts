@@ -1,0 +1,116 @@
+/**
+ * The gateway's way to the record: minimise, spool, and wait until it is durable, but never longer than the deadline.
+ *
+ * In `strict` mode nothing passes without its event: `reserve` refuses before the upstream is asked, `record` before anything is released.
+ * In `available` mode events are spooled and let go; what couldn't be spooled is counted.
+ */
+import { type MinimisationPolicy, uuidv7 } from '@watchglass/record';
+import {
+  type EventFacts,
+  eventBytesMax,
+  minimiseOutgoing,
+  type Reservation,
+  SdkError,
+  type Spool,
+} from '@watchglass/sdk';
+
+import { drawBytes } from './random.ts';
+
+export type AuditMode = 'strict' | 'available';
+
+/** What is known of an event before it has its id. */
+export type EventDraftFacts = Omit<EventFacts, 'v' | 'id'> & { readonly id?: string };
+
+export type Recorded = { readonly kind: 'durable' } | { readonly kind: 'unrecorded'; readonly reason: string };
+
+/** An event without lists of patients and resources stays below this. */
+export const smallEventBytesMax: number = 16_384;
+/** One request writes at most one event with lists, an intent before it, and the end of a stream after it. */
+export const requestEventsBytesMax: number = eventBytesMax + 2 * smallEventBytesMax;
+
+export class Recorder {
+  readonly mode: AuditMode;
+  readonly #spool: Spool;
+  readonly #deadlineMs: number;
+  readonly #tenant: string | undefined;
+  readonly #minimisation: MinimisationPolicy | undefined;
+  unrecordedCount = 0;
+  recordedCount = 0;
+
+  constructor(options: {
+    readonly spool: Spool;
+    readonly mode: AuditMode;
+    readonly deadlineMs: number;
+    readonly tenant?: string;
+    readonly minimisation?: MinimisationPolicy;
+  }) {
+    this.#spool = options.spool;
+    this.mode = options.mode;
+    this.#deadlineMs = options.deadlineMs;
+    this.#tenant = options.tenant;
+    this.#minimisation = options.minimisation;
+  }
+
+  newId(nowMs: number): string {
+    return uuidv7(nowMs, drawBytes(10));
+  }
+
+  /** Room for everything that one request can come to say; undefined when there is none. In `available` mode it is not asked for. */
+  reserve(bytes: number = requestEventsBytesMax): Reservation | undefined {
+    if (this.mode === 'available') return { bytes: 0, release: () => undefined };
+    try {
+      return this.#spool.reserve(bytes);
+    } catch (error) {
+      if (error instanceof SdkError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Why a request would not pass now; empty when it would. */
+  problems(): readonly string[] {
+    try {
+      this.#spool.reserve(requestEventsBytesMax).release();
+      return [];
+    } catch (error) {
+      if (error instanceof SdkError) return [error.code];
+      throw error;
+    }
+  }
+
+  /** Resolves when the request may go on: in `strict` mode once the events are durable, or it is known that they aren't. Never rejects. */
+  async record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+    if (this.mode === 'strict') return this.recordDurably(drafts, reservation);
+    void this.#append(drafts, reservation);
+    return { kind: 'durable' };
+  }
+
+  /** Waits in either mode, within the deadline. Never rejects. */
+  async recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+    const late = Promise.withResolvers<Recorded>();
+    const timer = setTimeout(() => late.resolve({ kind: 'unrecorded', reason: 'deadline' }), this.#deadlineMs);
+    const recorded = await Promise.race([this.#append(drafts, reservation), late.promise]);
+    clearTimeout(timer);
+    return recorded;
+  }
+
+  async #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
+    try {
+      const nowMs = Date.now();
+      const events = drafts.map((draft) =>
+        minimiseOutgoing(
+          { ...draft, v: 1, id: draft.id ?? this.newId(nowMs) },
+          {
+            ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
+            ...(this.#minimisation === undefined ? {} : { policy: this.#minimisation }),
+          },
+        ),
+      );
+      await this.#spool.append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation });
+      this.recordedCount += events.length;
+      return { kind: 'durable' };
+    } catch (error) {
+      this.unrecordedCount += drafts.length;
+      return { kind: 'unrecorded', reason: error instanceof SdkError ? error.code : 'event-invalid' };
+    }
+  }
+}

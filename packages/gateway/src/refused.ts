@@ -1,0 +1,93 @@
+/** How a request is ended early inside the pipeline: thrown there, caught at its top, recorded, and only then said. */
+import type { Actor } from '@watchglass/record';
+
+import type { Parameter } from './canonical.ts';
+import { type Captured, elapsedMs, interactionEvent, outcomeOfStatus, refusalEvent } from './capture.ts';
+import type { Interaction } from './fhir-interaction.ts';
+import type { EventDraftFacts } from './recorder.ts';
+import { bearerChallenge, type RefusalCode, refusals } from './refusal.ts';
+import { neighbourhood } from './source.ts';
+
+export interface RefusedOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Set for what anybody can cause without a token: repetitions are counted instead of recorded. */
+  readonly floodKey?: string;
+  /** Recorded with it: the entries of a batch. */
+  readonly more?: readonly EventDraftFacts[];
+}
+
+export class Refused {
+  readonly code: RefusalCode;
+  /** Undefined where the record itself is what failed. */
+  readonly event: EventDraftFacts | undefined;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly floodKey: string | undefined;
+  readonly more: readonly EventDraftFacts[];
+
+  constructor(code: RefusalCode, event: EventDraftFacts | undefined, options: RefusedOptions = {}) {
+    this.code = code;
+    this.event = event;
+    this.headers = options.headers ?? {};
+    this.floodKey = options.floodKey;
+    this.more = options.more ?? [];
+  }
+}
+
+/** The message itself is unsound: nobody asks who sent it, and the connection ends. */
+export function violation(captured: Captured, code: RefusalCode, reason: string): Refused {
+  const { status } = refusals[code];
+  const event = refusalEvent({ captured, kind: 'network', operation: 'protocol-violation', status, reason });
+  return new Refused(code, event, {
+    headers: { connection: 'close' },
+    floodKey: `violation ${reason} ${neighbourhood(captured.source.address)}`,
+  });
+}
+
+/** Nothing is served there, or not like that. */
+export function noRoute(
+  captured: Captured,
+  code: 'not-found' | 'method-not-allowed',
+  headers: Record<string, string> = {},
+): Refused {
+  const { status } = refusals[code];
+  const event = refusalEvent({ captured, kind: 'network', operation: 'no-route', status, reason: code });
+  return new Refused(code, event, { headers, floodKey: `${code} ${neighbourhood(captured.source.address)}` });
+}
+
+/** Nobody proved to be anybody. */
+export function notAuthenticated(
+  captured: Captured,
+  code: 'token-missing' | 'token-invalid' | 'identity-unavailable',
+  facts: { readonly reason: string; readonly route: string },
+): Refused {
+  const { status } = refusals[code];
+  const event = refusalEvent({ captured, kind: 'auth', operation: 'authenticate', status, ...facts });
+  return new Refused(code, event, {
+    ...(status === 401 ? { headers: { 'www-authenticate': bearerChallenge(code) } } : {}),
+    floodKey: `auth ${facts.reason} ${neighbourhood(captured.source.address)}`,
+  });
+}
+
+/** A recognised interaction of somebody who is known: always an event of its own. */
+export function denied(
+  facts: {
+    readonly captured: Captured;
+    readonly interaction: Interaction;
+    readonly actor: Actor;
+    readonly parameters: readonly Parameter[];
+  },
+  code: RefusalCode,
+  reason: string,
+  more: readonly EventDraftFacts[] = [],
+): Refused {
+  const { status } = refusals[code];
+  const event = interactionEvent({
+    ...facts,
+    parameterNames: facts.parameters.map(({ name }) => name),
+    outcome: { status: outcomeOfStatus(status), code: status, reason },
+    facts: { status, durationMs: elapsedMs(facts.captured) },
+    rest: { id: facts.captured.auditId },
+  });
+  const headers = code === 'insufficient-scope' ? { 'www-authenticate': bearerChallenge(code) } : {};
+  return new Refused(code, event, { headers, more });
+}

@@ -1,0 +1,94 @@
+/**
+ * YAML held against a schema: an unknown key is refused with its path and the key that was probably meant, a wrong value with its path and
+ * what was expected. Values are never repeated, since one may be a secret.
+ */
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+
+import { GatewayError, type GatewayErrorCode } from './errors.ts';
+
+/** Parses `text` by `schema`, or throws a `GatewayError` of that code naming `file`. */
+export function parseStrictYaml<T extends z.ZodType>(
+  text: string,
+  options: { readonly schema: T; readonly file: string; readonly code: GatewayErrorCode },
+): z.output<T> {
+  const { schema, file, code } = options;
+  const document = parseDocument(text, { uniqueKeys: true });
+  const [broken] = document.errors;
+  if (broken !== undefined) {
+    const line = broken.linePos?.[0].line ?? 0;
+    throw new GatewayError(
+      code,
+      `${file}: expected YAML, got a text that breaks off at line ${line} (${broken.code.toLowerCase()})`,
+    );
+  }
+  const result = schema.safeParse(readValue(document, file, code));
+  if (result.success) return result.data;
+  const problems = result.error.issues.slice(0, 10).map((issue) => `${file}: ${explain(schema, issue)}`);
+  throw new GatewayError(code, problems.join('\n'));
+}
+
+/** Aliases are fine, as long as they don't multiply. */
+function readValue(document: ReturnType<typeof parseDocument>, file: string, code: GatewayErrorCode): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (cause) {
+    throw new GatewayError(code, `${file}: expected at most 100 uses of anchors, got more or an unknown one`, {
+      cause,
+    });
+  }
+}
+
+function explain(schema: z.ZodType, issue: z.core.$ZodIssue): string {
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(schema, issue.path);
+    return issue.keys
+      .map((key) => {
+        const near = nearest(key, known);
+        const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
+        return `unknown key ${[...issue.path, key].join('.')}; ${advice}`;
+      })
+      .join('; ');
+  }
+  const at = issue.path.length === 0 ? 'the document' : issue.path.join('.');
+  return `${at}: ${issue.message}`;
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly additionalProperties?: SchemaNode | boolean;
+  readonly items?: SchemaNode;
+}
+
+function knownKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let node: SchemaNode | undefined = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as SchemaNode;
+  for (const step of path) {
+    if (node === undefined) return [];
+    const additional: SchemaNode | undefined =
+      typeof node.additionalProperties === 'object' ? node.additionalProperties : undefined;
+    node = typeof step === 'number' ? node.items : (node.properties?.[String(step)] ?? additional);
+  }
+  return Object.keys(node?.properties ?? {});
+}
+
+/** The known key within two edits of the unknown one, or the one it begins. */
+function nearest(key: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((candidate) => ({ candidate, edits: editDistance(key.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits);
+  const [best] = ranked;
+  return best !== undefined && best.edits <= Math.max(2, Math.floor(key.length / 3)) ? best.candidate : undefined;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, position) => position);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}
