@@ -1,0 +1,88 @@
+/**
+ * Has the log only grown since this browser last looked? Takes the remembered checkpoint and a new one, both signed
+ * notes, reads the tiles between them and checks the consistency proof (RFC 6962 §2.1.2). Tiles are not trusted: a wrong
+ * one makes the proof fail.
+ *
+ * This is what shows a rollback (a shorter log) and a split view (another log of the same length): two answers that an
+ * honest server never gives.
+ */
+import {
+  type Checkpoint,
+  consistencyPlan,
+  foldStep,
+  hashChildren,
+  tilePath,
+  tileWidthAt,
+  verifyConsistency,
+} from '@watchglass/record';
+import { ConsoleError } from '../errors.ts';
+import { readSignedCheckpoint } from './signed-checkpoint.ts';
+
+export type Growth =
+  /** Nothing was remembered: from now on the log is held to this checkpoint. */
+  | { readonly kind: 'first' }
+  /** It continues what was remembered. `before` is the remembered size. */
+  | { readonly kind: 'grown'; readonly before: bigint }
+  /** It is an earlier, consistent state: an answer that was overtaken by a newer one. */
+  | { readonly kind: 'older' }
+  | { readonly kind: 'rolled-back'; readonly before: bigint; readonly now: bigint }
+  | { readonly kind: 'split'; readonly before: bigint; readonly now: bigint };
+
+/** Reads a tile by its C2SP path; rejects with status 404 where the log has none. */
+export type TileReader = (path: string) => Promise<Uint8Array>;
+
+/** Both notes must verify under `vkey`. */
+export async function checkGrowth(options: {
+  readonly remembered: string | undefined;
+  readonly next: string;
+  readonly vkey: string;
+  readonly readTile: TileReader;
+}): Promise<Growth> {
+  const next = readSignedCheckpoint(options.next, options.vkey);
+  if (options.remembered === undefined) return { kind: 'first' };
+  const before = readSignedCheckpoint(options.remembered, options.vkey);
+  const shrunk = next.size < before.size;
+  const [small, large] = shrunk ? [next, before] : [before, next];
+  const sizes = { before: before.size, now: next.size };
+  if (await extendsTo(small, large, options.readTile))
+    return shrunk ? { kind: 'older' } : { kind: 'grown', before: before.size };
+  return { kind: shrunk ? 'rolled-back' : 'split', ...sizes };
+}
+
+async function extendsTo(small: Checkpoint, large: Checkpoint, readTile: TileReader): Promise<boolean> {
+  const size = Number(large.size);
+  const tiles = new Map<string, Promise<Uint8Array>>();
+  const node = async (level: number, n: number): Promise<Uint8Array> => {
+    const tileLevel = Math.floor(level / 8);
+    const below = level % 8;
+    const first = n * 2 ** below;
+    const tile = Math.floor(first / 256);
+    const path = tilePath(tileLevel, tile, tileWidthAt(tileLevel, tile, size));
+    const reading = tiles.get(path) ?? readTile(path);
+    tiles.set(path, reading);
+    return subtree(await reading, first % 256, 2 ** below);
+  };
+  try {
+    const steps = consistencyPlan(Number(small.size), size);
+    const proof = await Promise.all(
+      steps.map(async (step) => foldStep(await Promise.all(step.map(({ level, n }) => node(level, n))))),
+    );
+    verifyConsistency({ size1: small.size, root1: small.root, size2: large.size, root2: large.root, proof });
+    return true;
+  } catch (error) {
+    // Not reaching the server says nothing about the log; a missing or wrong tile does.
+    if (error instanceof ConsoleError && error.status !== 404) throw error;
+    return false;
+  }
+}
+
+/** The root over `count` (a power of two) hashes of a tile, from the hash at `first` on. */
+function subtree(tile: Uint8Array, first: number, count: number): Uint8Array {
+  if (count === 1) {
+    const hash = tile.subarray(first * 32, first * 32 + 32);
+    if (hash.length !== 32)
+      throw new RangeError(`expected a tile of more than ${first} hashes, got ${tile.length / 32}`);
+    return hash;
+  }
+  return hashChildren(subtree(tile, first, count / 2), subtree(tile, first + count / 2, count / 2));
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { ListedEvent } from '../api/client.ts';
+import { describeEvent, plainText } from './sentence.ts';
+import { reasonWords, statements, verbs } from './statements.ts';
+
+const base: ListedEvent = {
+  index: 7,
+  id: '0195a0e4-0000-7000-8000-000000000000',
+  time: '2026-03-12T14:03:12.000Z',
+  tenant: 'clinic',
+  emitter: { id: 'server', seq: 8 },
+  kind: 'review',
+  action: 'read',
+  outcome: { status: 'success' },
+  actor: { id: 'p-17', type: 'human' },
+};
+const event = [{ type: 'Event', id: '4812', role: 'object' }];
+const person = [{ type: 'Person', id: 'wg-pr-0007', role: 'object' }];
+const key = [{ type: 'WriteKey', id: 'k-1', role: 'object' }];
+const emitter = [{ type: 'Emitter', id: 'ward-app', role: 'object' }];
+const denied = { status: 'denied' } as const;
+
+const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
+  [{ kind: 'auth', operation: 'login' }, 'Signed in'],
+  [{ kind: 'auth', operation: 'login-failed', outcome: denied }, 'Failed to sign in'],
+  [{ kind: 'auth', operation: 'session-open' }, 'Opened a session of the console'],
+  [{ kind: 'auth', operation: 'logout' }, 'Signed out'],
+  [{ kind: 'auth', operation: 'authenticate', outcome: denied }, 'Tried to pass the gateway without a valid token'],
+  [{ kind: 'auth', operation: 'write-key', outcome: denied }, 'Tried to send events without a write key in force'],
+  [{ kind: 'auth', operation: 'sign-in', outcome: denied }, 'Tried to come back from the identity provider'],
+  [{ kind: 'auth', operation: 'search', outcome: denied }, 'Tried to search the audit trail without being let in'],
+  [{ kind: 'auth', operation: 'proof', outcome: denied }, 'Tried to take the proof of an event without being let in'],
+  [{ kind: 'network', operation: 'no-route', outcome: denied }, 'Asked for an address that leads nowhere'],
+  [{ kind: 'network', operation: 'protocol-violation', outcome: denied }, 'Sent a request that HTTP does not allow'],
+  [{ operation: 'search', exposure: { count: 100 } }, 'Searched the audit trail; 100 rows'],
+  [
+    {
+      operation: 'search',
+      targets: [
+        { type: 'Patient', id: '·7F3KQA', role: 'query' },
+        { type: 'Actor', id: '·ACTOR', role: 'query' },
+      ],
+      request: { query: ['actor', 'patient', 'kind', 'outcome', 'from', 'q'] },
+      exposure: { count: 1 },
+    },
+    'Searched the audit trail for patient ·7F3KQA and what ·ACTOR did by kind, outcome and text; 1 row',
+  ],
+  [
+    { operation: 'summary', targets: [{ type: 'Patient', id: '·7F3KQA', role: 'query' }], exposure: { count: 0 } },
+    'Counted events of the audit trail for patient ·7F3KQA',
+  ],
+  [{ operation: 'event-read', targets: event }, 'Opened event 4,812'],
+  [{ operation: 'event-read', outcome: denied }, 'Tried to open an event'],
+  [{ operation: 'proof', targets: event }, 'Took the proof of event 4,812, without its content'],
+  [{ operation: 'proof-open', targets: event }, 'Took the proof of event 4,812, with its content'],
+  [{ operation: 'tail-open' }, 'Began to follow new events'],
+  [{ operation: 'tail-close', exposure: { count: 3 } }, 'Stopped following new events; 3 events'],
+  [{ operation: 'status' }, 'Looked at how the server is doing'],
+  [{ operation: 'write-keys-list', exposure: { count: 2 } }, 'Looked at the write keys; 2 keys'],
+  [{ operation: 'write-key-create', targets: key }, 'Asked for the new write key k-1'],
+  [{ operation: 'write-key-revoke', outcome: denied }, 'Tried to revoke a write key'],
+  [{ kind: 'access-change', operation: 'person-added', targets: [] }, 'Added a person'],
+  [{ kind: 'access-change', operation: 'person-added', targets: person }, 'Added the person wg-pr-0007'],
+  [{ kind: 'access-change', operation: 'person-disabled', targets: person }, 'Disabled the person wg-pr-0007'],
+  [{ kind: 'access-change', operation: 'password-set', targets: person }, 'Set the password of the person wg-pr-0007'],
+  [{ kind: 'access-change', operation: 'role-granted', targets: person }, 'Granted a role to the person wg-pr-0007'],
+  [{ kind: 'access-change', operation: 'role-revoked', targets: person }, 'Took a role from the person wg-pr-0007'],
+  [{ kind: 'access-change', operation: 'write-key-created', targets: key }, 'Made the write key k-1'],
+  [{ kind: 'access-change', operation: 'write-key-revoked', targets: key }, 'Revoked the write key k-1'],
+  [{ kind: 'system', operation: 'start' }, 'Started'],
+  [{ kind: 'system', operation: 'stop' }, 'Stopped'],
+  [{ kind: 'system', operation: 'heartbeat' }, 'The ledger is alive; nothing new came in'],
+  [{ kind: 'system', operation: 'sequence-gap', targets: emitter }, 'Events are missing from the emitter ward-app'],
+  [
+    { kind: 'system', operation: 'sequence-gap-closed', targets: emitter },
+    'Missing events have arrived from the emitter ward-app',
+  ],
+  [
+    { kind: 'system', operation: 'sequence-repeat', targets: emitter },
+    'A number was used twice by the emitter ward-app',
+  ],
+  [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
+  [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
+];
+
+for (const [change, line] of lines) {
+  test(`a row can say: ${line}`, () => assert.equal(plainText(describeEvent({ ...base, ...change })), line));
+}
+
+test('every statement is held by a line above', () => {
+  const said = new Set(lines.map(([{ kind = 'review', operation }]) => `${kind}/${operation}`));
+  assert.deepEqual(
+    Object.keys(statements).filter((name) => !said.has(name)),
+    [],
+  );
+});
+
+test('every operation that the server and the gateway name has words', () => {
+  const packages = join(import.meta.dirname, '../../..');
+  const named = new Set<string>();
+  for (const folder of ['server/src', 'gateway/src']) {
+    for (const file of readdirSync(join(packages, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.ts') || /\.(test|fixture)\.ts$/.test(file)) continue;
+      const source = readFileSync(join(packages, folder, file), 'utf8');
+      for (const [, operation] of source.matchAll(/\boperation: (?:.{0,40}\? )?'([a-z$][a-z-]*)'/g))
+        if (operation !== undefined) named.add(operation);
+    }
+  }
+  const worded = new Set([...Object.keys(verbs), ...Object.keys(statements).map((name) => name.split('/')[1])]);
+  assert.ok(named.size > 20, `found only ${named.size}`);
+  assert.deepEqual(
+    [...named].filter((operation) => !worded.has(operation)),
+    [],
+  );
+});
+
+test('a reason is said in words', () => {
+  assert.equal(reasonWords('wrong-password'), 'wrong password');
+  assert.equal(reasonWords('token-brings-key'), 'token brings key');
+  assert.equal(reasonWords('repeated-12k-times'), '12k more times');
+  assert.equal(reasonWords('1 234 requests refused'), '1 234 requests refused');
+});
