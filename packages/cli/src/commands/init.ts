@@ -1,0 +1,108 @@
+/**
+ * `watchglass init [DIR]`: a configuration to read and change, and the first keys: those of the ledger, the operator's credential, and the
+ * gateway's write key. The server is started once, on free ports, to make them, so that even the first key is in the record. Replaces nothing.
+ */
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import { openClient } from '../client.ts';
+import { CliError } from '../errors.ts';
+import { gatewayTemplate, serverTemplate } from '../init/templates.ts';
+import { type Io, note, paint, printJson, printLine } from '../io.ts';
+import { freePort } from '../ports.ts';
+import { ensureLocalCertificates } from '../tls/local-certificates.ts';
+
+export interface InitOptions {
+  readonly json?: boolean;
+  readonly tenant?: string;
+  readonly origin?: string;
+}
+
+const emitter = 'gateway-1';
+
+export async function init(dir: string, options: InitOptions, io: Io): Promise<void> {
+  const folder = resolve(io.cwd, dir);
+  const at = (name: string): string => join(folder, name);
+  const written = ['watchglass.yaml', 'gateway.yaml', 'policy.yaml', 'keys', 'tls', 'data'];
+  const there = written.filter((name) => existsSync(at(name)));
+  if (there.length > 0) {
+    throw new CliError('already-exists', `${folder} already has ${there.join(', ')}`, {
+      remedy: 'Nothing was written. Choose an empty folder, or move what is there away.',
+    });
+  }
+  const tenant = options.tenant ?? 'clinic';
+  const origin = options.origin ?? originHere();
+  const { samplePolicyPath } = await import('@watchglass/gateway');
+  await mkdir(at('keys'), { recursive: true, mode: 0o700 });
+  await writeFile(at('watchglass.yaml'), serverTemplate({ tenant, origin }), { flag: 'wx' });
+  await writeFile(at('gateway.yaml'), gatewayTemplate({ emitter }), { flag: 'wx' });
+  await copyFile(samplePolicyPath(), at('policy.yaml'));
+  await ensureLocalCertificates(at('tls'), 'gateway');
+
+  note(io, 'Making the keys…');
+  const { vkey, writeKey } = await makeFirstKeys(at('watchglass.yaml'), tenant, io);
+  await writeFile(at('keys/gateway.key'), `${writeKey}\n`, { flag: 'wx', mode: 0o600 });
+
+  if (options.json === true) {
+    printJson(io, {
+      dir: folder,
+      files: [...written.slice(0, 3), 'keys/gateway.key', 'tls/ca.pem'],
+      tenant,
+      origin,
+      vkey,
+    });
+    return;
+  }
+  for (const line of nextSteps({ dir, folder, vkey })) printLine(io, line);
+  note(io, `${paint(io, io.stderr, 'green', '✓')} done`);
+}
+
+/** The server makes its keys at its first start; the gateway's is asked for as an operator asks for any. */
+async function makeFirstKeys(
+  configFile: string,
+  tenant: string,
+  io: Io,
+): Promise<{ readonly vkey: string; readonly writeKey: string }> {
+  const { readConfig, startServer } = await import('@watchglass/server');
+  const config = await readConfig(configFile);
+  const host = '127.0.0.1';
+  const port = await freePort();
+  const issuer =
+    config.issuer.kind === 'embedded' ? { ...config.issuer, listen: { host, port: await freePort() } } : config.issuer;
+  const here = { ...config, listen: { host, port }, url: `http://localhost:${port}`, issuer };
+  await using server = await startServer({ ...here, log: { level: 'silent' } }, { signal: io.signal });
+  const token = (await readFile(join(config.dataDir, 'keys', 'operator.token'), 'utf8')).trim();
+  await using client = openClient({ url: server.url, token, ca: undefined, tenant, dataDir: config.dataDir });
+  const key = await client.postJson('/v1/write-keys', { tenant, name: 'gateway', emitter }, io.signal);
+  const vkey = (await client.getText(`/log/${tenant}/vkey`, io.signal)).trim();
+  if (typeof key !== 'object' || key === null || !('secret' in key) || typeof key.secret !== 'string') {
+    throw new CliError('answer-invalid', 'expected a write key with its secret, got something else');
+  }
+  return { vkey, writeKey: key.secret };
+}
+
+function originHere(): string {
+  const name = hostname()
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]/g, '-');
+  return name === '' ? 'watchglass.local' : name;
+}
+
+function nextSteps({ dir, folder, vkey }: { dir: string; folder: string; vkey: string }): string[] {
+  const into = dir === '.' ? [] : [`  cd ${dir}`];
+  return [
+    `A configuration and first keys are in ${folder}.`,
+    '',
+    'Keep this where an intruder here cannot change it; with it `verify --vkey` proves that the log is yours:',
+    `  ${vkey}`,
+    'Back up data/keys: what is recorded cannot be read without it.',
+    '',
+    'Next:',
+    ...into,
+    '  watchglass config check',
+    '  watchglass serve',
+    '  watchglass gateway        # after upstream.url and the issuer in gateway.yaml are yours',
+    '  watchglass search --data data',
+  ];
+}

@@ -1,0 +1,187 @@
+/**
+ * `watchglass verify DIR|URL|FILE`: everything derived again, and a line a finding. A directory is read without any server, beside a
+ * running one if need be; a URL is a running server's public log; a file is a proof. Exit code 3 when something is not what was written.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import { openClient } from '../client.ts';
+import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
+import { CliError, messageOf, systemCodeOf } from '../errors.ts';
+import { type Io, note, paint, printJson, printLine } from '../io.ts';
+import { parseGivenKey, trustedKey } from '../known-logs.ts';
+import { openProgress } from '../progress.ts';
+import { checkProof, sayProven } from '../verify/proof-check.ts';
+import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
+import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
+
+export interface VerifyOptions {
+  readonly json?: boolean;
+  readonly vkey?: string;
+  readonly checkpoint?: string;
+  readonly full?: boolean;
+  readonly tenant?: string;
+  readonly ca?: string;
+  readonly leaf?: string;
+}
+
+export async function verify(what: string | undefined, options: VerifyOptions, io: Io): Promise<void> {
+  const target = what ?? defaultDataDir;
+  if (/^https?:\/\//.test(target)) return verifyServer(target, options, io);
+  const path = resolve(io.cwd, target);
+  const kind = await stat(path).catch((error: unknown) => {
+    throw new CliError('file-unreadable', `${target} cannot be read (${systemCodeOf(error) ?? messageOf(error)})`, {
+      cause: error,
+      remedy: 'Name a data directory, the URL of a server, or a proof.',
+    });
+  });
+  return kind.isDirectory() ? verifyDirectory(path, options, io) : verifyProofFile(path, target, options, io);
+}
+
+async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Promise<void> {
+  const ledgerDir = existsSync(join(dir, 'ledger')) ? join(dir, 'ledger') : dir;
+  const keysDir = join(dirname(ledgerDir), 'keys');
+  const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
+  const { verifyLedger } = await import('@watchglass/record/reader');
+  const progress = await openProgress(io, 'Verifying', 'events');
+  try {
+    const report = await verifyLedger({
+      ledgerDir,
+      signal: io.signal,
+      onProgress: ({ done, total }) => progress.update(done, total),
+      ...(existsSync(keysDir) ? { keysDir } : {}),
+      ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
+      ...(vkey === undefined ? {} : { vkey }),
+      ...(options.full === undefined ? {} : { full: options.full }),
+      ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
+    });
+    progress.end();
+    if (options.json !== true) for (const line of report.notes) note(io, `  note: ${line}`);
+    printVerification(dir, report, { json: options.json === true }, io);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    throw new CliError(error.code === 'argument-invalid' ? 'usage' : 'file-unreadable', error.message, {
+      cause: error,
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+async function verifyServer(url: string, options: VerifyOptions, io: Io): Promise<void> {
+  const connection: Connection = await findConnection(
+    { server: url, ...(options.ca === undefined ? {} : { ca: options.ca }) },
+    io,
+  );
+  await using client = openClient({ ...connection, token: undefined });
+  const remembered =
+    options.checkpoint === undefined
+      ? undefined
+      : readCheckpoint(await readText(options.checkpoint, io), options.checkpoint);
+  const logs = await listLogs(client, options.tenant, io.signal);
+  if (remembered !== undefined && !logs.some(({ origin }) => origin === remembered.origin)) {
+    throw new CliError('usage', `the server has no log ${remembered.origin}, which ${options.checkpoint} is of`);
+  }
+  const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
+  if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
+    throw new CliError(
+      'usage',
+      `the server has no log that --vkey is of: ${logs.map(({ origin }) => origin).join(', ')}`,
+    );
+  }
+  const tenants: VerifiedTenant[] = [];
+  const findings: Finding[] = [];
+  let pinned = true;
+  const progress = await openProgress(io, 'Verifying', 'events');
+  try {
+    for (const log of logs) {
+      const offered = (await client.getText(`/log/${log.tenant}/vkey`, io.signal)).trim();
+      const given = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
+      const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
+      const older = remembered?.origin === log.origin ? remembered : undefined;
+      const result = await verifyRemoteLog({
+        client,
+        log,
+        vkey: key.vkey,
+        remembered: older,
+        onProgress: (done, total) => progress.update(done, total),
+        signal: io.signal,
+      });
+      tenants.push({ ...log, size: result.size, root: result.root, opened: 0 });
+      findings.push(...result.findings);
+      pinned &&= older !== undefined || key.how === 'given' || key.how === 'remembered';
+    }
+  } finally {
+    progress.end();
+  }
+  const result = { intact: findings.length === 0, tenants, findings, pinned };
+  printVerification(connection.url, result, { json: options.json === true }, io);
+}
+
+function readCheckpoint(text: string, file: string): { origin: string; size: number; root: Uint8Array } {
+  try {
+    const { origin, size, root } = parseCheckpoint(text);
+    return { origin, size: Number(size), root };
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    throw new CliError('usage', `${file} is not a checkpoint: ${error.message}`, { cause: error });
+  }
+}
+
+async function verifyProofFile(path: string, shown: string, options: VerifyOptions, io: Io): Promise<void> {
+  const text = await readText(path, io);
+  if (!text.startsWith('c2sp.org/tlog-proof@')) {
+    throw new CliError('usage', `${shown} is neither a data directory nor a tlog-proof`, {
+      remedy: 'Name a data directory, the URL of a server, or a file that `watchglass prove --out FILE` wrote.',
+    });
+  }
+  try {
+    const vkey = options.vkey === undefined ? await keyBeside(text, io) : parseGivenKey(options.vkey);
+    if (parseProof(text).extra === undefined && options.leaf === undefined) {
+      throw new CliError('usage', 'the proof carries no opening, so it needs the leaf it is about', {
+        remedy: 'Give --leaf HASH (base64; it stands in the receipt and in what `prove --json` prints).',
+      });
+    }
+    const leafHash = options.leaf === undefined ? undefined : parseLeaf(options.leaf);
+    const proven = checkProof(text, { vkey, ...(leafHash === undefined ? {} : { leafHash }) });
+    if (options.json === true) printJson(io, { intact: true, ...proven, sentence: sayProven(proven) });
+    else printLine(io, `${paint(io, io.stdout, 'green', '✔ proven')}: ${sayProven(proven)}`);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    if (options.json === true)
+      printJson(io, { intact: false, findings: [{ code: error.code, place: shown, message: error.message }] });
+    throw new CliError('not-intact', `${shown} does not hold: ${error.message}`, { cause: error });
+  }
+}
+
+/** The key of an installation in this folder whose log the proof is of; a proof alone brings no key that could be believed. */
+async function keyBeside(proof: string, io: Io): Promise<string> {
+  const { origin } = parseCheckpoint(parseProof(proof).checkpoint);
+  const ledger = join(io.cwd, defaultDataDir, 'ledger');
+  for (const entry of await readdir(ledger).catch(() => [])) {
+    const vkey = await readFile(join(ledger, entry, 'vkey'), 'utf8').catch(() => '');
+    if (!vkey.startsWith(`${origin}+`)) continue;
+    note(io, `Using the key of ${origin} from ${join(defaultDataDir, 'ledger', entry, 'vkey')}.`);
+    return vkey.trim();
+  }
+  throw new CliError('usage', `a key is needed to check a proof of ${origin}`, {
+    remedy: 'Give --vkey with the verifier key of the log, from whom you trust for it.',
+  });
+}
+
+function parseLeaf(text: string): Uint8Array {
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length !== 32) throw new CliError('usage', 'expected --leaf as 32 bytes in base64');
+  return bytes;
+}
+
+async function readText(path: string, io: Io): Promise<string> {
+  try {
+    return await readFile(resolve(io.cwd, path), 'utf8');
+  } catch (error) {
+    throw new CliError('file-unreadable', `${path} cannot be read (${systemCodeOf(error) ?? messageOf(error)})`, {
+      cause: error,
+    });
+  }
+}
