@@ -1,0 +1,259 @@
+/**
+ * A second verifier, written from docs/format.md alone: it imports nothing of ours. It opens the golden log with its keys and derives every
+ * commitment, root and tag again. Where it can't be written from the page, the page is wrong.
+ */
+import assert from 'node:assert/strict';
+import { createCipheriv, createDecipheriv, createHash, createHmac, createPublicKey, verify } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { crc32, zstdDecompressSync } from 'node:zlib';
+
+const golden = join(import.meta.dirname, 'v1');
+const ledger = join(golden, 'ledger');
+const kek = readFileSync(join(golden, 'keys/kek'));
+
+const sha = (...parts: (Buffer | string)[]): Buffer =>
+  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
+const hmac = (key: Buffer, ...parts: (Buffer | string)[]): Buffer =>
+  parts.reduce((hash, part) => hash.update(part), createHmac('sha256', key)).digest();
+const u32 = (value: number): Buffer => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
+const u64 = (value: number): Buffer => Buffer.concat([u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32)]);
+
+/** A cursor over bytes: big-endian, unsigned. */
+class Cursor {
+  readonly bytes: Buffer;
+  at = 0;
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+  take(count: number): Buffer {
+    assert.ok(this.at + count <= this.bytes.length, 'cut short');
+    this.at += count;
+    return this.bytes.subarray(this.at - count, this.at);
+  }
+  uint(count: number): number {
+    return count === 8 ? Number(this.take(8).readBigUInt64BE()) : this.take(count).readUIntBE(0, count);
+  }
+  name(): string {
+    return this.take(this.uint(1)).toString();
+  }
+  get done(): boolean {
+    return this.at === this.bytes.length;
+  }
+}
+
+function openGcm(key: Buffer, nonce: Buffer, sealed: Buffer, aad: Buffer): Buffer {
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 });
+  decipher.setAAD(aad);
+  decipher.setAuthTag(sealed.subarray(-16));
+  return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
+}
+
+function seedOf(tenant: string, origin: string, retentionClass: string, epoch: number, writer: string): Buffer {
+  const text = readFileSync(join(ledger, tenant, 'seeds', `${retentionClass}-${epoch}-${writer}.json`), 'utf8');
+  const file = JSON.parse(text) as { kek: string; wrapped: string };
+  const expected = { v: 1, origin, class: retentionClass, epoch, writer, kek: file.kek, wrapped: file.wrapped };
+  assert.equal(text, `${JSON.stringify(expected)}\n`);
+  assert.equal(file.kek, `local:${sha('watchglass/v1/kek-id', kek).toString('hex').slice(0, 16)}`);
+  const wrapped = Buffer.from(file.wrapped, 'base64');
+  assert.equal(wrapped.length, 12 + 32 + 16);
+  const aad = Buffer.from(`watchglass/v1/seed\n${origin}\n${retentionClass}\n${epoch}\n${writer}\n`);
+  return openGcm(kek, wrapped.subarray(0, 12), wrapped.subarray(12), aad);
+}
+
+function stepKeyOf(seed: Buffer, step: number): Buffer {
+  let node = seed;
+  for (let k = 1; k <= 32; k++) node = hmac(node, 'watchglass/v1/node', Buffer.of(k, (step >>> (32 - k)) & 1));
+  return node;
+}
+
+/** Opens a block and gives index, r and m of each of its events. */
+function* openBlock(
+  tenant: string,
+  origin: string,
+  bytes: Buffer,
+): Generator<{ index: number; r: Buffer; m: Buffer; retentionClass: string; epoch: number }> {
+  const at = new Cursor(bytes);
+  assert.equal(at.take(4).toString(), 'WGB1');
+  const codec = at.uint(1);
+  const retentionClass = at.name();
+  assert.deepEqual(at.take(32), sha(origin));
+  const epoch = at.uint(4);
+  const writer = at.take(16).toString('hex');
+  const step = at.uint(4);
+  const first = at.uint(8);
+  const salt = at.take(16);
+  const plainBytes = at.uint(4);
+  const ranges = Array.from({ length: at.uint(2) }, () => ({ first: at.uint(8), count: at.uint(4) }));
+  const length = at.uint(4);
+  const header = bytes.subarray(0, at.at);
+  const sealed = at.take(length);
+  assert.ok(at.done);
+  const stepKey = stepKeyOf(seedOf(tenant, origin, retentionClass, epoch, writer), step);
+  const dek = hmac(hmac(salt, stepKey), 'watchglass/v1/block', header, Buffer.of(1));
+  const body = openGcm(dek, Buffer.alloc(12), sealed, header);
+  const plain = new Cursor(codec === 1 ? zstdDecompressSync(body) : body);
+  assert.equal(plain.bytes.length, plainBytes);
+  const opening = hmac(stepKey, 'watchglass/v1/opening');
+  for (const range of ranges) {
+    for (let index = range.first; index < range.first + range.count; index++) {
+      const counter = Buffer.concat([Buffer.alloc(8), u64(2 * (index - first))]);
+      const r = createCipheriv('aes-256-ctr', opening, counter).update(Buffer.alloc(32));
+      yield { index, r, m: plain.take(plain.uint(4)), retentionClass, epoch };
+    }
+  }
+  assert.ok(plain.done);
+}
+
+/** RFC 6962 §2.1 over leaf hashes. */
+function rootOf(hashes: Buffer[]): Buffer {
+  if (hashes.length === 0) return sha('');
+  if (hashes.length === 1) return hashes[0] as Buffer;
+  const split = 2 ** Math.ceil(Math.log2(hashes.length) - 1);
+  return sha(Buffer.of(1), rootOf(hashes.slice(0, split)), rootOf(hashes.slice(split)));
+}
+
+interface Part {
+  readonly tenant: string;
+  readonly sizeBefore: number;
+  readonly count: number;
+  readonly root: Buffer;
+  readonly commitments: Buffer;
+  readonly ids: Buffer;
+  readonly seqs: { emitter: string; seq: number }[];
+  readonly blocks: Buffer[];
+}
+
+/** All groups of the journal from group `next` on; the golden log has no torn one. */
+function readJournal(next: number): Part[] {
+  const parts: Part[] = [];
+  for (const name of readdirSync(join(ledger, 'journal')).sort()) {
+    const at = new Cursor(readFileSync(join(ledger, 'journal', name)));
+    assert.equal(at.take(4).toString(), 'WGJ1');
+    assert.equal(at.uint(8), next);
+    assert.equal(name, `${String(next).padStart(16, '0')}.wgj`);
+    while (!at.done) {
+      const from = at.at;
+      assert.equal(at.take(4).toString(), 'WGG1');
+      assert.equal(at.uint(8), next++);
+      at.uint(8);
+      const payload = new Cursor(at.take(at.uint(4)));
+      const crc = crc32(at.bytes.subarray(from, at.at));
+      assert.equal(at.uint(4), crc);
+      for (let tenants = payload.uint(2); tenants > 0; tenants--) parts.push(readPart(payload));
+      assert.ok(payload.done);
+    }
+  }
+  return parts;
+}
+
+function readPart(at: Cursor): Part {
+  const tenant = at.name();
+  const sizeBefore = at.uint(8);
+  const count = at.uint(4);
+  const root = at.take(32);
+  const commitments = at.take(32 * count);
+  const ids = at.take(16 * count);
+  const seqs: Part['seqs'] = [];
+  for (let runs = at.uint(4); runs > 0; runs--) {
+    const emitter = at.name();
+    const firstSeq = at.uint(8);
+    assert.equal(at.uint(8), sizeBefore + seqs.length);
+    for (let left = at.uint(4), seq = firstSeq; left > 0; left--) seqs.push({ emitter, seq: seq++ });
+  }
+  const blocks = Array.from({ length: at.uint(4) }, () => at.take(at.uint(4)));
+  return { tenant, sizeBefore, count, root, commitments, ids, seqs, blocks };
+}
+
+/** The root and size that a checkpoint's one signature stands for (c2sp.org/signed-note, tlog-checkpoint). */
+function checkpointOf(tenant: string, origin: string): { size: number; root: string } {
+  const text = readFileSync(join(ledger, tenant, 'checkpoint'), 'utf8');
+  const body = text.slice(0, text.lastIndexOf('\n\n') + 1);
+  const vkey = readFileSync(join(ledger, tenant, 'vkey'), 'utf8').trim();
+  const [name = '', keyId = ''] = vkey.split('+');
+  const publicKey = Buffer.from(vkey.slice(name.length + keyId.length + 2), 'base64');
+  assert.equal(publicKey[0], 1);
+  assert.equal(name, origin);
+  const id = sha(`${name}\n`, publicKey).subarray(0, 4);
+  assert.equal(id.toString('hex'), keyId);
+  const signature = Buffer.from((text.slice(body.length + 1).split(' ')[2] as string).trim(), 'base64');
+  assert.deepEqual(signature.subarray(0, 4), id);
+  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey.subarray(1)]);
+  assert.ok(
+    verify(null, Buffer.from(body), createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature.subarray(4)),
+  );
+  const [stated, size, root = ''] = body.split('\n');
+  assert.equal(stated, origin);
+  return { size: Number(size), root };
+}
+
+const classes: Record<string, string> = {
+  api: 'access',
+  data: 'access',
+  file: 'access',
+  auth: 'security',
+  'access-change': 'security',
+  network: 'security',
+  review: 'oversight',
+  system: 'oversight',
+};
+
+const [line = '', lineHash] = readFileSync(join(ledger, 'manifest'), 'utf8').split('\n');
+const manifest = JSON.parse(line) as {
+  group: number;
+  tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
+};
+
+for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)) {
+  test(`a verifier written from the page derives every byte of the golden log of ${tenant}`, () => {
+    assert.equal(lineHash, sha(line).toString('hex'));
+    const journal = readJournal(manifest.group).filter((part) => part.tenant === tenant);
+    const counted = (name: string): Buffer => readFileSync(join(ledger, tenant, name)).subarray(0, files[name]);
+    const archived = Object.keys(files).filter((name) => name.startsWith('commitments/'));
+    const stored = Buffer.concat([...archived.sort().map(counted), ...journal.map((part) => part.commitments)]);
+    assert.equal(Buffer.concat(archived.map(counted)).length, 32 * size);
+    const seen = new Map<number, { id: string; emitter: string; seq: number }>();
+    const open = (bytes: Buffer): void => {
+      for (const { index, r, m, retentionClass, epoch } of openBlock(tenant, origin, bytes)) {
+        const commitment = sha('watchglass/c/v1\0', sha(origin), u64(index), r, u32(m.length), m);
+        assert.deepEqual(commitment, stored.subarray(32 * index, 32 * index + 32), `index ${index}`);
+        const { received, event } = JSON.parse(m.toString()) as {
+          received: string;
+          event: { id: string; kind: string; emitter: { id: string; seq: number } };
+        };
+        assert.equal(classes[event.kind], retentionClass);
+        const date = new Date(received);
+        assert.ok((date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth() <= epoch);
+        assert.equal(seen.has(index), false);
+        seen.set(index, { id: event.id.replaceAll('-', ''), emitter: event.emitter.id, seq: event.emitter.seq });
+      }
+    };
+    for (const name of Object.keys(files).filter((known) => known.startsWith('blocks/'))) {
+      for (const at = new Cursor(counted(name)); !at.done; ) {
+        const length = at.uint(4);
+        const crc = at.uint(4);
+        const block = at.take(length);
+        assert.equal(crc32(block), crc);
+        open(block);
+      }
+    }
+    assert.equal(seen.size, size);
+    const leaves = Array.from({ length: stored.length / 32 }, (_, i) =>
+      sha(Buffer.of(0, 1), stored.subarray(32 * i, 32 * i + 32)),
+    );
+    for (const part of journal) {
+      part.blocks.forEach(open);
+      const end = part.sizeBefore + part.count;
+      assert.deepEqual(rootOf(leaves.slice(0, end)), part.root);
+      for (let i = 0; i < part.count; i++) {
+        const id = part.ids.subarray(16 * i, 16 * i + 16).toString('hex');
+        assert.deepEqual(seen.get(part.sizeBefore + i), { id, ...part.seqs[i] });
+      }
+    }
+    assert.equal(seen.size, leaves.length);
+    const checkpoint = checkpointOf(tenant, origin);
+    assert.equal(rootOf(leaves.slice(0, checkpoint.size)).toString('base64'), checkpoint.root);
+    assert.equal(checkpoint.size, leaves.length);
+  });
+}

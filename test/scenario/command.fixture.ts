@@ -1,0 +1,109 @@
+/** The real command in a real process, as a person at a terminal has it; for the scenario and fault tests. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+
+export const watchglassBin: string = join(import.meta.dirname, '../../packages/cli/bin/watchglass.mjs');
+
+export interface Ran {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Runs a command to its end. */
+export async function watchglass(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  const child = spawnWatchglass(args, options);
+  const [code] = (await once(child.process, 'close')) as [number | null];
+  return { code, out: child.out(), err: child.err() };
+}
+
+/** The same, where it has to end well: its answer as JSON. */
+export async function watchglassJson<T>(args: readonly string[], options: RunOptions = {}): Promise<T> {
+  const { code, out, err } = await watchglass([...args, '--json'], options);
+  assert.equal(code, 0, `watchglass ${args.join(' ')}: ${err}${out}`);
+  return JSON.parse(out) as T;
+}
+
+export interface Spawned {
+  readonly process: ChildProcess;
+  readonly out: () => string;
+  readonly err: () => string;
+}
+
+export function spawnWatchglass(args: readonly string[], options: RunOptions = {}): Spawned {
+  const child = spawn(process.execPath, [watchglassBin, ...args], {
+    cwd: options.cwd ?? tmpdir(),
+    env: options.env ?? process.env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    err += text;
+  });
+  return { process: child, out: () => out, err: () => err };
+}
+
+export async function makeFolder(name: string): Promise<{ readonly path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), `watchglass-${name}-`));
+  return {
+    path,
+    [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true, maxRetries: 5 }),
+  };
+}
+
+/** Asks again and again until there is an answer. */
+export async function until<T>(
+  ask: () => Promise<T | undefined> | T | undefined,
+  what: string,
+  withinMs = 20_000,
+): Promise<T> {
+  const endMs = performance.now() + withinMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    assert.ok(performance.now() < endMs, `${what}: not within ${withinMs} ms`);
+    await wait(25);
+  }
+}
+
+/** The first of `count` ports in a row that were free a moment ago. */
+export async function freePorts(count: number): Promise<number> {
+  for (let tries = 0; tries < 50; tries++) {
+    const base = randomInt(20_000, 32_000);
+    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(base + at)));
+    if (free.every(Boolean)) return base;
+  }
+  throw new Error('found no free ports');
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve(true)));
+  });
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The style of the house, as far as a machine can hold it: packages and floors in their order, no circle, names that say
+ * something, and time, randomness and disk only where they belong. The rules are explained in CONTRIBUTING.md.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+import { parseSync } from 'oxc-parser';
+
+const root = join(import.meta.dirname, '..');
+const linesMax = 500;
+
+const sources = globSync(
+  [
+    'packages/*/src/**/*.{ts,tsx}',
+    'packages/*/dev/**/*.ts',
+    'examples/*/src/**/*.ts',
+    'test/**/*.ts',
+    'bench/**/*.ts',
+    'tools/**/*.ts',
+  ],
+  { cwd: root },
+).sort();
+
+interface Source {
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+const parsed: readonly Source[] = sources.map((path) => {
+  const text = readFileSync(join(root, path), 'utf8');
+  const { module, errors } = parseSync(path, text);
+  assert.deepEqual(errors, [], `${path} does not parse`);
+  const imports = [
+    ...module.staticImports.map((one) => one.moduleRequest.value),
+    ...module.staticExports.flatMap((one) => one.entries.flatMap((entry) => entry.moduleRequest?.value ?? [])),
+    ...module.dynamicImports.map((one) =>
+      text.slice(one.moduleRequest.start, one.moduleRequest.end).replace(/^['"`]|['"`]$/g, ''),
+    ),
+  ];
+  return { path, text, imports: [...new Set(imports)] };
+});
+
+const isTest = (path: string): boolean =>
+  /\.test\.tsx?$|\.fixture\.ts$/.test(path) || /^(test|bench|tools)\//.test(path);
+const own = parsed.filter(({ path }) => !isTest(path));
+
+/** Which of our packages a package may import (design §2). */
+const mayImport: Record<string, readonly string[]> = {
+  record: [],
+  sdk: ['@watchglass/record'],
+  server: ['@watchglass/record'],
+  console: ['@watchglass/record'],
+  gateway: ['@watchglass/sdk', '@watchglass/record'],
+  cli: ['@watchglass/sdk', '@watchglass/record', '@watchglass/server', '@watchglass/gateway', '@watchglass/console'],
+};
+
+/** The floors of the server: a room imports only rooms of lower floors, and its own files. */
+const floors: Record<string, number> = {
+  world: 1,
+  ledger: 2,
+  access: 2,
+  indexes: 3,
+  detect: 4,
+  respond: 5,
+  forward: 5,
+  review: 6,
+  intake: 7,
+  issuer: 7,
+  api: 7,
+};
+
+test('a package imports only the packages below it, and by name', () => {
+  for (const { path, imports } of own.filter(({ path }) => path.startsWith('packages/'))) {
+    const name = path.split('/')[1] ?? '';
+    for (const wanted of imports) {
+      if (wanted.startsWith('.')) {
+        const target = relative(root, join(root, dirname(path), wanted));
+        assert.equal(target.split('/')[1], name, `${path} reaches into ${target}: import another package by its name`);
+      } else if (wanted.startsWith('@watchglass/') || wanted === 'watchglass') {
+        const [scope, bare, ...deep] = wanted.split('/');
+        assert.ok(mayImport[name]?.includes(`${scope}/${bare}`), `${path} imports ${wanted}: package ${name} may not`);
+        assert.ok(
+          deep.length === 0 || wanted === '@watchglass/record/reader',
+          `${path} imports ${wanted} by a deep path`,
+        );
+      }
+    }
+  }
+});
+
+test('the example imports nothing of ours', () => {
+  for (const { path, imports } of parsed.filter(({ path }) => path.startsWith('examples/'))) {
+    assert.deepEqual(
+      imports.filter((wanted) => /watchglass|packages\//.test(wanted)),
+      [],
+      path,
+    );
+  }
+});
+
+test('a room of the server imports only lower floors', () => {
+  for (const { path, imports } of own.filter(({ path }) => path.startsWith('packages/server/src/'))) {
+    const room = path.split('/')[3] ?? '';
+    const floor = path.split('/').length > 4 ? floors[room] : undefined;
+    if (path.split('/').length > 4)
+      assert.ok(floor !== undefined, `${path}: ${room} is no room of the house (design §2)`);
+    for (const wanted of imports.filter((one) => one.startsWith('.'))) {
+      const target = relative(root, join(root, dirname(path), wanted));
+      const parts = target.split('/');
+      const targetRoom = parts.length > 4 ? (parts[3] ?? '') : undefined;
+      if (floor === undefined || targetRoom === room) continue;
+      if (targetRoom === undefined) {
+        assert.equal(basename(target), 'errors.ts', `${path} imports ${target}: only main.ts stands above the rooms`);
+      } else {
+        assert.ok(
+          (floors[targetRoom] ?? 99) < floor,
+          `${path} (floor ${floor}) imports ${target} (floor ${floors[targetRoom]})`,
+        );
+      }
+    }
+  }
+});
+
+test('no file imports itself in a circle', () => {
+  const graph = new Map(
+    own.map(({ path, imports }) => [
+      path,
+      imports.filter((one) => one.startsWith('.')).map((one) => relative(root, join(root, dirname(path), one))),
+    ]),
+  );
+  const state = new Map<string, 'open' | 'done'>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (state.get(path) === 'done') return;
+    assert.notEqual(state.get(path), 'open', `a circle: ${[...trail, path].join(' → ')}`);
+    state.set(path, 'open');
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+    state.set(path, 'done');
+  };
+  for (const path of graph.keys()) visit(path, []);
+});
+
+test('a file is named for one thing, in kebab-case', () => {
+  for (const { path } of parsed) {
+    const name = basename(path).replace(/(\.test|\.fixture|\.browser)?\.tsx?$/, '');
+    assert.match(name, /^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z]+)?$|^__root$|^\$/, `${path} is not in kebab-case`);
+    assert.doesNotMatch(
+      name,
+      /^(utils?|helpers?|common|misc|manager|shared|index\d)$|-(utils?|helpers?|manager)$/,
+      `${path} names nothing`,
+    );
+    assert.ok(existsSync(join(root, path)));
+  }
+});
+
+test('a file is short enough to be one idea', () => {
+  const long = parsed
+    .map(({ path, text }) => ({ path, lines: text.split('\n').length }))
+    .filter(({ lines }) => lines > linesMax);
+  assert.deepEqual(long, [], `files over ${linesMax} lines`);
+});
+
+test('time, randomness and disk come from world in the server', () => {
+  const rules: readonly [RegExp, string][] = [
+    [/\bDate\.now\(/, 'Date.now'],
+    [/\bnew Date\(\s*\)/, 'new Date()'],
+    [/\bMath\.random\(/, 'Math.random'],
+    [/\brandom(Bytes|UUID|Int|FillSync)\(/, 'random* of node:crypto'],
+  ];
+  for (const { path, text, imports } of own.filter(
+    ({ path }) => path.startsWith('packages/server/src/') && !path.includes('/world/'),
+  )) {
+    const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
+    for (const [pattern, what] of rules) assert.doesNotMatch(code, pattern, `${path} uses ${what}: take it from world`);
+    assert.deepEqual(
+      imports.filter((one) => /^node:fs(\/|$)/.test(one)),
+      [],
+      `${path} imports node:fs: take the disk from world`,
+    );
+  }
+});
+
+test('nothing is left over or switched off', () => {
+  for (const { path, text } of parsed) {
+    if (path === 'test/tidy.test.ts') continue;
+    assert.doesNotMatch(text, /\b(TODO|FIXME|XXX|HACK)\b/, `${path} has something left over`);
+    assert.doesNotMatch(text, /\b(test|it|describe)\.(only|todo)\(/, `${path} switches tests off`);
+  }
+});
+
+test('record needs nothing at run time', () => {
+  const manifest = JSON.parse(readFileSync(join(root, 'packages/record/package.json'), 'utf8')) as {
+    dependencies?: object;
+  };
+  assert.deepEqual(Object.keys(manifest.dependencies ?? {}), []);
+  for (const { path, imports } of own.filter(({ path }) => path.startsWith('packages/record/src/'))) {
+    const browserReachable = !/\/(reader|codec)(\/|\.ts)/.test(path) && !path.endsWith('crypto-node.ts');
+    for (const wanted of imports.filter((one) => !one.startsWith('.') && one !== '#crypto')) {
+      if (browserReachable)
+        assert.match(wanted, /^@noble\/(hashes|curves)\//, `${path} imports ${wanted}, which a browser lacks`);
+      else assert.match(wanted, /^node:/, `${path} imports ${wanted}`);
+    }
+  }
+});
+
+test('every file says first what it promises', () => {
+  for (const { path, text } of own) {
+    assert.match(text.trimStart(), /^(\/\*\*|\/\/|#!)/, `${path} begins without a word on what it promises`);
+  }
+});
