@@ -11,6 +11,7 @@
 import { appendFileSync, globSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { run } from 'node:test';
+import type { TestEvent } from 'node:test/reporters';
 
 const root: string = join(import.meta.dirname, '..');
 const fileTimeoutMs = 300_000;
@@ -34,6 +35,29 @@ interface Tally {
   skipped: string[];
 }
 
+/**
+ * What was heard of a suite's tests, held against what each file says it ran: a process that ends early takes its last
+ * tests with it, and a test that nobody heard of hasn't passed.
+ */
+class RollCall {
+  readonly #stated: Map<string, number> = new Map();
+  #heard = 0;
+
+  hear({ type, data }: TestEvent): void {
+    if (type === 'test:summary' && data.file !== undefined) this.#stated.set(data.file, data.counts.tests);
+    if ((type === 'test:pass' || type === 'test:fail') && data.details.type !== 'suite') this.#heard++;
+  }
+
+  missing(files: readonly string[]): { file: string; message: string }[] {
+    const silent = files.filter((file) => !this.#stated.has(join(root, file)));
+    if (silent.length > 0)
+      return silent.map((file) => ({ file, message: 'its process ended before it said how many tests it ran' }));
+    const ran = [...this.#stated.values()].reduce((sum, count) => sum + count, 0);
+    if (ran === this.#heard) return [];
+    return [{ file: `${files.length} files`, message: `they ran ${ran} tests, and ${this.#heard} were heard of` }];
+  }
+}
+
 const tally: Tally = { passed: 0, failed: [], skipped: [] };
 const detailPath = join(root, 'node_modules/.cache/watchglass-test.log');
 mkdirSync(dirname(detailPath), { recursive: true });
@@ -53,16 +77,12 @@ conclude();
 async function runSuite(name: string, files: string[], concurrency: number): Promise<void> {
   const before = performance.now();
   const counts = { passed: 0, failed: 0 };
+  const roll = new RollCall();
   const trails = new Map<string, string[]>();
-  const stream = run({
-    files: files.map((file) => join(root, file)),
-    concurrency,
-    timeout: fileTimeoutMs,
-    cwd: root,
-    // A test that timed out may leave its process alive; the run goes on without it.
-    execArgv: ['--test-force-exit'],
-  });
-  for await (const { type, data } of stream) {
+  const stream = run({ files: files.map((file) => join(root, file)), concurrency, timeout: fileTimeoutMs, cwd: root });
+  for await (const event of stream) {
+    roll.hear(event);
+    const { type, data } = event;
     if (type === 'test:stdout' || type === 'test:stderr') appendFileSync(detailPath, data.message);
     if (type === 'test:start') trailOf(trails, data.file).splice(data.nesting, Number.POSITIVE_INFINITY, data.name);
     if (type !== 'test:pass' && type !== 'test:fail') continue;
@@ -78,6 +98,7 @@ async function runSuite(name: string, files: string[], concurrency: number): Pro
       counts.passed++;
     }
   }
+  for (const { file, message } of roll.missing(files)) counts.failed += countFailure(file, new Error(message));
   const seconds = ((performance.now() - before) / 1000).toFixed(1);
   console.log(
     `${counts.failed === 0 ? '✔' : '✖'} ${name}: ${counts.passed} passed, ${counts.failed} failed (${files.length} files, ${seconds} s)`,
