@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { appendFile, chmod, open, readdir, readFile, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -132,6 +132,49 @@ describe('a spool', () => {
       Array.from({ length: 1_000 }, (_, n) => n + 1),
     );
     assert.equal((await segments()).length, 1);
+    await spool[Symbol.asyncDispose]();
+  });
+});
+
+describe('a spool on disk', () => {
+  it('is read again from where it was asked, however far reading came before', async () => {
+    const before = await openTestSpool(folder.path);
+    for (let i = 0; i < 6; i++) await before.append([event(), event()]);
+    await before[Symbol.asyncDispose]();
+    const spool = await openTestSpool(folder.path);
+    const first = await readAll(spool);
+    assert.deepEqual(
+      first.map(({ seq }) => seq),
+      Array.from({ length: 12 }, (_, n) => n + 1),
+    );
+    assert.deepEqual(await readAll(spool), first);
+    await spool.ack(3);
+    assert.deepEqual(await readAll(spool), first.slice(3));
+    await spool[Symbol.asyncDispose]();
+  });
+
+  it('never holds a group that would be taken for a torn one', async () => {
+    const spool = await openTestSpool(folder.path, { maxBytes: 32 * 1024 * 1024 });
+    const many = Array.from({ length: 200 }, () => event({ targetsCount: 400 }));
+    await assert.rejects(spool.append([...many, ...many]), coded('event-too-large'));
+    await spool.append(many);
+    await spool.append([event()]);
+    await spool[Symbol.asyncDispose]();
+    const again = await openTestSpool(folder.path, { maxBytes: 32 * 1024 * 1024 });
+    assert.deepEqual([again.status.lastSeq, again.status.cutBytes], [201, 0]);
+    await again[Symbol.asyncDispose]();
+  });
+
+  it('leaves nothing on the signal of who waited for events', async () => {
+    const spool = await openTestSpool(folder.path);
+    const { signal } = new AbortController();
+    for (let i = 0; i < 5; i++) {
+      const waiting = spool.waitForEvents(signal);
+      await spool.append([event()]);
+      await waiting;
+      await spool.ack(spool.status.lastSeq);
+    }
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
     await spool[Symbol.asyncDispose]();
   });
 });
