@@ -2,7 +2,7 @@
  * A batch or transaction: a Bundle of requests in one body. Each entry is recognised and judged like a request of its own; one that isn't allowed
  * denies them all, and every entry is recorded.
  */
-import { canonicalise, type Parameter } from './canonical.ts';
+import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
 import { type Interaction, permission, recognise } from './fhir-interaction.ts';
 import { countMembers } from './partial-json.ts';
 
@@ -62,10 +62,19 @@ function parse(body: Uint8Array): Readonly<Record<string, unknown>> | undefined 
   }
 }
 
-/** `If-None-Exist` makes a create tell whether something exists: a search as well. */
-export function conditionally(interaction: Interaction): Interaction {
-  if (interaction.name !== 'create') return interaction;
-  return { ...interaction, operation: 'conditional-create', permissions: permission.c | permission.s };
+/**
+ * `If-None-Exist` makes a create tell whether something exists: a search as well, whose parameters are judged like those of any other. Undefined where they have more
+ * than one reading.
+ */
+export function conditionally(interaction: Interaction, condition: string): BatchEntry | undefined {
+  if (interaction.name !== 'create') return { interaction, parameters: [] };
+  // Some servers take a whole search, `Patient?identifier=1`.
+  const parameters = parseParameters(condition.slice(condition.indexOf('?') + 1));
+  if (typeof parameters === 'string') return undefined;
+  return {
+    interaction: { ...interaction, operation: 'conditional-create', permissions: permission.c | permission.s },
+    parameters,
+  };
 }
 
 const bundleMembers = ['resourceType', 'type', 'entry'];
@@ -108,5 +117,9 @@ function parseEntry(item: unknown, prefix: string): BatchEntry | undefined {
   if (recognition.kind !== 'interaction') return undefined;
   const { interaction } = recognition;
   if (interaction.name === 'batch' || interaction.form) return undefined;
-  return { interaction: request.ifNoneExist === undefined ? interaction : conditionally(interaction), parameters };
+  if (request.ifNoneExist === undefined) return { interaction, parameters };
+  if (typeof request.ifNoneExist !== 'string') return undefined;
+  const conditional = conditionally(interaction, request.ifNoneExist);
+  if (conditional === undefined) return undefined;
+  return { interaction: conditional.interaction, parameters: [...parameters, ...conditional.parameters] };
 }
