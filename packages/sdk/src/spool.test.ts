@@ -198,6 +198,23 @@ describe('the bound of a spool', () => {
     await spool[Symbol.asyncDispose]();
   });
 
+  it('counts what is on its way to the disk', async () => {
+    const faulty = new FaultyDisk();
+    const spool = await openTestSpool(folder.path, { maxBytes: 1024 * 1024, disk: faulty.disk });
+    const hang = Promise.withResolvers<void>();
+    faulty.hang = hang.promise;
+    const half = Array.from({ length: 45 }, () => event({ targetsCount: 400 }));
+    const under = spool.append(half);
+    // Its group is taken and being written.
+    while (faulty.writeCount < 2) await new Promise((resolve) => setImmediate(resolve));
+    const refused = assert.rejects(spool.append(half), coded('spool-full'));
+    hang.resolve();
+    await under;
+    await refused;
+    assert.ok(spool.status.usedBytes <= 1024 * 1024);
+    await spool[Symbol.asyncDispose]();
+  });
+
   it('lets an event use the room that was reserved for it', async () => {
     const spool = await openTestSpool(folder.path, { maxBytes: 1024 * 1024 });
     const reservation = spool.reserve(1_000_000);

@@ -331,6 +331,8 @@ export class Spool implements AsyncDisposable {
         for (const { reject } of group) reject(error);
       }
       this.#commitStartedAt = 0;
+      // Until here it was on its way to the disk, and took room.
+      this.#pendingBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0);
     }
     this.#committing = undefined;
   }
@@ -343,7 +345,6 @@ export class Spool implements AsyncDisposable {
       bytes += pending.bytes;
       count += 1;
     }
-    this.#pendingBytes -= bytes;
     return this.#pending.splice(0, count);
   }
 
