@@ -16,6 +16,7 @@ import { type Interaction, recognise } from './fhir-interaction.ts';
 import { chooseAccept, wantsJson } from './headers.ts';
 import { isForm, isJson, isUtf8 } from './media-type.ts';
 import { hasBody, messageFault } from './message.ts';
+import { parseOneReading } from './one-reading.ts';
 import type { Policy } from './policy.ts';
 import { denied, noRoute, notAuthenticated, violation } from './refused.ts';
 import type { Authenticator, Principal } from './token.ts';
@@ -135,8 +136,9 @@ export class Admission {
     if (interaction.form) return { ...nothing, body, parameters: this.#readForm(admitted, body) };
     if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
-    const learned = isJson(contentType) ? learnExposure(body, { contentType, complete: true }) : undefined;
-    return { ...nothing, body, learned };
+    if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
+    if (parseOneReading(body) === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    return { ...nothing, body, learned: learnExposure(body, { contentType, complete: true }) };
   }
 
   /** The condition of a create counts as its parameters. */

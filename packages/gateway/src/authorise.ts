@@ -123,7 +123,9 @@ function isNarrowed(interaction: Interaction, parameters: readonly Parameter[], 
 }
 
 function isNamed(name: string, wanted: string): boolean {
-  return name === wanted || name.startsWith(`${wanted}:`);
+  // Whoever doesn't heed case would take `Patient` for `patient`.
+  const lower = name.toLowerCase();
+  return lower === wanted || lower.startsWith(`${wanted}:`);
 }
 
 function meansPatient({ name, rawValue }: Parameter, patient: string): boolean {

@@ -4,7 +4,8 @@
  */
 import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
 import { type Interaction, permission, recognise } from './fhir-interaction.ts';
-import { countMembers } from './partial-json.ts';
+import { parseOneReading, parseUtf8 } from './one-reading.ts';
+import { isObject } from './reference.ts';
 
 export const batchEntriesMax = 100;
 
@@ -23,8 +24,8 @@ export type Batch =
 
 /** Reads the entries' methods and URLs; their resources stay unread. */
 export function parseBatch(body: Uint8Array, prefix: string): Batch {
-  const bundle = parse(body);
-  if (bundle === undefined || hasRepeatedMembers(body, bundle)) return { kind: 'unreadable', reason: 'not-json' };
+  const bundle = parseOneReading(body);
+  if (!isObject(bundle)) return { kind: 'unreadable', reason: 'not-json' };
   if (!hasExactNames(bundle, bundleMembers)) return { kind: 'unreadable', reason: 'not-a-bundle' };
   if (bundle.resourceType !== 'Bundle' || (bundle.type !== 'batch' && bundle.type !== 'transaction')) {
     return { kind: 'unreadable', reason: 'not-a-bundle' };
@@ -42,24 +43,14 @@ export function parseBatch(body: Uint8Array, prefix: string): Batch {
 
 /** The HTTP status of each entry in the answer, by position; undefined where it says none. */
 export function batchStatuses(body: Uint8Array, count: number): readonly (number | undefined)[] {
-  const entries = parse(body)?.entry;
+  const bundle = parseUtf8(body);
+  const entries = isObject(bundle) ? bundle.entry : undefined;
   return Array.from({ length: count }, (_, position) => {
     const status = Array.isArray(entries)
       ? (entries[position] as { response?: { status?: unknown } } | null)?.response?.status
       : undefined;
     return typeof status === 'string' && /^[1-5]\d\d/.test(status) ? Number(status.slice(0, 3)) : undefined;
   });
-}
-
-function parse(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /**
@@ -80,18 +71,6 @@ export function conditionally(interaction: Interaction, condition: string): Batc
 const bundleMembers = ['resourceType', 'type', 'entry'];
 const entryMembers = ['request', 'resource', 'fullUrl'];
 const requestMembers = ['method', 'url', 'ifNoneMatch', 'ifModifiedSince', 'ifMatch', 'ifNoneExist', 'id', 'extension'];
-
-/** Of two members with one name some parsers take the first and some the last: the API could do what was never judged. */
-function hasRepeatedMembers(body: Uint8Array, bundle: object): boolean {
-  let count = 0;
-  const stack: unknown[] = [bundle];
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (!Array.isArray(next)) count += Object.keys(next as object).length;
-    for (const value of Object.values(next as object))
-      if (typeof value === 'object' && value !== null) stack.push(value);
-  }
-  return countMembers(Buffer.from(body).toString('utf8')) !== count;
-}
 
 /** Parsers that don't heed case would take `Request` for `request`. */
 function hasExactNames(object: object, names: readonly string[]): boolean {

@@ -123,6 +123,30 @@ roles:
   });
 });
 
+describe('the body of a change', () => {
+  it('that names two patients in one place, or is no sound JSON, is refused', async () => {
+    const of = await start();
+    const put = (body: string): Promise<Fetched> =>
+      of.fetch('/fhir/Observation/1', { method: 'PUT', headers: { 'content-type': 'application/json' }, body });
+    for (const body of [
+      '{"resourceType":"Observation","subject":{"reference":"Patient/a"},"subject":{"reference":"Patient/b"}}',
+      '{"resourceType":"Observation","subject":{"reference":"Patient/a","reference":"Patient/b"}}',
+      '{"resourceType":"Observation","subject":{"reference":"Patient/a"},}',
+      '{"resourceType":"Observation"} {"resourceType":"Observation"}',
+      '[{"op":"add","path":"/subject","value":"a","value":"b"}]',
+    ])
+      assert.equal((await put(body)).status, 400, body);
+    assert.equal(of.asked.length, 0);
+    assert.deepEqual(new Set((await eventsOf(of)).map(({ outcome }) => outcome.reason)), new Set(['not-json']));
+    assert.equal((await put('\ufeff{"resourceType":"Observation","subject":{"reference":"Patient/a"}}')).status, 200);
+    const patch = { method: 'PATCH', headers: { 'content-type': 'application/json-patch+json' } };
+    assert.equal(
+      (await of.fetch('/fhir/Observation/1', { ...patch, body: '[{"op":"test","path":"/id","value":"1"}]' })).status,
+      200,
+    );
+  });
+});
+
 describe('a body in another character set', () => {
   const utf8Only = [
     '; charset=gbk',
@@ -195,6 +219,7 @@ describe('a token for one patient', () => {
       'Observation?patient=p-1,p-2',
       'Observation?patient=p-1&patient=p-2',
       'Observation?patient=p-1&patient:Patient=p-2',
+      'Observation?patient=p-1&Patient=p-2',
       'Observation?patient:not=p-1',
       'Observation?subject=Group/p-1',
       'Patient?name=Tester',
