@@ -9,12 +9,14 @@ import type { Actor, Purpose } from '@watchglass/record';
 import { authorise, authoriseEntry, type Decision } from './authorise.ts';
 import { type BatchEntry, conditionally, parseBatch } from './batch.ts';
 import { BodyCounter, declaredLength, RequestBodyError, readBody } from './body.ts';
-import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
+import { canonicalise, type Parameter, parametersMax, parseParameters } from './canonical.ts';
 import { actorOf, anonymous, type Captured, interactionEvent } from './capture.ts';
-import { isJson, type Learned, learnExposure } from './exposure.ts';
+import { type Learned, learnExposure } from './exposure.ts';
 import { type Interaction, recognise } from './fhir-interaction.ts';
 import { chooseAccept, wantsJson } from './headers.ts';
+import { isForm, isJson, isUtf8 } from './media-type.ts';
 import { hasBody, messageFault } from './message.ts';
+import { parseOneReading } from './one-reading.ts';
 import type { Policy } from './policy.ts';
 import { denied, noRoute, notAuthenticated, violation } from './refused.ts';
 import type { Authenticator, Principal } from './token.ts';
@@ -80,9 +82,7 @@ export class Admission {
         target.reason,
       );
     }
-    const { parameters } = target;
-    const recognised = this.#recognise(request, target.segments, parameters, captured);
-    const interaction = request.headers['if-none-exist'] === undefined ? recognised : conditionally(recognised);
+    const { interaction, parameters } = this.#recognise(request, target, captured);
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
     const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
     const facts = {
@@ -94,7 +94,7 @@ export class Admission {
     const decision: Decision =
       principal === undefined
         ? { kind: 'allowed', patient: undefined }
-        : authorise({ policy, principal, interaction, parameters });
+        : authorise({ policy, principal, interaction, parameters, formToCome: interaction.form });
     if (decision.kind === 'denied') throw denied(facts, decision.code, decision.reason);
     const purpose = this.#purposeOf(request);
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
@@ -118,7 +118,7 @@ export class Admission {
     const nothing: Carried = { body: null, parameters, entries: [], learned: undefined };
     if (!hasBody(request)) {
       if (interaction.name === 'batch') throw denied(admitted, 'body-unreadable', 'body-missing');
-      return nothing;
+      return interaction.form ? { ...nothing, parameters: this.#readForm(admitted, Buffer.alloc(0)) } : nothing;
     }
     const bytesMax = this.#bodyBytesMax(admitted);
     // Until here a client that waits for 100 Continue hasn't sent a byte of it.
@@ -136,16 +136,17 @@ export class Admission {
     if (interaction.form) return { ...nothing, body, parameters: this.#readForm(admitted, body) };
     if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
-    const learned = isJson(contentType) ? learnExposure(body, { contentType, complete: true }) : undefined;
-    return { ...nothing, body, learned };
+    if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
+    if (parseOneReading(body) === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    return { ...nothing, body, learned: learnExposure(body, { contentType, complete: true }) };
   }
 
+  /** The condition of a create counts as its parameters. */
   #recognise(
     request: IncomingMessage,
-    segments: readonly string[],
-    parameters: readonly Parameter[],
+    { segments, parameters }: { readonly segments: readonly string[]; readonly parameters: readonly Parameter[] },
     captured: Captured,
-  ): Interaction {
+  ): { readonly interaction: Interaction; readonly parameters: readonly Parameter[] } {
     if (!methods.has(request.method ?? '')) {
       throw noRoute(captured, 'method-not-allowed', { allow: [...methods].join(', '), connection: 'close' });
     }
@@ -155,8 +156,14 @@ export class Admission {
     const below = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
     const recognition = recognise({ method: captured.method, prefix, segments: below, parameters });
     switch (recognition.kind) {
-      case 'interaction':
-        return recognition.interaction;
+      case 'interaction': {
+        const { interaction } = recognition;
+        const condition = request.headers['if-none-exist'];
+        if (condition === undefined) return { interaction, parameters };
+        const conditional = typeof condition === 'string' ? conditionally(interaction, condition) : undefined;
+        if (conditional === undefined) throw violation(captured, 'protocol-violation', 'if-none-exist');
+        return { interaction: conditional.interaction, parameters: [...parameters, ...conditional.parameters] };
+      }
       case 'no-route':
         throw noRoute(captured, 'not-found');
       case 'method-not-allowed':
@@ -203,10 +210,9 @@ export class Admission {
         : requestBytesMax;
     if (length !== undefined && length > bytesMax) throw denied(admitted, 'body-too-large', 'body-too-large');
     const contentType = request.headers['content-type'];
-    const sound = interaction.form
-      ? /^application\/x-www-form-urlencoded *(?:;|$)/i.test(contentType ?? '')
-      : !batch || isJson(contentType);
-    if (!sound) throw denied(admitted, 'unsupported-media-type', 'content-type');
+    const sound = interaction.form ? isForm(contentType) : !batch || isJson(contentType);
+    const oneReading = isUtf8(contentType) || !(interaction.form || isJson(contentType));
+    if (!sound || !oneReading) throw denied(admitted, 'unsupported-media-type', 'content-type');
     return bytesMax;
   }
 
@@ -215,6 +221,7 @@ export class Admission {
     const form = parseParameters(body.toString('latin1'));
     if (typeof form === 'string') throw denied(admitted, 'body-unreadable', form);
     const parameters = [...admitted.parameters, ...form];
+    if (parameters.length > parametersMax) throw denied(admitted, 'body-unreadable', 'target-query');
     if (!form.every(wantsJson)) throw denied({ ...admitted, parameters }, 'not-acceptable', 'not-acceptable');
     const { principal, interaction } = admitted;
     if (principal === undefined) return parameters;

@@ -2,9 +2,10 @@
  * May this person do this? Roles by the policy, and SMART scopes of the token: both have to agree. Also judged here is what a response may bring along,
  * since a search can return more types than the one it names.
  */
-import type { Parameter } from './canonical.ts';
+import { decodeParameter, type Parameter } from './canonical.ts';
 import type { Learned } from './exposure.ts';
 import { type Interaction, permission } from './fhir-interaction.ts';
+import { isAboutPatients } from './fhir-types.ts';
 import { allows, mayReceive, type Policy } from './policy.ts';
 import { judgeScopes } from './scope.ts';
 import type { Principal } from './token.ts';
@@ -19,6 +20,8 @@ export function authorise(input: {
   readonly principal: Principal;
   readonly interaction: Interaction;
   readonly parameters: readonly Parameter[];
+  /** Its parameters are not complete: the form in the body is judged later, with them. */
+  readonly formToCome?: boolean;
 }): Decision {
   const { policy, principal, interaction, parameters } = input;
   if (!allows(policy, principal.roles, interaction)) return { kind: 'denied', code: 'forbidden', reason: 'policy' };
@@ -37,6 +40,8 @@ export function authorise(input: {
       if (asksAboutOthers(parameters) || bringsOthers(parameters) || reachesAll(interaction)) {
         return { kind: 'denied', code: 'insufficient-scope', reason: 'patient-scope-parameter' };
       }
+      if (input.formToCome !== true && !isNarrowed(interaction, parameters, verdict.patient))
+        return { kind: 'denied', code: 'insufficient-scope', reason: 'patient-scope-search' };
       return { kind: 'allowed', patient: verdict.patient };
     default:
       return verdict satisfies never;
@@ -96,6 +101,40 @@ function mayReadAll(policy: Policy, principal: Principal): boolean {
 /** Conditions on other resources than the one searched for tell something about those. */
 function asksAboutOthers(parameters: readonly Parameter[]): boolean {
   return parameters.some(({ name }) => name.includes('.') || /^_(?:filter|has|query|list)(?::|$)/i.test(name));
+}
+
+/**
+ * Does the request itself keep to the patient? A count or an empty result tells about others without naming any, so looking at the answer is not enough. A read can
+ * only find what it names: there the answer shows whose it is.
+ */
+function isNarrowed(interaction: Interaction, parameters: readonly Parameter[], patient: string): boolean {
+  const { name, type, id, compartment } = interaction;
+  if (name === 'read' || name === 'vread' || name === 'capabilities') return true;
+  if (name === 'history') return id !== undefined;
+  if (compartment !== undefined && (compartment.type !== 'Patient' || compartment.id !== patient)) return false;
+  if (name === 'operation' && id !== undefined) return type !== 'Patient' || id === patient;
+  // All that say whom it is about have to say the same: of two some servers take one.
+  const about = parameters.filter(({ name: said }) =>
+    type === 'Patient' ? isNamed(said, '_id') : isNamed(said, 'patient') || isNamed(said, 'subject'),
+  );
+  if (!about.every((parameter) => meansPatient(parameter, patient))) return false;
+  if (compartment !== undefined || about.length > 0) return true;
+  return type !== undefined && !isAboutPatients(type);
+}
+
+function isNamed(name: string, wanted: string): boolean {
+  // Whoever doesn't heed case would take `Patient` for `patient`.
+  const lower = name.toLowerCase();
+  return lower === wanted || lower.startsWith(`${wanted}:`);
+}
+
+function meansPatient({ name, rawValue }: Parameter, patient: string): boolean {
+  const value = decodeParameter(rawValue);
+  // A subject without a type can be a group or a device.
+  if (name === 'subject') return value === `Patient/${patient}`;
+  if (name === '_id') return value === patient;
+  if (name !== 'patient' && name !== 'patient:Patient' && name !== 'subject:Patient') return false;
+  return value === patient || value === `Patient/${patient}`;
 }
 
 /** A GraphQL query goes wherever a reference leads, and its answer holds no resources to check. */

@@ -2,9 +2,10 @@
  * A batch or transaction: a Bundle of requests in one body. Each entry is recognised and judged like a request of its own; one that isn't allowed
  * denies them all, and every entry is recorded.
  */
-import { canonicalise, type Parameter } from './canonical.ts';
+import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
 import { type Interaction, permission, recognise } from './fhir-interaction.ts';
-import { countMembers } from './partial-json.ts';
+import { parseOneReading, parseUtf8 } from './one-reading.ts';
+import { isObject } from './reference.ts';
 
 export const batchEntriesMax = 100;
 
@@ -23,8 +24,8 @@ export type Batch =
 
 /** Reads the entries' methods and URLs; their resources stay unread. */
 export function parseBatch(body: Uint8Array, prefix: string): Batch {
-  const bundle = parse(body);
-  if (bundle === undefined || hasRepeatedMembers(body, bundle)) return { kind: 'unreadable', reason: 'not-json' };
+  const bundle = parseOneReading(body);
+  if (!isObject(bundle)) return { kind: 'unreadable', reason: 'not-json' };
   if (!hasExactNames(bundle, bundleMembers)) return { kind: 'unreadable', reason: 'not-a-bundle' };
   if (bundle.resourceType !== 'Bundle' || (bundle.type !== 'batch' && bundle.type !== 'transaction')) {
     return { kind: 'unreadable', reason: 'not-a-bundle' };
@@ -42,7 +43,8 @@ export function parseBatch(body: Uint8Array, prefix: string): Batch {
 
 /** The HTTP status of each entry in the answer, by position; undefined where it says none. */
 export function batchStatuses(body: Uint8Array, count: number): readonly (number | undefined)[] {
-  const entries = parse(body)?.entry;
+  const bundle = parseUtf8(body);
+  const entries = isObject(bundle) ? bundle.entry : undefined;
   return Array.from({ length: count }, (_, position) => {
     const status = Array.isArray(entries)
       ? (entries[position] as { response?: { status?: unknown } } | null)?.response?.status
@@ -51,38 +53,24 @@ export function batchStatuses(body: Uint8Array, count: number): readonly (number
   });
 }
 
-function parse(body: Uint8Array): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** `If-None-Exist` makes a create tell whether something exists: a search as well. */
-export function conditionally(interaction: Interaction): Interaction {
-  if (interaction.name !== 'create') return interaction;
-  return { ...interaction, operation: 'conditional-create', permissions: permission.c | permission.s };
+/**
+ * `If-None-Exist` makes a create tell whether something exists: a search as well, whose parameters are judged like those of any other. Undefined where they have more
+ * than one reading.
+ */
+export function conditionally(interaction: Interaction, condition: string): BatchEntry | undefined {
+  if (interaction.name !== 'create') return { interaction, parameters: [] };
+  // Some servers take a whole search, `Patient?identifier=1`.
+  const parameters = parseParameters(condition.slice(condition.indexOf('?') + 1));
+  if (typeof parameters === 'string') return undefined;
+  return {
+    interaction: { ...interaction, operation: 'conditional-create', permissions: permission.c | permission.s },
+    parameters,
+  };
 }
 
 const bundleMembers = ['resourceType', 'type', 'entry'];
 const entryMembers = ['request', 'resource', 'fullUrl'];
 const requestMembers = ['method', 'url', 'ifNoneMatch', 'ifModifiedSince', 'ifMatch', 'ifNoneExist', 'id', 'extension'];
-
-/** Of two members with one name some parsers take the first and some the last: the API could do what was never judged. */
-function hasRepeatedMembers(body: Uint8Array, bundle: object): boolean {
-  let count = 0;
-  const stack: unknown[] = [bundle];
-  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
-    if (!Array.isArray(next)) count += Object.keys(next as object).length;
-    for (const value of Object.values(next as object))
-      if (typeof value === 'object' && value !== null) stack.push(value);
-  }
-  return countMembers(Buffer.from(body).toString('utf8')) !== count;
-}
 
 /** Parsers that don't heed case would take `Request` for `request`. */
 function hasExactNames(object: object, names: readonly string[]): boolean {
@@ -108,5 +96,9 @@ function parseEntry(item: unknown, prefix: string): BatchEntry | undefined {
   if (recognition.kind !== 'interaction') return undefined;
   const { interaction } = recognition;
   if (interaction.name === 'batch' || interaction.form) return undefined;
-  return { interaction: request.ifNoneExist === undefined ? interaction : conditionally(interaction), parameters };
+  if (request.ifNoneExist === undefined) return { interaction, parameters };
+  if (typeof request.ifNoneExist !== 'string') return undefined;
+  const conditional = conditionally(interaction, request.ifNoneExist);
+  if (conditional === undefined) return undefined;
+  return { interaction: conditional.interaction, parameters: [...parameters, ...conditional.parameters] };
 }

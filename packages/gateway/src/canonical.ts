@@ -86,6 +86,15 @@ export function parseParameters(text: string): readonly Parameter[] | TargetFaul
   return parameters;
 }
 
+/** The value of a parameter, or of one inside a scope. */
+export function decodeParameter(rawValue: string): string | undefined {
+  try {
+    return decodeURIComponent(rawValue.replaceAll('+', ' '));
+  } catch {
+    return undefined;
+  }
+}
+
 function refused(reason: TargetFault): Target {
   return { kind: 'refused', reason };
 }

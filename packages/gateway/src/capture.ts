@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
 
+import { parametersMax } from './canonical.ts';
 import type { Interaction } from './fhir-interaction.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
@@ -132,7 +133,7 @@ export function interactionEvent(input: {
     request: {
       ...sharedRequest(captured),
       route: interaction.route,
-      ...(parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)] }),
+      ...(parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)].slice(0, parametersMax) }),
       ...input.facts,
     },
     ...input.rest,

@@ -91,7 +91,7 @@ describe('who may not', () => {
     });
     const token = await of.issuer.mint({ roles: ['physician'], scope: 'patient/*.rs', patient: 'p-1' });
     assert.equal((await of.fetch('/fhir/Observation?patient=p-1', { token })).status, 200);
-    const mixed = await of.fetch('/fhir/Observation?code=mixed', { token });
+    const mixed = await of.fetch('/fhir/Observation?patient=p-1&code=mixed', { token });
     assert.equal(mixed.status, 403);
     assert.equal((await eventsOf(of)).at(-1)?.outcome.reason, 'response-other-patient');
     assert.equal((await of.fetch('/fhir/Observation?patient=p-1&_include=Observation:subject', { token })).status, 403);

@@ -1,6 +1,7 @@
 /** Small parts of the edge: headers, addresses, floods, keys past their age. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Agent } from 'undici';
 
@@ -151,6 +152,33 @@ describe('row 21: an issuer that went away', () => {
     nowMs += 60 * 60_000;
     assert.equal(await ask('3'), 'unavailable');
     await dispatcher.destroy();
+  });
+
+  it('but takes connections holds nobody up whose key is known', async () => {
+    const issuer = await startIssuer();
+    let hangs = false;
+    const hanging = await serve((_request, response) => {
+      if (!hangs) response.end(JSON.stringify({ keys: [issuer.jwk] }));
+    });
+    let nowMs = 0;
+    const dispatcher = new Agent();
+    const keys = new IssuerKeys({
+      issuer: issuer.issuer,
+      jwksUri: `${hanging.url}/jwks`,
+      dispatcher,
+      now: () => nowMs,
+    });
+    assert.equal(await keys.prepare(), true);
+    hangs = true;
+    nowMs += 11 * 60_000;
+    const answered = await Promise.race([
+      keys.prepare().then(() => 'answered'),
+      sleep(4_000, 'held up', { ref: false }),
+    ]);
+    assert.equal(answered, 'answered');
+    await dispatcher.destroy();
+    await hanging.close();
+    await issuer.close();
   });
 
   it('has to name itself in its discovery document, and does not redirect', async () => {

@@ -8,6 +8,7 @@
 import type { DataClass, ExposedPatient, Exposure, Target } from '@watchglass/record';
 
 import { dataClassOf, isAboutPatients, mayBeAboutNobody } from './fhir-types.ts';
+import { isJson, isNdjson, isUtf8 } from './media-type.ts';
 import { countMembers, parsePartialJson } from './partial-json.ts';
 import {
   bareId,
@@ -75,16 +76,9 @@ export function learnExposure(
     if (isNdjson(options.contentType)) understood = learner.addLines(text, options.complete);
     else if (isJson(options.contentType)) understood = learner.addText(text, options.complete);
     else understood = false;
+    understood &&= isUtf8(options.contentType);
   }
   return learner.finish({ bytes: body.length, unread: !options.complete || !understood });
-}
-
-export function isJson(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/(?:[a-z0-9.+-]+\+)?json *(?:;|$)/i.test(contentType);
-}
-
-function isNdjson(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/(?:fhir\+)?(?:x-)?ndjson *(?:;|$)/i.test(contentType);
 }
 
 /** Many readers skip a byte order mark, so it hides nothing here either. */

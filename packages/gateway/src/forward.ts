@@ -54,6 +54,8 @@ export interface HoldOptions {
   readonly timeoutMs: number;
   /** The client went away. */
   readonly signal: AbortSignal;
+  /** It changes nothing: where the connection broke it may be asked for a second time. */
+  readonly askAgain: boolean;
 }
 
 /** Never rejects: what goes wrong is a `fault`. */
@@ -61,6 +63,7 @@ export async function hold(pool: Pool, request: UpstreamRequest, options: HoldOp
   const first = await new Exchange(pool, request, options).held;
   // A kept-alive connection that the upstream closed meanwhile: asking again is safe for what only reads.
   const again =
+    options.askAgain &&
     first.kind === 'fault' &&
     first.fault === 'upstream-unreachable' &&
     (request.method === 'GET' || request.method === 'HEAD');

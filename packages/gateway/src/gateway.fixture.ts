@@ -322,6 +322,8 @@ export class FaultyDisk {
   datasyncError: Error | undefined;
   writeError: Error | undefined;
   hang: Promise<void> | undefined;
+  /** Told when a datasync begins to hang. */
+  onHang: (() => void) | undefined;
 
   readonly disk: SpoolDisk = {
     ...realDisk,
@@ -333,6 +335,7 @@ export class FaultyDisk {
           await file.write(bytes, position);
         },
         datasync: async () => {
+          if (this.hang !== undefined) this.onHang?.();
           await this.hang;
           if (this.datasyncError !== undefined) throw this.datasyncError;
           await file.datasync();

@@ -189,12 +189,21 @@ export function chooseAccept(accept: string | undefined, parameters: readonly Pa
   if (!parameters.every(wantsJson)) return { kind: 'unreadable' };
   if (accept === undefined || accept.trim() === '') return { kind: 'json', accept: 'application/fhir+json' };
   const ranges = accept.split(',').map((range) => (range.split(';', 1)[0] as string).trim().toLowerCase());
+  // What can't be read is not asked for, beside what can.
+  const rest = accept
+    .split(',')
+    .filter((_, position) => !isUnreadable(ranges[position] as string))
+    .map((range) => range.trim())
+    .join(', ');
   if (ranges.some((range) => range === 'application/fhir+ndjson' || range === 'application/ndjson'))
-    return { kind: 'json', accept };
+    return { kind: 'json', accept: rest };
   if (ranges.some((range) => range === '*/*' || range === 'application/*' || range.endsWith('json'))) {
     return { kind: 'json', accept: 'application/fhir+json' };
   }
-  if (ranges.every((range) => range.includes('xml') || range.includes('turtle') || range === 'text/html'))
-    return { kind: 'unreadable' };
-  return { kind: 'other', accept };
+  if (ranges.every(isUnreadable)) return { kind: 'unreadable' };
+  return { kind: 'other', accept: rest };
+}
+
+function isUnreadable(range: string): boolean {
+  return range.includes('xml') || range.includes('turtle') || range === 'text/html';
 }

@@ -12,6 +12,8 @@ const maxAgeMs = 10 * 60_000;
 const staleMaxMs = 60 * 60_000;
 const cooldownMs = 30_000;
 const timeoutMs = 5_000;
+/** Keys past their age are used when asking for new ones takes longer. */
+const staleWaitMs = 500;
 const answerBytesMax = 512 * 1024;
 
 export interface IssuerKeysOptions {
@@ -74,12 +76,15 @@ export class IssuerKeys {
   }
 
   #current(): ReturnType<typeof createLocalJWKSet> {
-    const ageMs = this.#now() - this.#fetchedAtMs;
-    if (this.#keys === undefined || ageMs > maxAgeMs + staleMaxMs) {
+    if (this.#keys === undefined || !this.#isUsable()) {
       throw new KeysUnavailableError(this.#options.issuer, this.#lastError);
     }
-    if (ageMs > maxAgeMs) this.#options.onStale?.();
+    if (this.#now() - this.#fetchedAtMs > maxAgeMs) this.#options.onStale?.();
     return this.#keys;
+  }
+
+  #isUsable(): boolean {
+    return this.#keys !== undefined && this.#now() - this.#fetchedAtMs <= maxAgeMs + staleMaxMs;
   }
 
   async #refreshIfOld(): Promise<void> {
@@ -87,7 +92,11 @@ export class IssuerKeys {
     // Without any key a second is enough of a pause: at start the issuer may come up after the gateway.
     const pauseMs = this.#keys === undefined ? 1_000 : cooldownMs;
     if (this.#fetching === undefined && this.#now() - this.#triedAtMs < pauseMs) return;
-    await this.#refresh();
+    const late = Promise.withResolvers<void>();
+    // An issuer that hangs holds nobody up for long whose key is known.
+    const timer = this.#isUsable() ? setTimeout(() => late.resolve(), staleWaitMs) : undefined;
+    await Promise.race([this.#refresh(), late.promise]);
+    clearTimeout(timer);
   }
 
   async #refresh(): Promise<void> {

@@ -186,7 +186,7 @@ export class Pipeline {
         headers: this.#upstreamHeaders(admitted, carried),
         body: carried.body,
       },
-      { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal },
+      { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
     );
     response.off('close', onClose);
     return held;
@@ -235,11 +235,14 @@ export class Pipeline {
   async #releaseStream(admitted: Admitted, held: HeldBeginning, reservation: Reservation): Promise<void> {
     const { response, captured, interaction } = admitted;
     const { status } = held;
-    if (response.headersSent || response.destroyed) return held.abandon();
-    this.#writeHead(admitted, held, undefined);
-    const { bytes, complete } = await held.streamTo(response);
-    this.#observe(interaction.name, status, captured);
-    await this.#parts.recorder.record([streamEndEvent(admitted, { status, bytes, complete })], reservation);
+    let end = { bytes: 0, complete: false };
+    if (response.headersSent || response.destroyed) held.abandon();
+    else {
+      this.#writeHead(admitted, held, undefined);
+      end = await held.streamTo(response);
+      this.#observe(interaction.name, status, captured);
+    }
+    await this.#parts.recorder.record([streamEndEvent(admitted, { status, ...end })], reservation);
   }
 
   async #releaseFault(

@@ -6,7 +6,7 @@
  * v1 is read as v2: `.read` is `rs`, `.write` is `cud`, `.*` is `cruds`. What can't be enforced exactly grants nothing: letters out of order,
  * modifiers, chained parameters and `_filter` inside a scope.
  */
-import type { Parameter } from './canonical.ts';
+import { decodeParameter, type Parameter } from './canonical.ts';
 import { type Interaction, permissionBits } from './fhir-interaction.ts';
 import { isResourceType } from './fhir-types.ts';
 
@@ -95,7 +95,7 @@ function parseRestrictions(query: string): Grant['restrictions'] | undefined {
     const equals = part.indexOf('=');
     const name = part.slice(0, equals);
     if (equals < 1 || !/^[A-Za-z_-]+$/.test(name) || name === '_filter' || name === '_has') return undefined;
-    const value = decode(part.slice(equals + 1));
+    const value = decodeParameter(part.slice(equals + 1));
     if (value === undefined || value === '') return undefined;
     restrictions.push({ name, value });
   }
@@ -109,13 +109,5 @@ function isMet(
 ): boolean {
   const named = parameters.filter(({ name }) => name === restriction.name || name.startsWith(`${restriction.name}:`));
   const [only] = named;
-  return named.length === 1 && only?.name === restriction.name && decode(only.rawValue) === restriction.value;
-}
-
-function decode(text: string): string | undefined {
-  try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
-  } catch {
-    return undefined;
-  }
+  return named.length === 1 && only?.name === restriction.name && decodeParameter(only.rawValue) === restriction.value;
 }

@@ -183,7 +183,7 @@ function reasonOf(error: unknown): string {
 
 function principalOf(payload: JWTPayload, trusted: TrustedIssuer): Principal | string {
   const id = lineOf(payload.sub, 256);
-  if (id === undefined || id === '') return 'token-subject';
+  if (id === undefined) return 'token-subject';
   const { amr, auth_time: authTime, scope, patient } = payload;
   const methods = Array.isArray(amr) ? amr.filter((method) => typeof method === 'string') : undefined;
   return {
@@ -214,8 +214,8 @@ function stringsOf(claim: unknown): readonly string[] {
   return claim.slice(0, rolesMax).flatMap((value) => lineOf(value, 128) ?? []);
 }
 
-/** A claim that can stand in an event: one line of printable characters. */
+/** A claim that can stand in an event: one line of printable characters, not empty and without spaces around it. */
 function lineOf(claim: unknown, charsMax: number): string | undefined {
-  if (typeof claim !== 'string' || claim.length > charsMax) return undefined;
-  return /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Cf}]*$/u.test(claim) ? claim : undefined;
+  if (typeof claim !== 'string' || claim === '' || claim.length > charsMax) return undefined;
+  return /^(?! )[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Cf}]*(?<! )$/u.test(claim) ? claim : undefined;
 }

@@ -13,7 +13,7 @@ export const sdkErrorCodes = {
   'spool-damaged': 'A finished part of the spool does not have the checksum it was written with.',
   'spool-tampered': 'A part of the spool does not open: it was changed on purpose, or the key file is another one.',
   'key-file': 'The key file is missing its 32 bytes, or others can read it.',
-  'event-too-large': 'An event is larger than what the server takes.',
+  'event-too-large': 'An event is larger than what the server takes, or one append holds too many.',
   'insecure-url': 'Events would leave this machine without TLS.',
   configuration: 'An option has a value that cannot work.',
 } as const;

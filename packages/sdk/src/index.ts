@@ -3,12 +3,11 @@ export { type CapturedEvent, type Client, type ClientOptions, createClient } fro
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 export { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
 export { SdkError, type SdkErrorCode, sdkErrorCodes } from './errors.ts';
-export { type EventFacts, minimiseOutgoing, type OutgoingEvent } from './outgoing.ts';
+export { type EventFacts, eventBytesMax, minimiseOutgoing, type OutgoingEvent } from './outgoing.ts';
 export type { Reservation } from './room.ts';
 export { Sender, type SenderOptions, type SenderStatus, startSender } from './sender.ts';
 export {
   type Appended,
-  eventBytesMax,
   openSpool,
   Spool,
   type SpoolOptions,

@@ -5,6 +5,11 @@
 import type { Event, MinimisationPolicy, MinimisedEvent } from '@watchglass/record';
 import { minimise } from '@watchglass/record';
 
+import { SdkError } from './errors.ts';
+
+/** What the server takes as one event, format v1. */
+export const eventBytesMax = 65_536;
+
 /** What a spool takes. Only `minimiseOutgoing` makes one, so nothing unminimised can get in. */
 export type OutgoingEvent = Omit<MinimisedEvent, 'emitter' | 'tenant'> & { readonly tenant?: string };
 
@@ -26,4 +31,18 @@ export function minimiseOutgoing(
   };
   const { emitter: _emitter, tenant: _tenant, ...rest } = minimise(event, options.policy);
   return (options.tenant === undefined ? rest : { ...rest, tenant: options.tenant }) as OutgoingEvent;
+}
+
+/** The event's JSON without `emitter`, which goes in front once its `seq` is known. */
+export function bodyOf(event: OutgoingEvent): string {
+  const { emitter: _ignored, ...rest } = event as OutgoingEvent & { readonly emitter?: unknown };
+  const body = JSON.stringify(rest);
+  const bytes = Buffer.byteLength(body);
+  if (bytes > eventBytesMax - 1_024) {
+    throw new SdkError(
+      'event-too-large',
+      `expected an event of at most ${eventBytesMax - 1_024} bytes, got ${bytes}; shorten its lists`,
+    );
+  }
+  return body;
 }

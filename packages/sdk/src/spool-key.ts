@@ -3,7 +3,7 @@
  * and no derivation from anything guessable. Whoever loses the file loses what is still in the spool, and nothing else.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { SdkError } from './errors.ts';
@@ -31,20 +31,33 @@ export async function readSpoolKey(path: string): Promise<Uint8Array> {
   return key;
 }
 
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
 async function makeKey(path: string): Promise<Uint8Array | undefined> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  if (await exists(path)) return undefined;
   const key = randomBytes(spoolKeyBytes);
+  // Under its name only once it is whole: a power cut leaves no key, or this one. A link, unlike a rename, never replaces another's.
+  const temporary = `${path}.${randomBytes(8).toString('hex')}.new`;
+  const file = await open(temporary, 'wx', 0o600);
   try {
-    const file = await open(path, 'wx', 0o600);
-    try {
-      await file.write(key);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await file.write(key);
+    await file.sync();
+    await link(temporary, path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined;
     throw error;
+  } finally {
+    await file.close();
+    await rm(temporary, { force: true });
   }
   const directory = await open(dirname(path), 'r');
   try {

@@ -28,7 +28,8 @@ export class SpoolTail {
   readonly #segments: readonly SegmentInfo[];
   #recent: Group[] = [];
   #recentBytes = 0;
-  #cursor: { path: string; offset: number } | undefined;
+  /** The frame that was read last: where reading goes on, unless what is asked for stands before it. */
+  #cursor: { path: string; offset: number; firstSeq: number } | undefined;
 
   constructor(parts: { readonly disk: SpoolDisk; readonly segments: readonly SegmentInfo[] }) {
     this.#disk = parts.disk;
@@ -79,7 +80,8 @@ export class SpoolTail {
   async #groupOnDisk(seq: number): Promise<{ firstSeq: number; lines: readonly string[] } | undefined> {
     const segment = this.#segments.find(({ firstSeq, lastSeq }) => firstSeq <= seq && seq <= lastSeq);
     if (segment === undefined) return undefined;
-    let offset = this.#cursor?.path === segment.path ? this.#cursor.offset : segmentHeaderBytes;
+    const cursor = this.#cursor?.path === segment.path && this.#cursor.firstSeq <= seq ? this.#cursor : undefined;
+    let offset = cursor?.offset ?? segmentHeaderBytes;
     let chunk = await this.#disk.readAt(segment.path, offset, Math.min(readBytes, segment.size - offset));
     let chunkAt = offset;
     while (offset < segment.size) {
@@ -96,8 +98,7 @@ export class SpoolTail {
       }
       if (view.kind !== 'frame') break;
       if (view.firstSeq + view.count > seq) {
-        // The frame stays under the cursor: an unacknowledged batch is read again.
-        this.#cursor = { path: segment.path, offset };
+        this.#cursor = { path: segment.path, offset, firstSeq: view.firstSeq };
         const lines = openFrame(segment.key, chunk, offset - chunkAt, view.size, segment.path);
         return { firstSeq: view.firstSeq, lines };
       }

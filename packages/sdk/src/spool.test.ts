@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { appendFile, chmod, open, readdir, readFile, rm, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -136,6 +136,49 @@ describe('a spool', () => {
   });
 });
 
+describe('a spool on disk', () => {
+  it('is read again from where it was asked, however far reading came before', async () => {
+    const before = await openTestSpool(folder.path);
+    for (let i = 0; i < 6; i++) await before.append([event(), event()]);
+    await before[Symbol.asyncDispose]();
+    const spool = await openTestSpool(folder.path);
+    const first = await readAll(spool);
+    assert.deepEqual(
+      first.map(({ seq }) => seq),
+      Array.from({ length: 12 }, (_, n) => n + 1),
+    );
+    assert.deepEqual(await readAll(spool), first);
+    await spool.ack(3);
+    assert.deepEqual(await readAll(spool), first.slice(3));
+    await spool[Symbol.asyncDispose]();
+  });
+
+  it('never holds a group that would be taken for a torn one', async () => {
+    const spool = await openTestSpool(folder.path, { maxBytes: 32 * 1024 * 1024 });
+    const many = Array.from({ length: 200 }, () => event({ targetsCount: 400 }));
+    await assert.rejects(spool.append([...many, ...many]), coded('event-too-large'));
+    await spool.append(many);
+    await spool.append([event()]);
+    await spool[Symbol.asyncDispose]();
+    const again = await openTestSpool(folder.path, { maxBytes: 32 * 1024 * 1024 });
+    assert.deepEqual([again.status.lastSeq, again.status.cutBytes], [201, 0]);
+    await again[Symbol.asyncDispose]();
+  });
+
+  it('leaves nothing on the signal of who waited for events', async () => {
+    const spool = await openTestSpool(folder.path);
+    const { signal } = new AbortController();
+    for (let i = 0; i < 5; i++) {
+      const waiting = spool.waitForEvents(signal);
+      await spool.append([event()]);
+      await waiting;
+      await spool.ack(spool.status.lastSeq);
+    }
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+    await spool[Symbol.asyncDispose]();
+  });
+});
+
 describe('the bound of a spool', () => {
   it('holds for reservations and events, and room comes back with acknowledgement', async () => {
     const spool = await openTestSpool(folder.path, { maxBytes: 1024 * 1024 });
@@ -152,6 +195,23 @@ describe('the bound of a spool', () => {
     await spool.ack(spool.status.lastSeq);
     await spool.append([event()]);
     assert.ok(spool.status.usedBytes < 300_000);
+    await spool[Symbol.asyncDispose]();
+  });
+
+  it('counts what is on its way to the disk', async () => {
+    const faulty = new FaultyDisk();
+    const spool = await openTestSpool(folder.path, { maxBytes: 1024 * 1024, disk: faulty.disk });
+    const hang = Promise.withResolvers<void>();
+    faulty.hang = hang.promise;
+    const half = Array.from({ length: 45 }, () => event({ targetsCount: 400 }));
+    const under = spool.append(half);
+    // Its group is taken and being written.
+    while (faulty.writeCount < 2) await new Promise((resolve) => setImmediate(resolve));
+    const refused = assert.rejects(spool.append(half), coded('spool-full'));
+    hang.resolve();
+    await under;
+    await refused;
+    assert.ok(spool.status.usedBytes <= 1024 * 1024);
     await spool[Symbol.asyncDispose]();
   });
 

@@ -16,15 +16,13 @@ import { DeadLetters } from './dead-letters.ts';
 import { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
 import { SdkError } from './errors.ts';
 import { type Lock, takeLock } from './lock.ts';
-import type { OutgoingEvent } from './outgoing.ts';
+import { bodyOf, type OutgoingEvent } from './outgoing.ts';
 import { type Recovered, recoverSpool, type SegmentInfo, segmentPath } from './recovery.ts';
 import { type Reservation, Room } from './room.ts';
-import { makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
+import { frameBodyBytesMax, makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
 import { readSpoolKey } from './spool-key.ts';
 import { type Batch, SpoolTail } from './spool-tail.ts';
 
-/** What the server takes as one event, format v1. */
-export const eventBytesMax = 65_536;
 const groupBytesMax = 1024 * 1024;
 const segmentBytesMax = 8 * 1024 * 1024;
 /** Sealing one group costs this much on top of its lines. */
@@ -130,6 +128,8 @@ export class Spool implements AsyncDisposable {
   readonly #cutBytes: number;
   readonly #room: Room;
   readonly #emitterPrefix: string;
+  /** What the emitter, its `seq` and the end of the line add to an event. */
+  readonly #numberingBytes: number;
 
   #state: SpoolState = { kind: 'open' };
   #nextSeq: number;
@@ -158,6 +158,7 @@ export class Spool implements AsyncDisposable {
     this.#options = parts.options;
     this.emitterId = parts.options.emitterId;
     this.#emitterPrefix = `{"emitter":{"id":${JSON.stringify(parts.options.emitterId)},"seq":`;
+    this.#numberingBytes = Buffer.byteLength(this.#emitterPrefix) + 20;
     this.#disk = parts.disk;
     this.#directory = parts.segments;
     this.#lock = parts.lock;
@@ -208,14 +209,24 @@ export class Spool implements AsyncDisposable {
   }
 
   /**
-   * Writes the events; resolves once they are durable, all of them or none. With a reservation its room is used, and
+   * Writes the events, 4 MiB at most; resolves once they are durable, all of them or none. With a reservation its room is used, and
    * stays reserved until the caller releases it.
    */
   append(events: readonly OutgoingEvent[], options: { readonly reservation?: Reservation } = {}): Promise<Appended> {
     try {
       this.#assertOpen();
       const bodies = events.map(bodyOf);
-      const bytes = bodies.reduce((sum, body) => sum + Buffer.byteLength(body) + 128, frameOverheadBytes);
+      const bytes = bodies.reduce(
+        (sum, body) => sum + Buffer.byteLength(body) + this.#numberingBytes,
+        frameOverheadBytes,
+      );
+      // A longer frame would be taken for a torn one when it is read again.
+      if (bytes > frameBodyBytesMax) {
+        throw new SdkError(
+          'event-too-large',
+          `expected at most ${frameBodyBytesMax} bytes of events in one append, got ${bytes}; append them in parts`,
+        );
+      }
       if (bytes > (options.reservation?.bytes ?? 0)) {
         this.#assertMoving();
         this.#room.assert(bytes, this.#usedBytes() + this.#pendingBytes);
@@ -241,9 +252,11 @@ export class Spool implements AsyncDisposable {
     while (this.#acked >= this.#nextSeq - 1) {
       signal.throwIfAborted();
       const { promise, resolve } = Promise.withResolvers<void>();
-      signal.addEventListener('abort', () => resolve(), { once: true });
+      const onAbort = (): void => resolve();
+      signal.addEventListener('abort', onAbort, { once: true });
       await Promise.race([this.#growth.promise, promise]);
-      resolve();
+      // The signal lives as long as its sender: what stayed on it would pile up.
+      signal.removeEventListener('abort', onAbort);
     }
   }
 
@@ -318,6 +331,8 @@ export class Spool implements AsyncDisposable {
         for (const { reject } of group) reject(error);
       }
       this.#commitStartedAt = 0;
+      // Until here it was on its way to the disk, and took room.
+      this.#pendingBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0);
     }
     this.#committing = undefined;
   }
@@ -330,7 +345,6 @@ export class Spool implements AsyncDisposable {
       bytes += pending.bytes;
       count += 1;
     }
-    this.#pendingBytes -= bytes;
     return this.#pending.splice(0, count);
   }
 
@@ -468,20 +482,6 @@ export class Spool implements AsyncDisposable {
   #usedBytes(): number {
     return this.#segments.reduce((sum, { size }) => sum + size, 0);
   }
-}
-
-/** The event's JSON without `emitter`, which goes in front once its `seq` is known. */
-function bodyOf(event: OutgoingEvent): string {
-  const { emitter: _ignored, ...rest } = event as OutgoingEvent & { readonly emitter?: unknown };
-  const body = JSON.stringify(rest);
-  const bytes = Buffer.byteLength(body);
-  if (bytes > eventBytesMax - 1_024) {
-    throw new SdkError(
-      'event-too-large',
-      `expected an event of at most ${eventBytesMax - 1_024} bytes, got ${bytes}; shorten its lists`,
-    );
-  }
-  return body;
 }
 
 function isFull(error: unknown): boolean {
