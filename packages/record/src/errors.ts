@@ -32,6 +32,14 @@ export const errorTable = {
   'manifest-malformed': 'A manifest is not laid out as docs/format.md says, or its hash is wrong.',
   'seed-malformed': 'A wrapped seed is not laid out as docs/format.md says.',
   'seed-refused': 'A wrapped seed does not open under this key-encryption key.',
+  'kek-unknown': 'A secret is wrapped under a key that the keyring does not hold.',
+  'unwrap-forbidden': 'This process may wrap secrets and not unwrap them.',
+  'kek-refused':
+    'The keeper of a key-encryption key refuses this process: its credentials or its rights are not enough.',
+  'kek-throttled': 'The keeper of a key-encryption key asks to slow down, and still did after retries.',
+  'kek-lost': 'A key-encryption key is destroyed, disabled or not there any more.',
+  'kek-unreachable': 'The keeper of a key-encryption key did not answer in time.',
+  'kek-malformed': 'The keeper of a key-encryption key answered something that is no answer.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;
 

@@ -27,7 +27,21 @@ export {
   parseSegmentHeader,
   segmentHeaderBytes,
 } from './codec/group.ts';
-export { type Kek, localKek } from './codec/kek.ts';
+export {
+  type Destruction,
+  findKek,
+  isKeeperFault,
+  type Kek,
+  type KekFinder,
+  type Keyring,
+  type Keyrings,
+  kekIdOf,
+  kekOfBytes,
+  keyringOf,
+  localKek,
+  sharedKeyring,
+  wrapOnly,
+} from './codec/kek.ts';
 export { blockKeyOf, openingKeyOf, StepKeys, stepKeyOf } from './codec/key-tree.ts';
 export { emptyManifest, encodeManifest, type Manifest, type ManifestTenant, parseManifest } from './codec/manifest.ts';
 export {
@@ -43,16 +57,19 @@ export { Openings, stepEventsMax } from './codec/openings.ts';
 export {
   encodeSeedFile,
   parseSeedFile,
+  rewrapSeed,
   type SeedFile,
   type SeedScope,
   unwrapSeed,
   wrapSeed,
 } from './codec/seed-file.ts';
+export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';
 export { isMissing, type LedgerFiles, nodeFiles, type ReadableFile, readRange } from './reader/ledger-files.ts';
+export { localKeys } from './reader/local-keys.ts';
 export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';
 export { type OpenedRecord, RecordReader } from './reader/record-reader.ts';
 export { SeedKeeper } from './reader/seed-keeper.ts';

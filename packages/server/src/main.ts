@@ -8,7 +8,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Actor, Outcome, TenantId } from '@watchglass/record';
-import { localKek } from '@watchglass/record/reader';
 import { type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import type { Access, RecordOwn } from './access/access.ts';
@@ -86,8 +85,10 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
 
-  const kek = localKek(await mustRead(world, join(paths.keys, 'kek')));
-  const indexes = stack.use(await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, kek, world, report }));
+  const { keyrings } = ledger;
+  const indexes = stack.use(
+    await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report }),
+  );
   const review = createReview({ ledger, indexes, staff: access.people, world });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
@@ -308,12 +309,6 @@ async function recordSystem(parts: {
 async function announce(world: World, path: string, { url, tls }: ServerConfig): Promise<void> {
   const text = JSON.stringify({ url, ...(tls?.caFile === undefined ? {} : { ca: tls.caFile }) });
   await world.disk.replace(path, new TextEncoder().encode(`${text}\n`), { mode: 0o600 });
-}
-
-async function mustRead(world: World, path: string): Promise<Uint8Array> {
-  const bytes = await world.disk.readFile(path);
-  if (bytes === undefined) throw new ServerError('key-file-invalid', `there is no ${path}; restore it from its backup`);
-  return bytes;
 }
 
 /** The console that comes along, when it is built. It is found by name, since the server must not import it. */

@@ -16,7 +16,7 @@ import {
   parseSegmentHeader,
   segmentHeaderBytes,
 } from './group.ts';
-import { localKek } from './kek.ts';
+import { keyringOf, localKek } from './kek.ts';
 import { blockKeyOf, openingKeyOf, StepKeys, stepKeyOf } from './key-tree.ts';
 import { emptyManifest, encodeManifest, type Manifest, parseManifest } from './manifest.ts';
 import { blockFileName, commitmentFileName, parseArchiveName, parseSegmentName, segmentName } from './names.ts';
@@ -234,22 +234,23 @@ test('a manifest has one spelling, and its hash holds it', () => {
 
 test('a wrapped seed opens under its key and at its place only', async () => {
   const kek = localKek(new Uint8Array(32).fill(1));
+  const ring = keyringOf(kek);
   const bytes = await wrapSeed(seed, { origin, retentionClass: 'access', epoch: 674, writer }, kek);
   const file = parseSeedFile(bytes);
-  assert.deepEqual(Uint8Array.from(await unwrapSeed(file, kek)), seed);
-  await assert.rejects(unwrapSeed(file, localKek(new Uint8Array(32).fill(2))), coded('seed-refused'));
+  assert.deepEqual(Uint8Array.from(await unwrapSeed(file, ring)), seed);
+  await assert.rejects(unwrapSeed(file, keyringOf(localKek(new Uint8Array(32).fill(2)))), coded('kek-unknown'));
   for (const moved of [
     { ...file, origin: 'elsewhere' },
     { ...file, retentionClass: 'security' as const },
     { ...file, epoch: 675 },
     { ...file, writer: new Uint8Array(16) },
   ]) {
-    await assert.rejects(unwrapSeed(moved, kek), coded('seed-refused'));
+    await assert.rejects(unwrapSeed(moved, ring), coded('seed-refused'));
   }
   for (let at = 0; at < bytes.length; at++) {
     const changed = Buffer.from(bytes);
     changed[at] = (changed[at] as number) ^ 1;
-    await assert.rejects(async () => unwrapSeed(parseSeedFile(changed), kek), RecordError, `byte ${at}`);
+    await assert.rejects(async () => unwrapSeed(parseSeedFile(changed), ring), RecordError, `byte ${at}`);
   }
 });
 

@@ -5,7 +5,7 @@
 import { decodeBase64, encodeBase64, encodeHex, encodeUtf8, tryDecodeHex, tryDecodeUtf8 } from '../bytes.ts';
 import { RecordError } from '../errors.ts';
 import { type RetentionClass, retentionClasses } from '../retention.ts';
-import type { Kek } from './kek.ts';
+import { findKek, type Kek, type KekFinder } from './kek.ts';
 
 export interface SeedScope {
   readonly origin: string;
@@ -33,17 +33,21 @@ export async function wrapSeed(seed: Uint8Array, scope: SeedScope, kek: Kek): Pr
   return encodeSeedFile({ ...scope, kek: kek.id, wrapped: await kek.wrap(seed, additionalData(scope)) });
 }
 
-/** @throws {RecordError} `seed-refused` */
-export async function unwrapSeed(file: SeedFile, kek: Kek): Promise<Uint8Array> {
-  if (file.kek !== kek.id) {
-    throw new RecordError(
-      'seed-refused',
-      `the seed is wrapped under ${file.kek}, the key given is ${kek.id}; give the keys directory of this ledger`,
-    );
-  }
-  const seed = await kek.unwrap(file.wrapped, additionalData(file));
+/** @throws {RecordError} `seed-refused`, `kek-unknown`, and what the key's provider says */
+export async function unwrapSeed(file: SeedFile, keys: KekFinder): Promise<Uint8Array> {
+  const seed = await findKek(keys, file.kek).unwrap(file.wrapped, additionalData(file));
   if (seed.length !== 32) throw new RecordError('seed-refused', `expected a seed of 32 bytes, got ${seed.length}`);
   return seed;
+}
+
+/** The same seed under another key; the bytes of its new file. */
+export async function rewrapSeed(file: SeedFile, keys: KekFinder, under: Kek): Promise<Uint8Array> {
+  const seed = await unwrapSeed(file, keys);
+  try {
+    return await wrapSeed(seed, file, under);
+  } finally {
+    seed.fill(0);
+  }
 }
 
 export function encodeSeedFile(file: SeedFile): Uint8Array {

@@ -4,6 +4,7 @@
  */
 import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
 import { type BlockHeader, forEachRecord, openBlock, parseBlockHeader } from '../codec/block.ts';
+import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
 import { Openings } from '../codec/openings.ts';
 import { commitInto } from '../commitment.ts';
@@ -86,12 +87,8 @@ export async function checkBlock(
   try {
     await openRecords(checker, bytes, header, tell, visit);
   } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    const code =
-      error.code === 'block-tampered' || error.code === 'seed-malformed' || error.code === 'seed-refused'
-        ? error.code
-        : 'block-malformed';
-    tell(code, error.message, header.ranges[0]?.first);
+    if (!(error instanceof RecordError) || isKeeperFault(error)) throw error;
+    tell(findingOf(error), error.message, header.ranges[0]?.first);
   }
   return count;
 }
@@ -208,6 +205,11 @@ function parseRecord(
   if (checker.parseRecords && retentionClassOf(record.event.kind) !== header.retentionClass)
     tell('record-mismatch', 'the kind of the record is of another class than its block', index);
   visit?.(index, record);
+}
+
+function findingOf({ code }: RecordError): FindingCode {
+  if (code === 'kek-unknown' || code === 'kek-lost') return 'seed-refused';
+  return code === 'block-tampered' || code === 'seed-malformed' || code === 'seed-refused' ? code : 'block-malformed';
 }
 
 function messageOf(error: unknown): string {

@@ -1,4 +1,5 @@
 /** Nothing may lie in a log's directory that isn't accounted for: seeds that open, tiles of the log, and no file besides. */
+import { isKeeperFault } from '../codec/kek.ts';
 import { parseArchiveName, seedFileName } from '../codec/names.ts';
 import { parseSeedFile, unwrapSeed } from '../codec/seed-file.ts';
 import { RecordError } from '../errors.ts';
@@ -8,7 +9,7 @@ import { readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
 
 /** Every seed file, in use or not: a seed may be durable before a crash kept it from its first use. */
-export async function checkSeeds({ files, ledgerDir, tenant, log, findings, kek }: TenantCheck): Promise<void> {
+export async function checkSeeds({ files, ledgerDir, tenant, log, findings, keys }: TenantCheck): Promise<void> {
   for (const name of await files.list(`${ledgerDir}/${tenant}/seeds`)) {
     const place = `${tenant}/seeds/${name}`;
     const bytes = name.endsWith('/') ? undefined : await files.readFile(`${ledgerDir}/${place}`);
@@ -24,10 +25,10 @@ export async function checkSeeds({ files, ledgerDir, tenant, log, findings, kek 
           'the seed is of another log, class, epoch or writer than its name says',
         );
       }
-      if (kek !== undefined) (await unwrapSeed(file, kek)).fill(0);
+      if (keys !== undefined) (await unwrapSeed(file, keys)).fill(0);
     } catch (error) {
-      if (!(error instanceof RecordError)) throw error;
-      findings.add(error.code === 'seed-refused' ? 'seed-refused' : 'seed-malformed', place, error.message);
+      if (!(error instanceof RecordError) || isKeeperFault(error)) throw error;
+      findings.add(error.code === 'seed-malformed' ? 'seed-malformed' : 'seed-refused', place, error.message);
     }
   }
 }

@@ -1,10 +1,11 @@
-/** Reading the records of a ledger without a server: of one moment, with the key-encryption key. */
+/** Reading the records of a ledger without a server: of one moment, with its key-encryption keys. */
 import { parseBlockHeader } from '../codec/block.ts';
-import { localKek } from '../codec/kek.ts';
+import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseArchiveName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
 import { BlockIndex } from './block-index.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
+import { localKeys } from './local-keys.ts';
 import { type OpenedRecord, RecordReader } from './record-reader.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -30,17 +31,19 @@ const readBytesMax = 4 * 1024 * 1024;
  */
 export async function openLedger(options: {
   readonly ledgerDir: string;
+  /** `DIR/keys`, for the local keys in it. */
   readonly keysDir: string;
+  /** Where keys are kept elsewhere: instead of the local ones. */
+  readonly keyrings?: Keyrings<KekFinder>;
   readonly files?: LedgerFiles;
 }): Promise<OfflineLedger> {
   const { ledgerDir, keysDir, files = nodeFiles } = options;
-  const key = await files.readFile(`${keysDir}/kek`);
-  if (key === undefined)
+  const keyrings = options.keyrings ?? (await localKeys(files, keysDir));
+  if (keyrings === undefined)
     throw new RecordError(
       'ledger-unreadable',
       `expected the key-encryption key in ${keysDir}/kek; without it records cannot be opened`,
     );
-  const kek = localKek(key);
   const snapshot = await takeSnapshot(files, ledgerDir);
   const logs = new Map<
     string,
@@ -55,7 +58,9 @@ export async function openLedger(options: {
     found.sort((a, b) => a.epoch - b.epoch || a.number - b.number);
     for (const { retentionClass, name, bytes } of found)
       await blocks.addFile(retentionClass, `${ledgerDir}/${tenant}/${name}`, bytes);
-    const seeds = new SeedKeeper(origin, kek, (name) => files.readFile(`${ledgerDir}/${tenant}/seeds/${name}`));
+    const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) =>
+      files.readFile(`${ledgerDir}/${tenant}/seeds/${name}`),
+    );
     logs.set(tenant, {
       origin,
       size,

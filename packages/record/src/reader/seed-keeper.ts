@@ -1,6 +1,6 @@
 /** Step keys for readers: finds a block's wrapped seed, unwraps it once, and walks to the step. Holds keys in memory, bounded. */
 import type { BlockScope } from '../codec/block.ts';
-import type { Kek } from '../codec/kek.ts';
+import type { KekFinder } from '../codec/kek.ts';
 import { stepKeyOf } from '../codec/key-tree.ts';
 import { seedFileName } from '../codec/names.ts';
 import { parseSeedFile, unwrapSeed } from '../codec/seed-file.ts';
@@ -11,19 +11,19 @@ const stepKeysMax = 256;
 
 export class SeedKeeper {
   readonly #origin: string;
-  readonly #kek: Kek;
+  readonly #keys: KekFinder;
   readonly #readSeed: (name: string) => Promise<Uint8Array | undefined>;
   readonly #seeds: Map<string, Promise<Uint8Array>> = new Map();
   readonly #stepKeys: Map<string, Uint8Array> = new Map();
 
   /** @param readSeed reads `seeds/<name>` of the tenant */
-  constructor(origin: string, kek: Kek, readSeed: (name: string) => Promise<Uint8Array | undefined>) {
+  constructor(origin: string, keys: KekFinder, readSeed: (name: string) => Promise<Uint8Array | undefined>) {
     this.#origin = origin;
-    this.#kek = kek;
+    this.#keys = keys;
     this.#readSeed = readSeed;
   }
 
-  /** @throws {RecordError} `seed-malformed`, `seed-refused` */
+  /** @throws {RecordError} `seed-malformed`, `seed-refused`, `kek-unknown`, and what the key's provider says */
   async stepKey(scope: BlockScope): Promise<Uint8Array> {
     const name = seedFileName(scope.retentionClass, scope.epoch, scope.writer);
     const place = `${name} ${scope.step}`;
@@ -59,6 +59,6 @@ export class SeedKeeper {
     }
     if (file.retentionClass !== scope.retentionClass)
       throw new RecordError('seed-malformed', `seeds/${name} is of another class`);
-    return unwrapSeed(file, this.#kek);
+    return unwrapSeed(file, this.#keys);
   }
 }

@@ -1,6 +1,6 @@
 /** What the parts of a log's verification share: where it lies, what is trusted, and where findings go. */
 import type { Checkpoint } from '../checkpoint.ts';
-import type { Kek } from '../codec/kek.ts';
+import type { KekFinder } from '../codec/kek.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerFiles } from './ledger-files.ts';
@@ -12,7 +12,7 @@ export interface TenantCheck {
   readonly snapshot: Snapshot;
   readonly tenant: string;
   readonly log: ManifestTenant;
-  readonly kek: Kek | undefined;
+  readonly keys: KekFinder | undefined;
   /** A verifier key given by the caller. */
   readonly pinnedKey: string | undefined;
   /** A checkpoint remembered by the caller. */

@@ -4,21 +4,24 @@
  */
 import { tryDecodeUtf8 } from '../bytes.ts';
 import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
-import { type Kek, localKek } from '../codec/kek.ts';
+import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseSegmentName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
 import { parseVerifierKey } from '../note-key.ts';
 import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
+import { localKeys } from './local-keys.ts';
 import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
 import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
 
 export interface VerifyOptions {
   /** `DIR/ledger`. */
   readonly ledgerDir: string;
-  /** `DIR/keys`; without it (or its `kek`) commitments, tree and signatures are verified, and contents aren't opened. */
+  /** `DIR/keys`; without local keys in it (and without `keyrings`) commitments, tree and signatures are verified, and contents aren't opened. */
   readonly keysDir?: string;
+  /** Where keys are kept elsewhere: instead of the local ones. */
+  readonly keyrings?: Keyrings<KekFinder>;
   /** Only this one. */
   readonly tenant?: string;
   /** The verifier key to trust, of the log it names. */
@@ -48,7 +51,8 @@ export interface VerifyReport {
 }
 
 /**
- * @throws {RecordError} `ledger-unreadable` when there is no ledger, `argument-invalid` for a malformed key or checkpoint
+ * @throws {RecordError} `ledger-unreadable` when there is no ledger, `argument-invalid` for a malformed key or checkpoint; `kek-refused`,
+ * `kek-throttled`, `kek-unreachable`, `kek-malformed`, `unwrap-forbidden` when the keeper of a key doesn't let us look, which says nothing of the ledger
  * @example
  * const report = await verifyLedger({ ledgerDir: 'data/ledger', keysDir: 'data/keys', vkey });
  * if (!report.intact) for (const { place, message } of report.findings) console.log(place, message);
@@ -61,7 +65,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const remembered = options.checkpoint === undefined ? undefined : parseRemembered(options.checkpoint);
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
   const pinned = options.vkey !== undefined || remembered !== undefined;
-  const kek = await readKek(options.files ?? nodeFiles, options.keysDir);
+  const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
   const report = (): VerifyReport => ({
@@ -70,7 +74,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     findings: findings.list,
     findingCount: findings.count,
     pinned,
-    opened: kek !== undefined,
+    opened: keyrings !== undefined,
     notes,
   });
   if (snapshot === undefined) return report();
@@ -97,7 +101,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         snapshot,
         tenant,
         log,
-        kek,
+        keys: keyrings?.of(tenant),
         pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
         remembered: remembered?.origin === log.origin ? remembered : undefined,
         rememberedText: options.checkpoint,
@@ -204,9 +208,8 @@ function parseRemembered(text: string): Checkpoint {
   }
 }
 
-async function readKek(files: LedgerFiles, keysDir: string | undefined): Promise<Kek | undefined> {
-  const key = keysDir === undefined ? undefined : await files.readFile(`${keysDir}/kek`);
-  return key === undefined ? undefined : localKek(key);
+async function readKeys(files: LedgerFiles, keysDir: string | undefined): Promise<Keyrings<KekFinder> | undefined> {
+  return keysDir === undefined ? undefined : localKeys(files, keysDir);
 }
 
 function progressOf(

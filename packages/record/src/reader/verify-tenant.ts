@@ -55,9 +55,9 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
-    check.kek === undefined
+    check.keys === undefined
       ? undefined
-      : new SeedKeeper(log.origin, check.kek, (name) => files.readFile(`${dir}/seeds/${name}`));
+      : new SeedKeeper(log.origin, check.keys, (name) => files.readFile(`${dir}/seeds/${name}`));
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),

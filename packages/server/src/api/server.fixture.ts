@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
-import { localKek } from '@watchglass/record/reader';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
@@ -95,8 +94,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     }),
   );
   for (const tenant of tenants) access.tenants.add(tenant);
-  const kek = localKek(readFileSync(join(keysDir, 'kek')));
-  const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, kek, world }));
+  const { keyrings } = ledger;
+  const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, keyrings, world }));
   const review = createReview({ ledger, indexes, staff: access.people, world });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant: clinic, world }),

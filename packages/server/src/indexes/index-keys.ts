@@ -5,21 +5,21 @@
  */
 import { join } from 'node:path';
 import type { RetentionClass, TenantId } from '@watchglass/record';
-import type { Kek } from '@watchglass/record/reader';
+import { type Keyrings, unwrapSecret, wrapSecret } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 
 const keyBytes = 32;
 const text = new TextEncoder();
 
 interface KeyDeps {
-  readonly kek: Kek;
+  readonly keyrings: Keyrings;
   readonly world: World;
 }
 
 /** The tenant's pseudonym key, made at the first call. */
 export function pseudonymKey(deps: KeyDeps, keysDir: string, tenant: TenantId): Promise<Uint8Array> {
   const path = join(keysDir, `${tenant}.pseudonym-key`);
-  return loadOrMake(deps, { dir: keysDir, path, aad: `watchglass/v1/pseudonym-key\n${tenant}\n` });
+  return loadOrMake(deps, { dir: keysDir, path, tenant, aad: `watchglass/v1/pseudonym-key\n${tenant}\n` });
 }
 
 /** The token key of one index file, made at the first call. */
@@ -34,18 +34,24 @@ export function tokenKey(
 ): Promise<Uint8Array> {
   const { dir, tenant, retentionClass, epoch } = place;
   const path = join(dir, `${retentionClass}-${epoch}.token-key`);
-  return loadOrMake(deps, { dir, path, aad: `watchglass/v1/token-key\n${tenant}\n${retentionClass}\n${epoch}\n` });
+  return loadOrMake(deps, {
+    dir,
+    path,
+    tenant,
+    aad: `watchglass/v1/token-key\n${tenant}\n${retentionClass}\n${epoch}\n`,
+  });
 }
 
 async function loadOrMake(
-  { kek, world }: KeyDeps,
-  file: { readonly dir: string; readonly path: string; readonly aad: string },
+  { keyrings, world }: KeyDeps,
+  file: { readonly dir: string; readonly path: string; readonly tenant: TenantId; readonly aad: string },
 ): Promise<Uint8Array> {
+  const ring = keyrings.of(file.tenant);
   const aad = text.encode(file.aad);
   const stored = await world.disk.readFile(file.path);
-  if (stored !== undefined) return await kek.unwrap(stored, aad);
+  if (stored !== undefined) return await unwrapSecret(stored, aad, ring);
   const key = world.random.bytes(keyBytes);
   await world.disk.makeDirectory(file.dir);
-  await world.disk.replace(file.path, await kek.wrap(key, aad), { mode: 0o600 });
+  await world.disk.replace(file.path, await wrapSecret(key, aad, ring.current), { mode: 0o600 });
   return key;
 }

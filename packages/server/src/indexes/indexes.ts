@@ -9,7 +9,7 @@
  * `openIndexes(deps: IndexesDeps): Promise<Indexes>` is in open-indexes.ts.
  */
 import type { TenantId } from '@watchglass/record';
-import type { Kek } from '@watchglass/record/reader';
+import type { Keyrings } from '@watchglass/record/reader';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { World } from '../world/world.ts';
 import type { Filters } from './filters.ts';
@@ -22,7 +22,7 @@ export interface IndexesDeps {
   readonly keysDir: string;
   readonly ledger: Pick<Ledger, 'tenants' | 'head' | 'read' | 'grown'>;
   /** Wraps the token keys and the pseudonym keys. */
-  readonly kek: Kek;
+  readonly keyrings: Keyrings;
   readonly world: World;
   /** Told what an operator should know; never PHI. */
   readonly report?: (line: IndexReport) => void;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { type EventKind, parseTenantId, retentionClassOf } from '@watchglass/record';
-import { localKek } from '@watchglass/record/reader';
+import { keyringOf, localKek, sharedKeyring } from '@watchglass/record/reader';
 import type { StoredEntry } from '../ledger/ledger.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { Indexes, IndexReport } from './indexes.ts';
@@ -70,7 +70,7 @@ function begin(context: TestContext): {
 } {
   const dir = mkdtempSync(join(tmpdir(), 'indexes-'));
   context.after(() => rmSync(dir, { recursive: true, force: true }));
-  const kek = localKek(new Uint8Array(32).fill(7));
+  const keyrings = sharedKeyring(keyringOf(localKek(new Uint8Array(32).fill(7))));
   return {
     dir: join(dir, 'index', 'clinic'),
     open: (log, reports = []) =>
@@ -78,7 +78,7 @@ function begin(context: TestContext): {
         dir: join(dir, 'index'),
         keysDir: join(dir, 'keys'),
         ledger: log,
-        kek,
+        keyrings,
         world: realWorld(),
         report: (line) => reports.push(line),
       }),

@@ -11,6 +11,7 @@ import { formatVerifierKey, generateSigner, parseCheckpoint, parseTenantId } fro
 import {
   encodeManifest,
   frameHeaderBytes,
+  keyringOf,
   localKek,
   openBlock,
   parseBlockHeader,
@@ -85,7 +86,7 @@ async function sealAgain(place: TestPlace): Promise<void> {
   const block = (await readFile(path)).subarray(frameHeaderBytes);
   const header = parseBlockHeader(block);
   const seedName = seedFileName(header.retentionClass, header.epoch, header.writer);
-  const seed = await unwrapSeed(parseSeedFile(await readFile(join(folder, 'seeds', seedName))), kek);
+  const seed = await unwrapSeed(parseSeedFile(await readFile(join(folder, 'seeds', seedName))), keyringOf(kek));
   const stepKey = stepKeyOf(seed, header.step);
   const text = Buffer.from(openBlock(block, header, stepKey)).toString('latin1');
   const forged = Buffer.from(text.replace('person-', 'nobody-'), 'latin1');

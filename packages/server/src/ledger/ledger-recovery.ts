@@ -11,7 +11,7 @@ import {
   type Signer,
   type TenantId,
 } from '@watchglass/record';
-import { type Kek, type ParsedGroup, parseBlockHeader, RecordReader, SeedKeeper } from '@watchglass/record/reader';
+import { type Keyrings, type ParsedGroup, parseBlockHeader, RecordReader, SeedKeeper } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
@@ -28,7 +28,7 @@ export interface LedgerPlace {
   readonly world: World;
   readonly keysDir: string;
   readonly driver: StorageDriver;
-  readonly kek: Kek;
+  readonly keyrings: Keyrings;
   readonly ids: KnownIds;
   readonly window: IdWindow;
   readonly report: (line: LedgerReport) => void;
@@ -121,9 +121,9 @@ async function openLog(
 }
 
 /** Makes a log known to readers and writers. */
-export function addLog({ world, driver, kek, logs, trees }: LedgerPlace, log: NewLog): void {
+export function addLog({ world, driver, keyrings, logs, trees }: LedgerPlace, log: NewLog): void {
   const { tenant, origin } = log;
-  const seeds = new SeedKeeper(origin, kek, (name) => driver.seed(tenant, name));
+  const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
   const records = new RecordReader(driver.files, driver.blocks(tenant), seeds);
   trees.set(tenant, new TreeReader(driver, tenant));
   logs.set(tenant, new TenantLog({ ...log, number: logs.size, records, lastEventMs: world.clock.monotonicMs() }));

@@ -8,7 +8,7 @@
  * `openLedger` (open-ledger.ts) makes one.
  */
 import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
-import type { Kek } from '@watchglass/record/reader';
+import type { Keyrings } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 
 export type LedgerState =
@@ -18,8 +18,8 @@ export type LedgerState =
 
 export interface Ledger extends AsyncDisposable {
   readonly state: LedgerState;
-  /** The key-encryption key, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
-  readonly kek: Kek;
+  /** The key-encryption keys, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
+  readonly keyrings: Keyrings;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
   /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
@@ -145,8 +145,10 @@ export interface LedgerStatistics {
 export interface OpenLedgerOptions {
   /** `DIR/ledger`. */
   readonly dir: string;
-  /** `DIR/keys`: `kek` and `<tenant>.checkpoint-key`, made 0600 when missing. */
+  /** `DIR/keys`: `kek` (unless `keyrings` is given) and `<tenant>.checkpoint-key`, made 0600 when missing. */
   readonly keysDir: string;
+  /** The key-encryption keys; the local ones in `keysDir` unless given. */
+  readonly keyrings?: Keyrings;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
   readonly world: World;

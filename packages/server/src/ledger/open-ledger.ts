@@ -16,7 +16,7 @@ import {
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import { type Keyrings, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
@@ -25,7 +25,8 @@ import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { IdWindow } from './id-window.ts';
-import { openCheckpointKey, openKek } from './key-files.ts';
+import { openLocalKeyrings } from './kek/local-keyring.ts';
+import { openCheckpointKey } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
   Appended,
@@ -80,7 +81,7 @@ class OpenedLedger implements Ledger {
   #adding: Promise<void> = Promise.resolve();
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
-  #kek!: Kek;
+  #keyrings!: Keyrings;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -99,8 +100,8 @@ class OpenedLedger implements Ledger {
     return this.#state;
   }
 
-  get kek(): Kek {
-    return this.#kek;
+  get keyrings(): Keyrings {
+    return this.#keyrings;
   }
 
   async start(): Promise<void> {
@@ -116,7 +117,9 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      this.#kek = await openKek(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0);
+      this.#keyrings =
+        this.#options.keyrings ??
+        (await openLocalKeyrings(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0));
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
     } catch (error) {
@@ -143,7 +146,7 @@ class OpenedLedger implements Ledger {
       world: this.#world,
       keysDir: this.#options.keysDir,
       driver: this.#driver,
-      kek: this.#kek,
+      keyrings: this.#keyrings,
       ids: this.#ids,
       window: this.#window,
       report: this.#report,
@@ -244,7 +247,8 @@ class OpenedLedger implements Ledger {
 
   async #makeSeed(log: TenantLog, retentionClass: RetentionClass, epoch: number, writer: Uint8Array): Promise<void> {
     const seed = this.#world.random.bytes(32);
-    const file = await wrapSeed(seed, { origin: log.origin, retentionClass, epoch, writer }, this.#kek);
+    const { current } = this.#keyrings.of(log.tenant);
+    const file = await wrapSeed(seed, { origin: log.origin, retentionClass, epoch, writer }, current);
     await this.#driver.putSeed(log.tenant, seedFileName(retentionClass, epoch, writer), file);
     log.keys.set(`${retentionClass} ${epoch}`, new StepKeys(seed));
     // Keys of earlier epochs are needed by steps that began before; nothing new is sealed under them.
