@@ -6,6 +6,7 @@ import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
 import { type BlockHeader, forEachRecord, openBlock, parseBlockHeader } from '../codec/block.ts';
 import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
+import type { Unit } from '../codec/names.ts';
 import { Openings } from '../codec/openings.ts';
 import { commitInto } from '../commitment.ts';
 import { decode } from '../encode.ts';
@@ -14,6 +15,7 @@ import type { StoredRecord } from '../event.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
+import type { OwnClaims } from './hold-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
 /** Where a block lies, and what it must be because it lies there. */
@@ -40,6 +42,10 @@ export interface BlockChecker {
   readonly seeds: SeedKeeper | undefined;
   /** Every record is parsed too, and held against its block. */
   readonly parseRecords: boolean;
+  /** A shred of it has begun: its key may be gone already, and its blocks need not open any more. */
+  readonly isGoing: (unit: Unit) => boolean;
+  /** What the log says of itself. */
+  readonly claims: OwnClaims;
   opened: number;
 }
 
@@ -83,7 +89,7 @@ export async function checkBlock(
   const count = markSeen(checker.seen, header, (index) =>
     tell('index-twice', 'another block holds this index too', index),
   );
-  if (checker.seeds === undefined) return count;
+  if (checker.seeds === undefined || checker.isGoing(header)) return count;
   try {
     await openRecords(checker, bytes, header, tell, visit);
   } catch (error) {
@@ -148,6 +154,7 @@ async function openRecords(
       return;
     }
     checker.opened++;
+    if (header.retentionClass === 'oversight') checker.claims.look(index, m);
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);

@@ -17,8 +17,10 @@ import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
+import { checkHolds, OwnClaims } from './hold-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
 import { SeedKeeper } from './seed-keeper.ts';
+import { accountFor, checkShreds } from './shred-check.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import { checkTree, type StatedRoot } from './tree-check.ts';
@@ -31,6 +33,10 @@ export interface VerifiedTenant {
   readonly root: string;
   /** Records decrypted and compared with what the tree commits to. */
   readonly opened: number;
+  /** Leaves whose records were shredded, with the evidence in the log: their commitments are left. */
+  readonly shredded: number;
+  /** How many of those a legal hold keeps readable. */
+  readonly held: number;
   readonly findings: readonly Finding[];
 }
 
@@ -58,6 +64,8 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     check.keys === undefined
       ? undefined
       : new SeedKeeper(log.origin, check.keys, (name) => files.readFile(`${dir}/seeds/${name}`));
+  const shreds = await checkShreds(check, commitments, held);
+  const claims = new OwnClaims();
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),
@@ -67,10 +75,15 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
     parseRecords: check.full,
+    isGoing: (unit) => shreds.of(unit)?.isDone === false,
+    claims,
     opened: 0,
   };
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
+  await accountFor(check, shreds, checker.seen);
+  const holds = await checkHolds({ check, commitments, held, shreds });
+  claims.compare(check, shreds, holds);
   tellMissing(check, checker.seen, held);
   const stated: StatedRoot[] = parts.map(({ part, placed }) => ({
     size: part.sizeBefore + part.count,
@@ -98,11 +111,20 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     signal: check.signal,
     progress: seeds === undefined ? check.progress : () => undefined,
   });
-  await checkSeeds(check);
+  await checkSeeds(check, checker.isGoing);
   await checkNames(check, tree.tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
   const root = checkpoint === undefined ? tree.root : encodeHex(checkpoint.root);
-  return { tenant, origin: log.origin, size, root, opened: checker.opened, findings: findings.list.slice(before) };
+  return {
+    tenant,
+    origin: log.origin,
+    size,
+    root,
+    opened: checker.opened,
+    shredded: shreds.leaves,
+    held: holds.kept,
+    findings: findings.list.slice(before),
+  };
 }
 
 /** A manifest may claim any size: memory and time are spent only on what there are files for. */
