@@ -72,6 +72,11 @@ export const serverErrors = {
     title: 'An event with this id and other content is stored',
     remedy: 'Give a new event a new id; send a stored event again only byte for byte.',
   },
+  shredded: {
+    status: 410,
+    title: 'The event was shredded',
+    remedy: 'Its retention is over: only its commitment and its proof are left; the log says who ended it, and when.',
+  },
   'body-too-large': {
     status: 413,
     title: 'The body is too large',
@@ -107,6 +112,11 @@ export const serverErrors = {
     title: 'A value is not valid',
     remedy: 'Correct what `errors` names.',
   },
+  'plan-changed': {
+    status: 409,
+    title: 'What would go is not what was approved',
+    remedy: 'Look at the plan again and propose it anew; nothing was touched.',
+  },
   'over-capacity': {
     status: 429,
     title: 'More is asked than can be taken now',
@@ -127,6 +137,16 @@ export const serverErrors = {
     status: 503,
     title: 'The disk of the ledger is full',
     remedy: 'Keep the events and send them after `Retry-After`; the operator has to make room.',
+  },
+  'shred-unfinished': {
+    status: 503,
+    title: 'The shred has begun and is not over',
+    remedy: 'Look after the keeper of the keys; the server goes on by itself.',
+  },
+  'keys-fixed': {
+    status: 503,
+    title: 'The key-encryption keys cannot be changed from here',
+    remedy: 'Nothing was touched; give the server the right to end its keys (docs/retention.md).',
   },
   unavailable: {
     status: 503,

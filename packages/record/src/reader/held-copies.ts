@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { holdSeedData, openHeld, parseHeldHeader } from '../codec/hold-copy.ts';
 import type { KekFinder } from '../codec/kek.ts';
-import { heldFileName, holdIdPattern, parseHeldName, type Unit } from '../codec/names.ts';
+import { heldFileName, holdIdPattern, parseHeldName, type Unit, unitName } from '../codec/names.ts';
 import type { OpenedEvent } from '../codec/shred-record.ts';
 import { unwrapSecret } from '../codec/wrapped-secret.ts';
 import { RecordError } from '../errors.ts';
@@ -72,6 +72,13 @@ export class HeldCopies {
       }
     }
     return found;
+  }
+
+  /** Events that a hold keeps of a unit. */
+  count(hold: string, unit: Unit): number {
+    return this.#copies
+      .filter((copy) => copy.hold === hold && unitName(copy) === unitName(unit))
+      .reduce((sum, { ranges }) => sum + ranges.reduce((events, { count }) => events + count, 0), 0);
   }
 
   async open(index: number): Promise<(OpenedEvent & Unit) | undefined> {

@@ -82,6 +82,7 @@ export class RecordReader {
   forget(): void {
     this.#views.clear();
     this.#cachedBytes = 0;
+    this.#seeds.forget();
   }
 
   async #sealed(index: number, cursors: Map<RetentionClass, BlockView>): Promise<OpenedRecord> {

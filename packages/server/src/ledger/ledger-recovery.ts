@@ -11,7 +11,15 @@ import {
   type Signer,
   type TenantId,
 } from '@watchglass/record';
-import { type Keyrings, type ParsedGroup, parseBlockHeader, RecordReader, SeedKeeper } from '@watchglass/record/reader';
+import {
+  HeldCopies,
+  type Keyrings,
+  type ParsedGroup,
+  parseBlockHeader,
+  RecordReader,
+  SeedKeeper,
+  ShreddedUnits,
+} from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
@@ -26,6 +34,8 @@ import { TreeReader } from './tree-reader.ts';
 
 export interface LedgerPlace {
   readonly world: World;
+  /** `DIR/ledger`. */
+  readonly dir: string;
   readonly keysDir: string;
   readonly driver: StorageDriver;
   readonly keyrings: Keyrings;
@@ -117,16 +127,24 @@ async function openLog(
   const { frontier, nodes } = await new TreeReader(driver, tenant).frontier(size);
   driver.addTileNodes(tenant, nodes);
   const head: Head = { size, root: frontier.root(), checkpoint: '' };
-  addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, epoch: driver.newestEpoch(tenant) });
+  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, epoch: driver.newestEpoch(tenant) });
 }
 
 /** Makes a log known to readers and writers. */
-export function addLog({ world, driver, keyrings, logs, trees }: LedgerPlace, log: NewLog): void {
+export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
+  const { world, dir, driver, keyrings, logs, trees } = place;
   const { tenant, origin } = log;
   const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
-  const records = new RecordReader(driver.files, driver.blocks(tenant), seeds);
+  const units = await ShreddedUnits.read(driver.files, `${dir}/${tenant}`);
+  const held = new HeldCopies(driver.files, `${dir}/${tenant}`, origin, keyrings.of(tenant));
+  await held.load();
+  const remains = { units, held };
+  const records = new RecordReader(driver.files, driver.blocks(tenant), seeds, remains);
   trees.set(tenant, new TreeReader(driver, tenant));
-  logs.set(tenant, new TenantLog({ ...log, number: logs.size, records, lastEventMs: world.clock.monotonicMs() }));
+  // An epoch is never opened again, though nothing but the record of its shred may be left of it.
+  const epoch = Math.max(log.epoch, ...units.records().map(({ terms }) => terms.epoch));
+  const lastEventMs = world.clock.monotonicMs();
+  logs.set(tenant, new TenantLog({ ...log, epoch, number: logs.size, records, remains, lastEventMs }));
 }
 
 async function recallIds({ world, driver, window, logs, ids, report }: LedgerPlace): Promise<void> {

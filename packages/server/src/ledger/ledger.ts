@@ -8,8 +8,9 @@
  * `openLedger` (open-ledger.ts) makes one.
  */
 import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
-import type { Keyrings } from '@watchglass/record/reader';
+import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
+import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
   | { readonly kind: 'writable' }
@@ -20,6 +21,8 @@ export interface Ledger extends AsyncDisposable {
   readonly state: LedgerState;
   /** The key-encryption keys, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
   readonly keyrings: Keyrings;
+  /** Shreds and legal holds. */
+  readonly ending: Ending;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
   /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
@@ -35,9 +38,11 @@ export interface Ledger extends AsyncDisposable {
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
   /** The text of the verifier key of the tenant's checkpoints. */
   vkey(tenant: TenantId): string;
-  /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. */
+  /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. Shredded ones are passed over, but for those that a hold keeps. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
-  /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`. */
+  /** The first index from `from` on whose record is left to read; the size of the log where there is none. */
+  nextReadable(tenant: TenantId, from: number): Promise<number>;
+  /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`, `shredded`. */
   open(
     tenant: TenantId,
     index: number,
@@ -149,6 +154,10 @@ export interface OpenLedgerOptions {
   readonly keysDir: string;
   /** The key-encryption keys; the local ones in `keysDir` unless given. */
   readonly keyrings?: Keyrings;
+  /** How key-encryption keys end; without it nothing can be shredded. */
+  readonly keyEnding?: KeyEnding;
+  /** Removes the index files and token keys of a class and epoch that is being shredded. */
+  readonly forgetIndex?: (tenant: TenantId, unit: Unit) => Promise<void>;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
   readonly world: World;

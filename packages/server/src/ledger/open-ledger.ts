@@ -16,12 +16,13 @@ import {
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Keyrings, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import { type Keyrings, type OpenedEvent, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
-import { LedgerError } from './errors.ts';
+import { OpenedEnding } from './ending.ts';
+import { LedgerError, throwShredded } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { IdWindow } from './id-window.ts';
@@ -46,8 +47,9 @@ import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
 import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Sequencer } from './sequencer.ts';
+import { repeatableItem } from './shred-events.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
-import { type Head, signHead, type TenantLog } from './tenant-log.ts';
+import { type Head, isReservedName, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
 
 const idEntriesMaxUsual = 1_048_576;
@@ -82,6 +84,7 @@ class OpenedLedger implements Ledger {
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
+  #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -102,6 +105,10 @@ class OpenedLedger implements Ledger {
 
   get keyrings(): Keyrings {
     return this.#keyrings;
+  }
+
+  get ending(): OpenedEnding {
+    return this.#ending;
   }
 
   async start(): Promise<void> {
@@ -135,6 +142,22 @@ class OpenedLedger implements Ledger {
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
     });
+    this.#ending = new OpenedEnding({
+      world: this.#world,
+      driver: this.#driver,
+      keyrings: this.#keyrings,
+      keys: this.#options.keyEnding,
+      dir,
+      logs: this.#logs,
+      writable: (tenant) => this.#writable(tenant),
+      record: (log, facts, about) => this.#recordOwn(log, facts, about),
+      forgetIndex: this.#options.forgetIndex,
+      forgetRecords: ({ tenant, records }) => {
+        records.forget();
+        this.#recent.forget(tenant);
+      },
+      report: this.#report,
+    });
     this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
@@ -144,6 +167,7 @@ class OpenedLedger implements Ledger {
   #place(): LedgerPlace {
     return {
       world: this.#world,
+      dir: this.#options.dir,
       keysDir: this.#options.keysDir,
       driver: this.#driver,
       keyrings: this.#keyrings,
@@ -189,7 +213,7 @@ class OpenedLedger implements Ledger {
     const frontier = new Frontier();
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
     await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint });
-    addLog(this.#place(), {
+    await addLog(this.#place(), {
       tenant,
       origin,
       signer,
@@ -320,6 +344,23 @@ class OpenedLedger implements Ledger {
     });
   }
 
+  /** An event of its own that something waits for; the same one where an earlier process stored it already. */
+  #recordOwn(log: TenantLog, facts: OwnFacts, about: string): Promise<OpenedEvent> {
+    const emitterId = this.#options.emitterId ?? 'ledger';
+    const done = this.#own.then(async () => {
+      const seq = log.coverage.lastSeq(emitterId) + 1;
+      const item = repeatableItem(facts, about, { log, emitterId, seq, world: this.#world });
+      const { receipts } = await this.append(log.tenant, [item]);
+      const { index, r, m } = await log.records.open(receipts[0]?.index ?? -1);
+      return { index, r, m: Uint8Array.from(m) };
+    });
+    this.#own = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
+  }
+
   // Reading
 
   head(tenant: TenantId): { size: number; root: Uint8Array; checkpoint: string } {
@@ -337,10 +378,15 @@ class OpenedLedger implements Ledger {
     return this.#recent.read(tenant, from, end, max, readBytesMax) ?? log.records.read(from, end, max, readBytesMax);
   }
 
+  nextReadable(tenant: TenantId, from: number): Promise<number> {
+    const log = this.#log(tenant);
+    return log.records.nextReadable(from, log.head.size);
+  }
+
   async open(tenant: TenantId, index: number): Promise<{ r: Uint8Array; m: Uint8Array; leaf: Uint8Array }> {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
-    const { r, m } = await log.records.open(index);
+    const { r, m } = await log.records.open(index).catch(throwShredded);
     return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
   }
 
@@ -427,6 +473,7 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
+      await this.#ending?.settled();
       await this.#own;
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
       if (this.#state.kind === 'writable') await this.#driver.archive();
@@ -438,11 +485,6 @@ class OpenedLedger implements Ledger {
       }
     }
   }
-}
-
-/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
-function isReservedName(tenant: string): boolean {
-  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
 }
 
 function assertIndex(index: number, size: number): void {

@@ -12,7 +12,7 @@ import {
   signNote,
   type TenantId,
 } from '@watchglass/record';
-import type { RecordReader, StepKeys } from '@watchglass/record/reader';
+import type { RecordReader, Remains, StepKeys } from '@watchglass/record/reader';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
 
@@ -31,6 +31,8 @@ export class TenantLog {
   readonly originHash: Uint8Array;
   readonly vkey: string;
   readonly records: RecordReader;
+  /** What shreds took, and what holds kept of it. */
+  readonly remains: Remains;
   readonly coverage: EmitterCoverage;
   readonly #signer: Signer;
   frontier: Frontier;
@@ -54,6 +56,7 @@ export class TenantLog {
     signer: Signer;
     vkey: string;
     records: RecordReader;
+    remains: Remains;
     coverage: EmitterCoverage;
     frontier: Frontier;
     head: Head;
@@ -66,6 +69,7 @@ export class TenantLog {
     this.originHash = originHashOf(parts.origin);
     this.vkey = parts.vkey;
     this.records = parts.records;
+    this.remains = parts.remains;
     this.coverage = parts.coverage;
     this.#signer = parts.signer;
     this.frontier = parts.frontier;
@@ -104,4 +108,9 @@ export function signHead(signer: Signer, origin: string, size: number, root: Uin
 export function epochOf(ms: number): number {
   const date = new Date(ms);
   return Math.max(0, (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth());
+}
+
+/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
+export function isReservedName(tenant: string): boolean {
+  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
 }

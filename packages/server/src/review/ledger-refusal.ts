@@ -18,6 +18,10 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'not-found': { code: 'not-found' },
   locked: { code: 'unavailable' },
   corrupt: { code: 'internal' },
+  shredded: { code: 'shredded' },
+  'plan-changed': { code: 'plan-changed' },
+  'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
+  'keys-fixed': { code: 'keys-fixed' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
@@ -43,5 +47,9 @@ export function asRefusal(error: unknown, at: (position: number | undefined) => 
     };
     return new ServerError(code, undefined, { ...options, errors: [place] });
   }
-  return new ServerError(code, undefined, options);
+  // What is said of a shred names classes, epochs and counts only.
+  const message = shredCodes.has(error.code) ? error.message : undefined;
+  return new ServerError(code, message, options);
 }
+
+const shredCodes: ReadonlySet<string> = new Set(['shredded', 'plan-changed', 'shred-unfinished', 'keys-fixed']);
