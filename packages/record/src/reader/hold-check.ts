@@ -208,11 +208,21 @@ export class OwnClaims {
     if (event?.operation === 'hold-added') this.held.set(id, index);
   }
 
-  compare({ findings, tenant }: TenantCheck, shreds: CheckedShreds, { holds, released }: CheckedHolds): void {
+  compare({ findings, tenant, log }: TenantCheck, shreds: CheckedShreds, { holds, released }: CheckedHolds): void {
     for (const [name, index] of this.shredded) {
       const unit = parseUnitName(name);
-      if (unit !== undefined && shreds.of(unit)?.isDone !== true && !shreds.unproven.has(name))
-        findings.add('shred-missing', `${tenant}/shreds/${name}`, 'the log says that this was shredded', { index });
+      const shred = unit === undefined ? undefined : shreds.of(unit);
+      const place = `${tenant}/shreds/${name}`;
+      if (shred?.isDone === true || shreds.unproven.has(name)) continue;
+      if (shred === undefined) findings.add('shred-missing', place, 'the log says that this was shredded', { index });
+      // The record follows the event at once: a crash between them leaves the event in the journal.
+      else if (index < log.size)
+        findings.add(
+          'shred-unproven',
+          place,
+          'the log says that this shred is over, and its record does not: start the server once; where that does not mend it, the record was edited',
+          { index },
+        );
     }
     for (const [hold, index] of this.held)
       if (!holds.has(hold) && !released.has(hold))
