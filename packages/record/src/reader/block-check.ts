@@ -13,6 +13,7 @@ import type { StoredRecord } from '../event.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
+import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
 /** Where a block lies, and what it must be because it lies there. */
@@ -31,6 +32,7 @@ export interface BlockChecker {
   readonly originHash: Uint8Array;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
+  readonly epochs: SealedEpochs;
   /** Where the blocks of each class that were checked end: they follow each other. */
   readonly ends: Map<RetentionClass, number>;
   /** Indexes seen, one bit each. */
@@ -71,6 +73,8 @@ export async function checkBlock(
   }
   const end = lastEnd(header);
   const first = header.ranges[0]?.first ?? 0;
+  const mixed = checker.epochs.faultOf(header.epoch, first, end);
+  if (mixed !== undefined) tell(mixed.code, mixed.message, first);
   if (first < (checker.ends.get(header.retentionClass) ?? 0)) {
     tell(
       'block-misplaced',

@@ -11,12 +11,13 @@ import {
   formatVerifierKey,
   leafDataOf,
   leafHashOf,
+  parseSeal,
   parseTilePath,
   type RetentionClass,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import { type Kek, StepKeys, sealFileName, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
@@ -41,12 +42,13 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
+import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { coverageFacts, heartbeatFacts, type OwnFacts, type OwnIdentity, ownItem, sealEvent } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
+import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
-import { type Head, signHead, type TenantLog } from './tenant-log.ts';
+import { epochOf, type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
 
 const idEntriesMaxUsual = 1_048_576;
@@ -119,6 +121,7 @@ class OpenedLedger implements Ledger {
       this.#kek = await openKek(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0);
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
+      await this.#sealEnded();
     } catch (error) {
       await this.#driver[Symbol.asyncDispose]();
       throw error;
@@ -141,7 +144,9 @@ class OpenedLedger implements Ledger {
   #place(): LedgerPlace {
     return {
       world: this.#world,
+      disk: this.#disk,
       keysDir: this.#options.keysDir,
+      sealingDir: this.#sealingDir,
       driver: this.#driver,
       kek: this.#kek,
       ids: this.#ids,
@@ -150,6 +155,21 @@ class OpenedLedger implements Ledger {
       logs: this.#logs,
       trees: this.#trees,
     };
+  }
+
+  get #sealingDir(): string {
+    return `${dirname(this.#options.dir)}/sealing`;
+  }
+
+  /** Months that ended while no server ran. */
+  async #sealEnded(): Promise<void> {
+    for (const log of this.#logs.values()) {
+      if (this.#state.kind !== 'writable') return;
+      await log.sealUntil(this.#world.clock.now()).catch((error: unknown) => {
+        // The next append tries again; a disk that failed has made the ledger read-only.
+        this.#report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
+      });
+    }
   }
 
   #goReadOnly(reason: string): void {
@@ -185,17 +205,11 @@ class OpenedLedger implements Ledger {
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier();
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint });
-    addLog(this.#place(), {
-      tenant,
-      origin,
-      signer,
-      vkey,
-      coverage: new EmitterCoverage(false),
-      frontier,
-      head,
-      epoch: 0,
-    });
+    const place = this.#place();
+    const epoch = epochOf(this.#world.clock.now());
+    const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
+    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -277,6 +291,7 @@ class OpenedLedger implements Ledger {
     const nowMs = this.#world.clock.now();
     const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
     for (const log of this.#logs.values()) {
+      this.#tickSeals(log, nowMs);
       for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
         this.#appendOwn(
           log,
@@ -298,14 +313,55 @@ class OpenedLedger implements Ledger {
     }
   }
 
+  /** An idle log is sealed too, and each seal becomes an event of its log. */
+  #tickSeals(log: TenantLog, nowMs: number): void {
+    if (log.mustSeal(nowMs))
+      this.#sequencer.openEpoch(log, nowMs).catch((error: unknown) => {
+        this.#report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
+      });
+    if (log.seals.hasUnerased)
+      log.seals.eraseSealed().catch((error: unknown) => {
+        this.#report({
+          level: 'warn',
+          message: `a key of ${log.tenant} that has sealed could not be erased yet: ${String(error)}`,
+        });
+      });
+    const { last } = log.seals;
+    if (this.#options.recordSeals !== false && log.recordedEpoch !== last.epoch) this.#recordSeals(log);
+  }
+
+  #recordSeals(log: TenantLog): void {
+    const last = log.seals.last.epoch;
+    const from = (log.recordedEpoch ?? last - 1) + 1;
+    // Not again at the next tick.
+    const before = log.recordedEpoch;
+    log.recordedEpoch = last;
+    this.#enqueueOwn(
+      async () => {
+        for (let epoch = from; epoch <= last; epoch++) {
+          const bytes = await this.#driver.document(log.tenant, sealFileName(epoch));
+          if (bytes === undefined) continue;
+          const { facts, identity } = sealEvent(parseSeal(bytes), bytes);
+          await this.#appendOwnNow(log, facts, identity);
+        }
+        await this.#disk.makeDirectory(this.#sealingDir);
+        await this.#disk.replace(`${this.#sealingDir}/${log.tenant}`, Buffer.from(`${last}\n`));
+      },
+      () => {
+        log.recordedEpoch = before;
+      },
+    );
+  }
+
   #appendOwn(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
-    const emitterId = this.#options.emitterId ?? 'ledger';
+    this.#enqueueOwn(() => this.#appendOwnNow(log, facts()), notStored);
+  }
+
+  #enqueueOwn(work: () => Promise<void>, notStored: () => void): void {
     this.#own = this.#own.then(async () => {
       if (this.#closing !== undefined || this.#state.kind !== 'writable') return;
       try {
-        await this.append(log.tenant, [
-          ownItem(facts(), log, emitterId, log.coverage.lastSeq(emitterId) + 1, this.#world),
-        ]);
+        await work();
       } catch (error) {
         notStored();
         this.#report({
@@ -314,6 +370,12 @@ class OpenedLedger implements Ledger {
         });
       }
     });
+  }
+
+  async #appendOwnNow(log: TenantLog, facts: OwnFacts, identity?: OwnIdentity): Promise<void> {
+    const emitterId = this.#options.emitterId ?? 'ledger';
+    const seq = log.coverage.lastSeq(emitterId) + 1;
+    await this.append(log.tenant, [ownItem(facts, log, { emitterId, seq, world: this.#world }, identity)]);
   }
 
   // Reading
