@@ -13,6 +13,7 @@ import type { StoredRecord } from '../event.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
+import { checkOwnEvent, mayBeOwn } from './own-event-check.ts';
 import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
@@ -88,7 +89,7 @@ export async function checkBlock(
   );
   if (checker.seeds === undefined) return count;
   try {
-    await openRecords(checker, bytes, header, tell, visit);
+    await openRecords(checker, bytes, header, context.place, tell, visit);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     const code =
@@ -136,6 +137,7 @@ async function openRecords(
   checker: BlockChecker,
   bytes: Uint8Array,
   header: BlockHeader,
+  place: string,
   tell: (code: FindingCode, message: string, index?: number) => void,
   visit?: (index: number, record: StoredRecord) => void,
 ): Promise<void> {
@@ -158,6 +160,7 @@ async function openRecords(
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);
+    if (header.retentionClass === 'oversight' && mayBeOwn(m)) checkOwnEvent(checker, place, index, m);
     if (checker.parseRecords || visit !== undefined) parseRecord(checker, header, index, m, tell, visit);
   });
 }

@@ -24,7 +24,7 @@ import type { KnownIds } from './known-ids.ts';
 import type { LedgerReport } from './ledger.ts';
 import { LogSeals, type SealPlace } from './sealing.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
-import { type Head, startOfEpoch, TenantLog } from './tenant-log.ts';
+import { type Head, TenantLog } from './tenant-log.ts';
 import { TreeReader } from './tree-reader.ts';
 
 export interface LedgerPlace {
@@ -235,7 +235,6 @@ async function checkHead(place: LedgerPlace, log: TenantLog): Promise<string | u
     if (!isHarmless(error)) throw error;
     report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
   });
-  log.epochEndMs = startOfEpoch(log.epoch + 1);
   const head = log.sign(size, root);
   if (head.checkpoint !== text) await driver.putCheckpoint(log.tenant, head.checkpoint);
   log.publish(head);

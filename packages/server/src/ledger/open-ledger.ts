@@ -11,17 +11,17 @@ import {
   formatVerifierKey,
   leafDataOf,
   leafHashOf,
-  parseSeal,
   parseTilePath,
   type RetentionClass,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Kek, StepKeys, sealFileName, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
+import { epochOf } from './epoch.ts';
 import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
@@ -43,12 +43,13 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, type OwnFacts, type OwnIdentity, ownItem, sealEvent } from './own-events.ts';
+import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
 import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
-import { epochOf, type Head, signHead, type TenantLog } from './tenant-log.ts';
+import { type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
 
 const idEntriesMaxUsual = 1_048_576;
@@ -77,11 +78,10 @@ class OpenedLedger implements Ledger {
   readonly #window: IdWindow;
   readonly #recent: RecentRecords = new RecentRecords(recentBytesMax);
   readonly #timers: Timer[] = [];
-  /** Own events are appended one at a time: their sequence has no holes. */
-  #own: Promise<void> = Promise.resolve();
   #adding: Promise<void> = Promise.resolve();
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
+  #own!: OwnWriter;
   #kek!: Kek;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
@@ -136,9 +136,21 @@ class OpenedLedger implements Ledger {
       failed: (reason) => this.#goReadOnly(reason),
     });
     this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
+    this.#own = new OwnWriter({
+      world: this.#world,
+      driver: this.#driver,
+      disk: this.#disk,
+      sealingDir: this.#sealingDir,
+      emitterId: this.#options.emitterId ?? 'ledger',
+      recordSeals: this.#options.recordSeals ?? true,
+      report: this.#report,
+      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
+      append: async (tenant, item) => void (await this.append(tenant, [item])),
+      openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
+    });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
-    if (this.#state.kind === 'writable') this.#own = this.#driver.archive();
+    if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
   }
 
   #place(): LedgerPlace {
@@ -291,9 +303,9 @@ class OpenedLedger implements Ledger {
     const nowMs = this.#world.clock.now();
     const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
     for (const log of this.#logs.values()) {
-      this.#tickSeals(log, nowMs);
+      this.#own.tickSeals(log, nowMs);
       for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
-        this.#appendOwn(
+        this.#own.append(
           log,
           () => coverageFacts(note),
           () => log.coverage.giveBack(note),
@@ -303,7 +315,7 @@ class OpenedLedger implements Ledger {
       if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
         // Not again at the next tick, whatever becomes of this one.
         log.lastEventMs = monotonicMs;
-        this.#appendOwn(log, () => {
+        this.#own.append(log, () => {
           const facts = heartbeatFacts(log);
           log.received = 0;
           log.refused = 0;
@@ -311,71 +323,6 @@ class OpenedLedger implements Ledger {
         });
       }
     }
-  }
-
-  /** An idle log is sealed too, and each seal becomes an event of its log. */
-  #tickSeals(log: TenantLog, nowMs: number): void {
-    if (log.mustSeal(nowMs))
-      this.#sequencer.openEpoch(log, nowMs).catch((error: unknown) => {
-        this.#report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
-      });
-    if (log.seals.hasUnerased)
-      log.seals.eraseSealed().catch((error: unknown) => {
-        this.#report({
-          level: 'warn',
-          message: `a key of ${log.tenant} that has sealed could not be erased yet: ${String(error)}`,
-        });
-      });
-    const { last } = log.seals;
-    if (this.#options.recordSeals !== false && log.recordedEpoch !== last.epoch) this.#recordSeals(log);
-  }
-
-  #recordSeals(log: TenantLog): void {
-    const last = log.seals.last.epoch;
-    const from = (log.recordedEpoch ?? last - 1) + 1;
-    // Not again at the next tick.
-    const before = log.recordedEpoch;
-    log.recordedEpoch = last;
-    this.#enqueueOwn(
-      async () => {
-        for (let epoch = from; epoch <= last; epoch++) {
-          const bytes = await this.#driver.document(log.tenant, sealFileName(epoch));
-          if (bytes === undefined) continue;
-          const { facts, identity } = sealEvent(parseSeal(bytes), bytes);
-          await this.#appendOwnNow(log, facts, identity);
-        }
-        await this.#disk.makeDirectory(this.#sealingDir);
-        await this.#disk.replace(`${this.#sealingDir}/${log.tenant}`, Buffer.from(`${last}\n`));
-      },
-      () => {
-        log.recordedEpoch = before;
-      },
-    );
-  }
-
-  #appendOwn(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
-    this.#enqueueOwn(() => this.#appendOwnNow(log, facts()), notStored);
-  }
-
-  #enqueueOwn(work: () => Promise<void>, notStored: () => void): void {
-    this.#own = this.#own.then(async () => {
-      if (this.#closing !== undefined || this.#state.kind !== 'writable') return;
-      try {
-        await work();
-      } catch (error) {
-        notStored();
-        this.#report({
-          level: 'warn',
-          message: `an event of the ledger's own was not stored: ${error instanceof Error ? error.message : String(error)}`,
-        });
-      }
-    });
-  }
-
-  async #appendOwnNow(log: TenantLog, facts: OwnFacts, identity?: OwnIdentity): Promise<void> {
-    const emitterId = this.#options.emitterId ?? 'ledger';
-    const seq = log.coverage.lastSeq(emitterId) + 1;
-    await this.append(log.tenant, [ownItem(facts, log, { emitterId, seq, world: this.#world }, identity)]);
   }
 
   // Reading
@@ -485,7 +432,7 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
-      await this.#own;
+      await this.#own.settled();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
       if (this.#state.kind === 'writable') await this.#driver.archive();
     } finally {

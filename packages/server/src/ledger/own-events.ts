@@ -13,8 +13,9 @@ import {
 } from '@watchglass/record';
 import type { World } from '../world/world.ts';
 import type { CoverageNote } from './emitter-coverage.ts';
+import { startOfEpoch } from './epoch.ts';
 import type { AppendItem } from './ledger.ts';
-import { startOfEpoch, type TenantLog } from './tenant-log.ts';
+import type { TenantLog } from './tenant-log.ts';
 
 /** What happened, before it is an event. */
 export type OwnFacts = Pick<Event, 'operation' | 'outcome' | 'targets' | 'changes'>;

@@ -1,10 +1,19 @@
 /** Epochs end, and each is sealed once: at the boundary its events have, empty ones too, whatever the clock does and wherever a process dies. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { decode, parseCheckpoint, parseSeal, parseSignerKey, type Seal, sameKey } from '@watchglass/record';
+import {
+  decode,
+  generateSigner,
+  parseCheckpoint,
+  parseSeal,
+  parseSignerKey,
+  type Seal,
+  sameKey,
+  signSeal,
+} from '@watchglass/record';
 import { clinic, faultyDisk, items, type TestPlace, testPlace } from './ledger.fixture.ts';
 
 const march = 674;
@@ -134,6 +143,30 @@ test('every seal is an event of the log, once, with its hash and the key it anno
       assert.equal(hash, createHash('sha256').update(bytes).digest('base64'));
     }
     assert.deepEqual((await place.verify({ full: true })).findings, []);
+  }));
+
+test('a seal signed again with a key that was copied before it was erased contradicts the log', () =>
+  withPlace(async (place) => {
+    const ledger = await place.open({ recordSeals: true });
+    await ledger.addTenant(clinic);
+    await ledger.append(clinic, items(place, 1));
+    const copied = await readFile(join(place.keysDir, `clinic.epoch-key-${march}`), 'utf8');
+    place.clock.advance(monthMs);
+    await ledger.append(clinic, items(place, 1));
+    place.clock.advance(10_000);
+    await ledger.grown(clinic, 3, AbortSignal.timeout(10_000));
+    await ledger[Symbol.asyncDispose]();
+    const path = join(place.ledgerDir, `clinic/seals/${march}`);
+    const seal = parseSeal(await readFile(path));
+    const mine = generateSigner(seal.next.name, new Uint8Array(32));
+    await writeFile(path, signSeal({ ...seal, next: mine }, parseSignerKey(copied.split('\n')[0] ?? '')));
+    const { findings } = await place.verify();
+    assert.deepEqual(
+      findings.map(({ code, index }) => [code, index]),
+      [['seal-forged', 3]],
+    );
+    // Who can't open the records can't see it.
+    assert.deepEqual((await place.verify({ withoutKeys: true })).findings, []);
   }));
 
 test('a seal that had no room is made by the next append, at the boundary it was begun at', () =>

@@ -23,6 +23,7 @@ import {
 import { parseNumberName, sealFileName } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Random } from '../world/world.ts';
+import { startOfEpoch } from './epoch.ts';
 import { LedgerError } from './errors.ts';
 import type { StorageDriver } from './storage.ts';
 
@@ -52,6 +53,7 @@ export class LogSeals {
   #last: Seal;
   #lastHash: Uint8Array;
   #key: EpochKey;
+  #endMs: number;
   #sealing = false;
   #unerased = false;
 
@@ -64,6 +66,7 @@ export class LogSeals {
     this.#tenant = log.tenant;
     this.#origin = log.origin;
     this.#last = newest.seal;
+    this.#endMs = startOfEpoch(newest.seal.epoch + 2);
     this.#lastHash = newest.hash;
     this.#key = newest.key;
   }
@@ -127,6 +130,11 @@ export class LogSeals {
     return this.#last.epoch + 1;
   }
 
+  /** When the open epoch ends, ms since 1970. */
+  get epochEndMs(): number {
+    return this.#endMs;
+  }
+
   /** The key that will seal the open epoch. */
   get key(): Signer {
     return this.#key.signer;
@@ -147,6 +155,12 @@ export class LogSeals {
       );
     const begun = await readKey(this.#place, { tenant: this.#tenant, epoch: this.epoch + 1 });
     this.#sealing = begun !== undefined;
+    // A kill may have left a seal that isn't durable yet: it is made so before its key goes.
+    const { driver } = this.#place;
+    for (const epoch of await this.#sealedKeys()) {
+      const bytes = await driver.document(this.#tenant, sealFileName(epoch));
+      if (bytes !== undefined) await driver.putDocument(this.#tenant, sealFileName(epoch), bytes);
+    }
     await this.eraseSealed();
     if (begun === undefined) return;
     // Nothing of the next epoch is stored before the seal: the log still ends where it did.
@@ -173,6 +187,7 @@ export class LogSeals {
     const bytes = signSeal(seal, this.#key.signer);
     await this.#place.driver.putDocument(tenant, sealFileName(epoch), bytes);
     this.#last = seal;
+    this.#endMs = startOfEpoch(epoch + 2);
     this.#lastHash = hashSeal(bytes);
     this.#key = next;
     this.#sealing = false;
@@ -184,19 +199,17 @@ export class LogSeals {
     return this.#unerased;
   }
 
-  /** Erases the keys that have sealed. A kill may have left a seal that isn't durable yet: it is made so before its key goes. */
+  /** Erases the keys that have sealed; their seals are durable. */
   async eraseSealed(): Promise<void> {
-    const { disk, keysDir, driver } = this.#place;
-    const { epoch: last } = this.#last;
     this.#unerased = true;
-    const sealed = (await disk.list(keysDir)).flatMap((name) => keyEpoch(name, this.#tenant) ?? []);
-    for (const epoch of sealed.filter((one) => one <= last)) {
-      const name = sealFileName(epoch);
-      const bytes = await driver.document(this.#tenant, name);
-      if (bytes !== undefined) await driver.putDocument(this.#tenant, name, bytes);
-      await this.#erase(epoch);
-    }
+    for (const epoch of await this.#sealedKeys()) await this.#erase(epoch);
     this.#unerased = false;
+  }
+
+  /** Epochs that are sealed and whose key is still there. */
+  async #sealedKeys(): Promise<number[]> {
+    const names = await this.#place.disk.list(this.#place.keysDir);
+    return names.flatMap((name) => keyEpoch(name, this.#tenant) ?? []).filter((epoch) => epoch <= this.#last.epoch);
   }
 
   /** What was written over the bytes of a key doesn't bring them back where the disk writes in place; docs/threats.md says what else may hold them. */

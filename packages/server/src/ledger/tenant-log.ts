@@ -37,8 +37,6 @@ export class TenantLog {
   frontier: Frontier;
   head: Head;
   readonly seals: LogSeals;
-  /** When the open epoch ends, ms since 1970. */
-  epochEndMs: number;
   /** The newest epoch of which the log itself says that it was sealed; undefined when that isn't known. */
   recordedEpoch: number | undefined;
   /** By class and epoch: seeds that are durable. */
@@ -76,7 +74,6 @@ export class TenantLog {
     this.frontier = parts.frontier;
     this.head = parts.head;
     this.seals = parts.seals;
-    this.epochEndMs = startOfEpoch(this.epoch + 1);
     this.recordedEpoch = parts.recordedEpoch;
     this.lastEventMs = parts.lastEventMs;
   }
@@ -88,15 +85,12 @@ export class TenantLog {
 
   /** Whether an epoch has to be sealed before something received at this moment may be appended. */
   mustSeal(receivedMs: number): boolean {
-    return receivedMs >= this.epochEndMs || this.seals.isSealing;
+    return receivedMs >= this.seals.epochEndMs || this.seals.isSealing;
   }
 
   /** Seals every epoch that is over at this moment, at the head; nothing may be under way past it. Idempotent, and may be tried again. */
   async sealUntil(nowMs: number): Promise<void> {
-    while (this.mustSeal(nowMs)) {
-      await this.seals.seal(this.head);
-      this.epochEndMs = startOfEpoch(this.epoch + 1);
-    }
+    while (this.mustSeal(nowMs)) await this.seals.seal(this.head);
   }
 
   /** Signs a committed head. A smaller tree than the last one signed, or another one of its size, is never signed. */
@@ -123,15 +117,4 @@ export class TenantLog {
 
 export function signHead(signer: Signer, origin: string, size: number, root: Uint8Array): string {
   return signNote(formatCheckpoint({ origin, size: BigInt(size), root }), [signer]);
-}
-
-/** When an epoch begins, ms since 1970. */
-export function startOfEpoch(epoch: number): number {
-  return Date.UTC(1970, epoch);
-}
-
-/** Months since January 1970, UTC: the calendar of a given moment, not of the machine's clock. */
-export function epochOf(ms: number): number {
-  const date = new Date(ms);
-  return Math.max(0, (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth());
 }
