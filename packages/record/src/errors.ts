@@ -32,6 +32,7 @@ export const errorTable = {
   'manifest-malformed': 'A manifest is not laid out as docs/format.md says, or its hash is wrong.',
   'seed-malformed': 'A wrapped seed is not laid out as docs/format.md says.',
   'seed-refused': 'A wrapped seed does not open under this key-encryption key.',
+  'seal-malformed': 'A seal of an epoch is not laid out as docs/format.md says.',
   'kek-unknown': 'A secret is wrapped under a key that the keyring does not hold.',
   'unwrap-forbidden': 'This process may wrap secrets and not unwrap them.',
   'kek-refused':

@@ -77,6 +77,7 @@ export {
   verifyProof,
 } from './proof.ts';
 export { type RetentionClass, retentionClasses, retentionClassOf } from './retention.ts';
+export { hashSeal, openSeal, parseSeal, type Seal, sameKey, sealKeyName, signSeal } from './seal.ts';
 export { splitJsonArray } from './strict-json.ts';
 export { parseTenantId } from './tenant.ts';
 export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';

@@ -49,7 +49,9 @@ export {
   commitmentFileName,
   commitmentsPerFile,
   parseArchiveName,
+  parseNumberName,
   parseSegmentName,
+  sealFileName,
   seedFileName,
   segmentName,
 } from './codec/names.ts';

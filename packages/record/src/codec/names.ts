@@ -54,3 +54,13 @@ export function parseArchiveName(name: string): ArchiveName | undefined {
 export function seedFileName(retentionClass: RetentionClass, epoch: number, writer: Uint8Array): string {
   return `${retentionClass}-${epoch}-${encodeHex(writer)}.json`;
 }
+
+/** `seals/<epoch>` relative to a tenant's directory. */
+export function sealFileName(epoch: number): string {
+  return `seals/${epoch}`;
+}
+
+/** The number in the name of a seal or rotation (without its directory), or undefined: a decimal without leading zeroes. */
+export function parseNumberName(name: string): number | undefined {
+  return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;
+}

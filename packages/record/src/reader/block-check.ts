@@ -14,6 +14,8 @@ import type { StoredRecord } from '../event.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
+import { checkOwnEvent, mayBeOwn } from './own-event-check.ts';
+import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
 /** Where a block lies, and what it must be because it lies there. */
@@ -32,6 +34,7 @@ export interface BlockChecker {
   readonly originHash: Uint8Array;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
+  readonly epochs: SealedEpochs;
   /** Where the blocks of each class that were checked end: they follow each other. */
   readonly ends: Map<RetentionClass, number>;
   /** Indexes seen, one bit each. */
@@ -72,6 +75,8 @@ export async function checkBlock(
   }
   const end = lastEnd(header);
   const first = header.ranges[0]?.first ?? 0;
+  const mixed = checker.epochs.faultOf(header.epoch, first, end);
+  if (mixed !== undefined) tell(mixed.code, mixed.message, first);
   if (first < (checker.ends.get(header.retentionClass) ?? 0)) {
     tell(
       'block-misplaced',
@@ -85,7 +90,7 @@ export async function checkBlock(
   );
   if (checker.seeds === undefined) return count;
   try {
-    await openRecords(checker, bytes, header, tell, visit);
+    await openRecords(checker, bytes, header, context.place, tell, visit);
   } catch (error) {
     if (!(error instanceof RecordError) || isKeeperFault(error)) throw error;
     tell(findingOf(error), error.message, header.ranges[0]?.first);
@@ -129,6 +134,7 @@ async function openRecords(
   checker: BlockChecker,
   bytes: Uint8Array,
   header: BlockHeader,
+  place: string,
   tell: (code: FindingCode, message: string, index?: number) => void,
   visit?: (index: number, record: StoredRecord) => void,
 ): Promise<void> {
@@ -151,6 +157,7 @@ async function openRecords(
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);
+    if (header.retentionClass === 'oversight' && mayBeOwn(m)) checkOwnEvent(checker, place, index, m);
     if (checker.parseRecords || visit !== undefined) parseRecord(checker, header, index, m, tell, visit);
   });
 }

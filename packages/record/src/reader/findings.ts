@@ -26,6 +26,11 @@ export const findingTable = {
   'commitment-mismatch': 'A record does not open the commitment at its index.',
   'record-mismatch': 'A record contradicts the group or the block that holds it.',
   'tile-mismatch': 'A tile is not the one derived from the commitments.',
+  'seal-missing': 'A seal of an epoch is missing.',
+  'seal-malformed': 'A seal of an epoch is not laid out as it should be, or is of another epoch than its name says.',
+  'seal-forged': 'A seal is not signed by the key announced for it, or does not continue the seal before it.',
+  'epoch-unsealed': 'Events were written in an epoch, and an earlier one has no seal.',
+  'epoch-mixed': 'A block holds indexes that by the seals belong to another epoch.',
   'seed-malformed': 'A wrapped seed is not laid out as it should be, or is of another place than its name says.',
   'seed-refused': 'A wrapped seed does not open under the key-encryption key.',
 } as const;

@@ -18,6 +18,7 @@ import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
+import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
@@ -52,6 +53,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkRemembered(check, vkey, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
+  const epochs = await checkSeals(check, vkey === undefined ? undefined : parseVerifierKey(vkey), held);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
@@ -63,6 +65,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     originHash: originHashOf(log.origin),
     findings,
     commitments,
+    epochs,
     ends: new Map(),
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
@@ -72,12 +75,15 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
   tellMissing(check, checker.seen, held);
-  const stated: StatedRoot[] = parts.map(({ part, placed }) => ({
-    size: part.sizeBefore + part.count,
-    root: part.rootAfter,
-    place: placed.place,
-    who: `group ${placed.group.number}`,
-  }));
+  const stated: StatedRoot[] = [
+    ...epochs.stated(),
+    ...parts.map(({ part, placed }) => ({
+      size: part.sizeBefore + part.count,
+      root: part.rootAfter,
+      place: placed.place,
+      who: `group ${placed.group.number}`,
+    })),
+  ];
   if (checkpoint !== undefined)
     stated.push({ ...checkpointRoot(checkpoint), place: `${tenant}/checkpoint`, who: 'the checkpoint' });
   if (check.remembered !== undefined)

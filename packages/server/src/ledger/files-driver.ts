@@ -3,6 +3,7 @@
  * out. The promises are those of storage.ts. What isn't part of the ledger (temporary files, cut-off bytes) lies beside
  * it in `workDir`, which must be on the same file system.
  */
+import { dirname } from 'node:path';
 import {
   type BlockIndex,
   type EncodedGroup,
@@ -120,7 +121,7 @@ class FilesDriver implements StorageDriver {
     return (log === undefined ? [] : blockFilesOf(log)).reduce((newest, { epoch }) => Math.max(newest, epoch), 0);
   }
 
-  async addTenant(tenant: string, log: { origin: string; vkey: string; checkpoint: string }): Promise<void> {
+  async addTenant(tenant: string, log: Parameters<StorageDriver['addTenant']>[1]): Promise<void> {
     if (this.#logs.has(tenant)) return;
     const dir = `${this.#dir}/${tenant}`;
     if ((checkpointSize(await this.checkpoint(tenant)) ?? 0) > 0) {
@@ -129,13 +130,15 @@ class FilesDriver implements StorageDriver {
         `ledger/${tenant} holds a log that the manifest does not name; restore the manifest, or move the directory away`,
       );
     }
-    for (const folder of ['blocks', 'commitments', 'seeds', 'tile']) await this.#disk.makeDirectory(`${dir}/${folder}`);
+    for (const folder of ['blocks', 'commitments', 'seals', 'seeds', 'tile'])
+      await this.#disk.makeDirectory(`${dir}/${folder}`);
     await this.#disk.replace(`${dir}/vkey`, Buffer.from(`${log.vkey}\n`), {
       temporary: `${this.#tmp()}/vkey-${tenant}`,
     });
     await this.#disk.replace(`${dir}/checkpoint`, Buffer.from(log.checkpoint), {
       temporary: `${this.#tmp()}/checkpoint-${tenant}`,
     });
+    for (const { name, bytes } of log.documents ?? []) await this.putDocument(tenant, name, bytes);
     await this.#disk.syncDirectory(this.#dir);
     const { origin } = log;
     const opened = await FilesLog.open({ disk: this.#disk, dir, tmpDir: this.#tmp(), origin, archivedSize: 0 });
@@ -199,6 +202,20 @@ class FilesDriver implements StorageDriver {
 
   seed(tenant: string, name: string): Promise<Uint8Array | undefined> {
     return this.#disk.readFile(`${this.#dir}/${tenant}/seeds/${name}`);
+  }
+
+  async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
+    const path = `${this.#dir}/${tenant}/${name}`;
+    await this.#disk.makeDirectory(dirname(path));
+    await this.#disk.replace(path, bytes, { temporary: `${this.#tmp()}/document-${tenant}` });
+  }
+
+  document(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return this.#disk.readFile(`${this.#dir}/${tenant}/${name}`);
+  }
+
+  documents(tenant: string, folder: string): Promise<string[]> {
+    return this.#disk.list(`${this.#dir}/${tenant}/${folder}`);
   }
 
   async replay(visit: (group: ParsedGroup) => void): Promise<void> {

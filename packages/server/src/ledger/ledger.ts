@@ -145,7 +145,7 @@ export interface LedgerStatistics {
 export interface OpenLedgerOptions {
   /** `DIR/ledger`. */
   readonly dir: string;
-  /** `DIR/keys`: `kek` (unless `keyrings` is given) and `<tenant>.checkpoint-key`, made 0600 when missing. */
+  /** `DIR/keys`: `kek` (unless `keyrings` is given), `<tenant>.checkpoint-key` and `<tenant>.epoch-key-<epoch>`, made 0600 when missing. */
   readonly keysDir: string;
   /** The key-encryption keys; the local ones in `keysDir` unless given. */
   readonly keyrings?: Keyrings;
@@ -154,6 +154,8 @@ export interface OpenLedgerOptions {
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;
+  /** Whether each seal of an epoch becomes an event of its log; yes unless said. */
+  readonly recordSeals?: boolean;
   /** A hole in an emitter's sequence becomes an event after this long; 30 s unless said. */
   readonly gapMs?: number;
   /** A journal segment longer than this is archived at the end of the step; 32 MiB unless said. */

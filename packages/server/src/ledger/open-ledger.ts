@@ -21,6 +21,7 @@ import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
+import { epochOf } from './epoch.ts';
 import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
@@ -42,9 +43,11 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
+import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
+import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
@@ -76,12 +79,11 @@ class OpenedLedger implements Ledger {
   readonly #window: IdWindow;
   readonly #recent: RecentRecords = new RecentRecords(recentBytesMax);
   readonly #timers: Timer[] = [];
-  /** Own events are appended one at a time: their sequence has no holes. */
-  #own: Promise<void> = Promise.resolve();
   #adding: Promise<void> = Promise.resolve();
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
+  #own!: OwnWriter;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -122,6 +124,7 @@ class OpenedLedger implements Ledger {
         (await openLocalKeyrings(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0));
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
+      await this.#sealEnded();
     } catch (error) {
       await this.#driver[Symbol.asyncDispose]();
       throw error;
@@ -136,15 +139,29 @@ class OpenedLedger implements Ledger {
       failed: (reason) => this.#goReadOnly(reason),
     });
     this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
+    this.#own = new OwnWriter({
+      world: this.#world,
+      driver: this.#driver,
+      disk: this.#disk,
+      sealingDir: this.#sealingDir,
+      emitterId: this.#options.emitterId ?? 'ledger',
+      recordSeals: this.#options.recordSeals ?? true,
+      report: this.#report,
+      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
+      append: async (tenant, item) => void (await this.append(tenant, [item])),
+      openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
+    });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
-    if (this.#state.kind === 'writable') this.#own = this.#driver.archive();
+    if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
   }
 
   #place(): LedgerPlace {
     return {
       world: this.#world,
+      disk: this.#disk,
       keysDir: this.#options.keysDir,
+      sealingDir: this.#sealingDir,
       driver: this.#driver,
       keyrings: this.#keyrings,
       ids: this.#ids,
@@ -153,6 +170,21 @@ class OpenedLedger implements Ledger {
       logs: this.#logs,
       trees: this.#trees,
     };
+  }
+
+  get #sealingDir(): string {
+    return `${dirname(this.#options.dir)}/sealing`;
+  }
+
+  /** Months that ended while no server ran. */
+  async #sealEnded(): Promise<void> {
+    for (const log of this.#logs.values()) {
+      if (this.#state.kind !== 'writable') return;
+      await log.sealUntil(this.#world.clock.now()).catch((error: unknown) => {
+        // The next append tries again; a disk that failed has made the ledger read-only.
+        this.#report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
+      });
+    }
   }
 
   #goReadOnly(reason: string): void {
@@ -188,17 +220,11 @@ class OpenedLedger implements Ledger {
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier();
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint });
-    addLog(this.#place(), {
-      tenant,
-      origin,
-      signer,
-      vkey,
-      coverage: new EmitterCoverage(false),
-      frontier,
-      head,
-      epoch: 0,
-    });
+    const place = this.#place();
+    const epoch = epochOf(this.#world.clock.now());
+    const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
+    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -281,8 +307,9 @@ class OpenedLedger implements Ledger {
     const nowMs = this.#world.clock.now();
     const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
     for (const log of this.#logs.values()) {
+      this.#own.tickSeals(log, nowMs);
       for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
-        this.#appendOwn(
+        this.#own.append(
           log,
           () => coverageFacts(note),
           () => log.coverage.giveBack(note),
@@ -292,7 +319,7 @@ class OpenedLedger implements Ledger {
       if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
         // Not again at the next tick, whatever becomes of this one.
         log.lastEventMs = monotonicMs;
-        this.#appendOwn(log, () => {
+        this.#own.append(log, () => {
           const facts = heartbeatFacts(log);
           log.received = 0;
           log.refused = 0;
@@ -300,24 +327,6 @@ class OpenedLedger implements Ledger {
         });
       }
     }
-  }
-
-  #appendOwn(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
-    const emitterId = this.#options.emitterId ?? 'ledger';
-    this.#own = this.#own.then(async () => {
-      if (this.#closing !== undefined || this.#state.kind !== 'writable') return;
-      try {
-        await this.append(log.tenant, [
-          ownItem(facts(), log, emitterId, log.coverage.lastSeq(emitterId) + 1, this.#world),
-        ]);
-      } catch (error) {
-        notStored();
-        this.#report({
-          level: 'warn',
-          message: `an event of the ledger's own was not stored: ${error instanceof Error ? error.message : String(error)}`,
-        });
-      }
-    });
   }
 
   // Reading
@@ -427,7 +436,7 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
-      await this.#own;
+      await this.#own.settled();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
       if (this.#state.kind === 'writable') await this.#driver.archive();
     } finally {

@@ -18,10 +18,20 @@ import { groupEventsMax, OpenGroup } from './open-group.ts';
 import type { RecentRecords } from './recent-records.ts';
 import { Step } from './step.ts';
 import type { MergedBlock, StorageDriver } from './storage.ts';
-import { epochOf, type TenantLog } from './tenant-log.ts';
+import type { TenantLog } from './tenant-log.ts';
 
 const queuedEventsMax = 131_072;
 const queuedBytesMax: number = 64 * 1024 * 1024;
+
+const emptyBatch: Omit<EncodedBatch, 'receivedMs'> = {
+  count: 0,
+  records: new Uint8Array(0),
+  lengths: new Uint32Array(0),
+  ids: new Uint8Array(0),
+  digests: new Uint8Array(0),
+  classes: new Uint8Array(0),
+  runs: [],
+};
 
 export interface Sequenced {
   readonly indexes: Float64Array;
@@ -119,6 +129,11 @@ export class Sequencer {
     });
   }
 
+  /** Seals the epochs of a log that are over at this moment, though nothing arrives. */
+  async openEpoch(log: TenantLog, nowMs: number): Promise<void> {
+    await this.append(log, { ...emptyBatch, receivedMs: nowMs });
+  }
+
   /** No more appends; resolves when what was taken is durable and the last step has ended. */
   async stop(error: LedgerError): Promise<void> {
     while (this.#queue.length > 0 || this.#running !== undefined) {
@@ -155,6 +170,10 @@ export class Sequencer {
       const call = this.#queue[0];
       if (call === undefined) break;
       if (!this.#fits(call)) break;
+      if (call.log.mustSeal(call.batch.receivedMs)) {
+        this.#prepare(this.#openEpoch(call));
+        break;
+      }
       const missing = this.#missingSeeds(call);
       if (missing.length > 0) {
         this.#prepare(this.#makeSeeds(call.log, missing));
@@ -185,10 +204,16 @@ export class Sequencer {
     return true;
   }
 
-  /** Classes of the batch that have no durable seed in the epoch it would fall into. Opens the epoch. */
+  /** Opens the epoch that the call falls into: what the log has until now is committed, and sealed as the epochs that are over. */
+  async #openEpoch({ log, batch }: Call): Promise<void> {
+    while (log.head.size < log.frontier.size && this.#stopped === undefined)
+      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+    if (this.#stopped !== undefined) throw this.#stopped;
+    await log.sealUntil(batch.receivedMs);
+  }
+
+  /** Classes of the batch that have no durable seed in the open epoch. A clock that steps back doesn't reopen an earlier one. */
   #missingSeeds({ log, batch }: Call): RetentionClass[] {
-    // A clock that steps back doesn't reopen an epoch.
-    log.epoch = Math.max(log.epoch, epochOf(batch.receivedMs));
     return retentionClasses.filter(
       (name, position) => batch.classes.includes(position) && log.keysOf(name, log.epoch) === undefined,
     );

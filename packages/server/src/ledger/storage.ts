@@ -2,7 +2,7 @@
  * Where a ledger's bytes live. The core (sequencer, keys, tree, signatures) stands on this interface and knows no
  * driver; `files-driver.ts` is the first one, and test/contract/storage.ts holds every driver to what is said here.
  *
- * Durability: `commit`, `putSeed` and `addTenant` resolve after the bytes are on stable storage, never before.
+ * Durability: `commit`, `putSeed`, `putDocument` and `addTenant` resolve after the bytes are on stable storage, never before.
  * `putCheckpoint` resolves when every reader sees the new text; it needn't survive a power failure, since what it says can be derived again.
  * Ordering: the core calls `commit` for one group at a time, and `putCheckpoint` for its tenants before the next.
  * Atomicity: a group is stored as a whole or not at all. `commit` is a compare-and-append: each tenant's `sizeBefore` must be the size stored.
@@ -25,7 +25,13 @@ export interface StorageDriver extends AsyncDisposable {
   /** Idempotent. */
   addTenant(
     tenant: string,
-    log: { readonly origin: string; readonly vkey: string; readonly checkpoint: string },
+    log: {
+      readonly origin: string;
+      readonly vkey: string;
+      readonly checkpoint: string;
+      /** Put before the log is named. */
+      readonly documents?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+    },
   ): Promise<void>;
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
@@ -36,6 +42,11 @@ export interface StorageDriver extends AsyncDisposable {
   vkey(tenant: string): Promise<string | undefined>;
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
+  /** Small files of a log that are put as a whole, named relative to it: `seals/674`. Durable when it resolves. */
+  putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
+  document(tenant: string, name: string): Promise<Uint8Array | undefined>;
+  /** Names in a folder of documents, without the folder; empty when there is none. */
+  documents(tenant: string, folder: string): Promise<string[]>;
   /** Groups that aren't archived, in order; only before the first commit. The bytes are views valid during the visit. */
   replay(visit: (group: ParsedGroup) => void): Promise<void>;
   /** `count` commitments from index `from` on, 32 bytes each. */

@@ -15,6 +15,7 @@ import {
 import type { RecordReader, StepKeys } from '@watchglass/record/reader';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
+import type { LogSeals } from './sealing.ts';
 
 export interface Head {
   readonly size: number;
@@ -35,8 +36,9 @@ export class TenantLog {
   readonly #signer: Signer;
   frontier: Frontier;
   head: Head;
-  /** Months since January 1970 of the newest received time; never falls (docs/format.md, "Names"). */
-  epoch: number;
+  readonly seals: LogSeals;
+  /** The newest epoch of which the log itself says that it was sealed; undefined when that isn't known. */
+  recordedEpoch: number | undefined;
   /** By class and epoch: seeds that are durable. */
   readonly keys: Map<string, StepKeys> = new Map();
   /** By the monotonic clock. */
@@ -57,7 +59,8 @@ export class TenantLog {
     coverage: EmitterCoverage;
     frontier: Frontier;
     head: Head;
-    epoch: number;
+    seals: LogSeals;
+    recordedEpoch: number | undefined;
     lastEventMs: number;
   }) {
     this.tenant = parts.tenant;
@@ -70,8 +73,24 @@ export class TenantLog {
     this.#signer = parts.signer;
     this.frontier = parts.frontier;
     this.head = parts.head;
-    this.epoch = parts.epoch;
+    this.seals = parts.seals;
+    this.recordedEpoch = parts.recordedEpoch;
     this.lastEventMs = parts.lastEventMs;
+  }
+
+  /** Months since January 1970 of the newest received time; never falls (docs/format.md, "Names"). */
+  get epoch(): number {
+    return this.seals.epoch;
+  }
+
+  /** Whether an epoch has to be sealed before something received at this moment may be appended. */
+  mustSeal(receivedMs: number): boolean {
+    return receivedMs >= this.seals.epochEndMs || this.seals.isSealing;
+  }
+
+  /** Seals every epoch that is over at this moment, at the head; nothing may be under way past it. Idempotent, and may be tried again. */
+  async sealUntil(nowMs: number): Promise<void> {
+    while (this.mustSeal(nowMs)) await this.seals.seal(this.head);
   }
 
   /** Signs a committed head. A smaller tree than the last one signed, or another one of its size, is never signed. */
@@ -98,10 +117,4 @@ export class TenantLog {
 
 export function signHead(signer: Signer, origin: string, size: number, root: Uint8Array): string {
   return signNote(formatCheckpoint({ origin, size: BigInt(size), root }), [signer]);
-}
-
-/** Months since January 1970, UTC: the calendar of a given moment, not of the machine's clock. */
-export function epochOf(ms: number): number {
-  const date = new Date(ms);
-  return Math.max(0, (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth());
 }
