@@ -239,7 +239,10 @@ test('whoever signs out is out: the cookie opens nothing any more', async () => 
   await signIn(page, 'auditor');
   const cookies = await context.cookies();
   await page.getByRole('button', { name: 'Account of' }).click();
+  // The page begins anew; the link is there a moment before that already, and a reload in that moment is one too many.
+  const anew = page.waitForEvent('load');
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await anew;
   await page.getByRole('link', { name: 'Sign in' }).waitFor();
   await context.addCookies(cookies);
   await page.reload();

@@ -161,10 +161,10 @@ function isPlace(value: unknown): value is ErrorPlace {
   return (
     typeof value === 'object' &&
     value !== null &&
-    'at' in value &&
+    'path' in value &&
     'expected' in value &&
     'got' in value &&
-    [value.at, value.expected, value.got].every((one) => typeof one === 'string')
+    [value.path, value.expected, value.got].every((one) => typeof one === 'string')
   );
 }
 

@@ -59,8 +59,8 @@ export function printError(io: Io, error: unknown, json: boolean): void {
     return;
   }
   const lines = [`${paint(io, io.stderr, 'red', 'error')} ${lineByLine(messageOf(error))}`];
-  for (const { at, expected, got } of known?.errors ?? [])
-    lines.push(plain(`  ${at}: expected ${expected}, got ${got}`));
+  for (const { path, expected, got } of known?.errors ?? [])
+    lines.push(plain(`  ${path === '' ? 'the request' : path}: expected ${expected}, got ${got}`));
   if (known?.remedy !== undefined) lines.push(plain(`  ${known.remedy}`));
   if (known === undefined && error instanceof Error && (io.env.WATCHGLASS_DEBUG ?? '') !== '') {
     lines.push(error.stack ?? '');

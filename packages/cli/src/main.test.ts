@@ -159,7 +159,7 @@ test('a problem of the server is shown with its title, its places and what to do
   await withServer(
     (_request, response) => {
       response.writeHead(400, { 'content-type': 'application/problem+json' });
-      const errors = [{ at: '/action', expected: 'one of create, read', got: '"peek"' }];
+      const errors = [{ path: '/action', expected: 'one of create, read', got: '"peek"' }];
       response.end(
         JSON.stringify({ title: 'A filter is not valid', detail: 'Correct it.', code: 'query-invalid', errors }),
       );

@@ -159,8 +159,10 @@ export type ServerErrorCode = keyof typeof serverErrors;
 
 /** One member of a problem's `errors`: where, what was expected, what came (a type or a length, never PHI). */
 export interface ErrorPlace {
-  /** JSON Pointer. */
-  readonly at: string;
+  /** Position of the event in the body, from 0; only of events. */
+  readonly at?: number;
+  /** JSON Pointer into that event, or into the request; empty for the whole of it. */
+  readonly path: string;
   readonly expected: string;
   readonly got: string;
 }
