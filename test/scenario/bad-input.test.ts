@@ -75,7 +75,7 @@ test('a batch with one bad event stores nothing and says which it was', async ()
   assert.ok(expected.includes('read') && got.length > 0, 'each place says what was expected and what came');
   assert.match(
     answer.body.detail ?? '',
-    /^event 2 \(the first is 0\), \/action: expected .*; nothing of the body was stored$/,
+    /^event 2 \(counted from 0\), \/action: expected .*; nothing of it was stored\.$/,
   );
   const lines = batch.map((one) => JSON.stringify(one)).join('\n');
   const ndjson = await post(here, lines, { 'content-type': 'application/x-ndjson' });

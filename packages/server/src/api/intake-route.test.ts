@@ -58,7 +58,7 @@ test('one bad event refuses the whole batch and is named', async () => {
       [testEvent(), { ...testEvent(), site: canary.repeat(5_000) }],
       422,
       'event-invalid',
-      [1, '/site'],
+      [1, ''],
     ],
     ['an empty body', '', 400, 'bad-request', undefined],
     ['an empty batch', [], 400, 'bad-request', undefined],
@@ -83,6 +83,7 @@ test('one bad event refuses the whole batch and is named', async () => {
     assert.match(answer.headers['content-type'] as string, /^application\/problem\+json/);
     if (place !== undefined) assert.deepEqual([problem.errors?.[0]?.at, problem.errors?.[0]?.path], place, what);
     assert.ok(problem.detail.length > 20, `${what}: says what to do`);
+    assert.doesNotMatch(problem.detail, /(expected|got) expected|got got/, `${what}: reads aloud`);
     assert.ok(!answer.body.includes('canary'), `${what}: repeats nothing that was sent`);
   }
   const manyBad = await post(

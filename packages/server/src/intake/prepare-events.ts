@@ -15,7 +15,7 @@ import {
   uuidv7,
 } from '@watchglass/record';
 import type { WriteKey } from '../access/access.ts';
-import { type ErrorPlace, ServerError, type ServerErrorCode } from '../errors.ts';
+import { type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from '../errors.ts';
 import type { AppendItem } from '../ledger/ledger.ts';
 import type { World } from '../world/world.ts';
 import type { DoorSequence, Numbered } from './door-sequence.ts';
@@ -73,13 +73,10 @@ async function parseAll(body: SplitBody, key: WriteKey, { world, ageMaxMs }: Pre
   }
   const [first] = errors;
   if (first !== undefined && firstCode !== undefined) {
-    const event = body.single ? 'the event' : `event ${first.at} (the first is 0)`;
+    const event = body.single ? 'the event' : `event ${first.at} (counted from 0)`;
     const place = first.path === '' ? event : `${event}, ${first.path}`;
-    throw new ServerError(
-      firstCode,
-      `${place}: expected ${first.expected}, got ${first.got}; nothing of the body was stored`,
-      { errors },
-    );
+    const { remedy } = serverErrors[firstCode];
+    throw new ServerError(firstCode, `${place}: expected ${first.expected}, got ${first.got}. ${remedy}`, { errors });
   }
   return parsed;
 }
@@ -103,7 +100,7 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
       const places = error.details.errors ?? [];
       return { code: 'event-invalid', errors: places.map(({ at: path, ...place }) => ({ at, path, ...place })) };
     }
-    return { code: 'bad-request', errors: [{ at, path: '', expected: 'an event as strict JSON', got: error.message }] };
+    return { code: 'bad-request', errors: [{ at, path: '', ...wordsOf(error) }] };
   }
   const { draft } = read;
   if (draft.tenant !== undefined && draft.tenant !== key.tenant) {
@@ -118,7 +115,7 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
       const expected = `a time at most ${futureMaxMs / 60_000} minutes ahead of the server's`;
       return {
         code: 'event-in-future',
-        errors: [{ at, path: '/time', expected, got: `one ${Math.round((timeMs - nowMs) / 1_000)} s ahead` }],
+        errors: [{ at, path: '/time', expected, got: `one ${spanOf(timeMs - nowMs)} ahead` }],
       };
     }
     if (timeMs < nowMs - ageMaxMs) {
@@ -131,6 +128,21 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
     }
   }
   return { read, digest: hash('sha256', bytes, 'hex') };
+}
+
+/** `expected …, got …` of a message about strict JSON, apart. */
+function wordsOf({ message }: RecordError): Pick<ErrorPlace, 'expected' | 'got'> {
+  const [, expected, got] = /^expected (.+?)(?:, got (.+))?$/.exec(message) ?? [];
+  return { expected: expected ?? 'strict JSON', got: got ?? 'something else, or a part of it' };
+}
+
+function spanOf(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  return minutes < 120
+    ? `${minutes} minutes`
+    : minutes < 2_880
+      ? `${Math.floor(minutes / 60)} hours`
+      : `${Math.floor(minutes / 1_440)} days`;
 }
 
 async function complete(
