@@ -61,7 +61,9 @@ export function printError(io: Io, error: unknown, json: boolean): void {
   const lines = [`${paint(io, io.stderr, 'red', 'error')} ${lineByLine(messageOf(error))}`];
   for (const { path, expected, got } of known?.errors ?? [])
     lines.push(plain(`  ${path === '' ? 'the request' : path}: expected ${expected}, got ${got}`));
-  if (known?.remedy !== undefined) lines.push(plain(`  ${known.remedy}`));
+  // A server's remedy may be its first place once more.
+  const said = lines.join('\n');
+  if (known?.remedy !== undefined && !said.includes(plain(known.remedy))) lines.push(plain(`  ${known.remedy}`));
   if (known === undefined && error instanceof Error && (io.env.WATCHGLASS_DEBUG ?? '') !== '') {
     lines.push(error.stack ?? '');
   }
