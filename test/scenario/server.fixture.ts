@@ -101,7 +101,12 @@ export interface Posted {
     readonly code?: string;
     readonly title?: string;
     readonly detail?: string;
-    readonly errors?: readonly { readonly at: string; readonly expected: string; readonly got: string }[];
+    readonly errors?: readonly {
+      readonly at?: number;
+      readonly path: string;
+      readonly expected: string;
+      readonly got: string;
+    }[];
   };
 }
 

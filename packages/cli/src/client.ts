@@ -147,7 +147,12 @@ async function problemOf(response: Response, path: string): Promise<CliError> {
   }
   const say = (key: string): string | undefined => (typeof value[key] === 'string' ? value[key] : undefined);
   const title = say('title') ?? `the server answered ${response.status} to ${path.replace(/\?.*$/, '')}`;
-  const remedy = say('detail') ?? remedyOf(response.status);
+  const detail = say('detail');
+  // Who is unknown to the server wants to know what to type here.
+  const remedy =
+    response.status === 401 && detail !== undefined
+      ? `${detail.replace(/\.?$/, '.')} ${remedyOf(401)}`
+      : (detail ?? remedyOf(response.status));
   const problem = say('code');
   return new CliError('api', `${title} (${response.status}${problem === undefined ? '' : ` ${problem}`})`, {
     status: response.status,
@@ -161,10 +166,10 @@ function isPlace(value: unknown): value is ErrorPlace {
   return (
     typeof value === 'object' &&
     value !== null &&
-    'at' in value &&
+    'path' in value &&
     'expected' in value &&
     'got' in value &&
-    [value.at, value.expected, value.got].every((one) => typeof one === 'string')
+    [value.path, value.expected, value.got].every((one) => typeof one === 'string')
   );
 }
 

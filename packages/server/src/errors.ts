@@ -15,7 +15,7 @@ export const serverErrors = {
   'bad-request': {
     status: 400,
     title: 'The request is not well-formed',
-    remedy: 'Compare the request with /openapi.json.',
+    remedy: 'Compare the request with /openapi.json; nothing of it was stored.',
   },
   'query-invalid': {
     status: 400,
@@ -70,7 +70,8 @@ export const serverErrors = {
   'id-conflict': {
     status: 409,
     title: 'An event with this id and other content is stored',
-    remedy: 'Give a new event a new id; send a stored event again only byte for byte.',
+    remedy:
+      'Give a new event a new id, and send a stored event again only byte for byte; nothing of this body was stored.',
   },
   'body-too-large': {
     status: 413,
@@ -90,17 +91,17 @@ export const serverErrors = {
   'wrong-tenant': {
     status: 422,
     title: 'The event names another tenant than the key',
-    remedy: 'Leave `tenant` out, or use a write key of that tenant.',
+    remedy: 'Leave `tenant` out, or use a write key of that tenant; nothing of the body was stored.',
   },
   'event-in-future': {
     status: 422,
     title: 'The event lies in the future',
-    remedy: 'Set the clock of the sender; up to five minutes ahead are accepted.',
+    remedy: 'Set the clock of the sender, up to five minutes ahead are accepted; nothing of the body was stored.',
   },
   'event-too-old': {
     status: 422,
     title: 'The event is older than the retention',
-    remedy: 'Keep it where it is: it would have to be removed at once.',
+    remedy: 'Keep it where it is, here it would have to be removed at once; nothing of the body was stored.',
   },
   'input-invalid': {
     status: 422,
@@ -159,8 +160,10 @@ export type ServerErrorCode = keyof typeof serverErrors;
 
 /** One member of a problem's `errors`: where, what was expected, what came (a type or a length, never PHI). */
 export interface ErrorPlace {
-  /** JSON Pointer. */
-  readonly at: string;
+  /** Position of the event in the body, from 0; only of events. */
+  readonly at?: number;
+  /** JSON Pointer into that event, or into the request; empty for the whole of it. */
+  readonly path: string;
   readonly expected: string;
   readonly got: string;
 }

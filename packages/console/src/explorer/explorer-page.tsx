@@ -15,6 +15,7 @@ import { useKnownPeople } from '../state/known-people.ts';
 import { explorerAddress, useExplorerState } from '../state/use-explorer-state.ts';
 import { plural } from '../text/number.ts';
 import { shiftRange } from '../time/range.ts';
+import { AwaitedLine } from '../ui/awaited-line.tsx';
 import { Button } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { ErrorScreen, MessageScreen } from '../ui/message-screen.tsx';
@@ -208,6 +209,7 @@ function Explorer(): ReactElement {
           </aside>
         )}
         <div className="relative flex min-w-0 flex-1 flex-col bg-surface">
+          {(handle.stale || summary.isPlaceholderData) && <AwaitedLine />}
           <CountsPanel
             summary={summary.data}
             unindexed={Math.max(handle.list?.unindexed ?? 0, summary.data?.unindexed ?? 0)}

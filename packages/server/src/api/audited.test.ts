@@ -106,8 +106,8 @@ test('a sender who uses the name of our own emitter stores nothing and uses up n
   const refused = await post(server, [testEvent(), spoofed]);
   assert.equal(refused.statusCode, 422, refused.body);
   assert.deepEqual(
-    (refused.json() as { errors: { at: string }[] }).errors.map(({ at }) => at),
-    ['/1/emitter/id'],
+    (refused.json() as { errors: { at: number; path: string }[] }).errors.map(({ at, path }) => [at, path]),
+    [[1, '/emitter/id']],
   );
   assert.equal((await post(server, testEvent({ emitter: { id: 'ledger', seq: 1 } }))).statusCode, 422);
   assert.equal(server.ledger.head(clinic).size, size);

@@ -220,7 +220,7 @@ function tenantOf(request: FastifyRequest, principal: Principal, access: Access)
   const given = memberOf(request.query, 'tenant') ?? memberOf(request.body, 'tenant');
   if (given !== undefined && typeof given !== 'string') {
     throw new ServerError('query-invalid', 'tenant: expected a text', {
-      errors: [{ at: '/tenant', expected: 'a text', got: typeof given }],
+      errors: [{ path: '/tenant', expected: 'a text', got: typeof given }],
     });
   }
   if (principal.kind === 'person') {
@@ -235,7 +235,7 @@ function tenantOf(request: FastifyRequest, principal: Principal, access: Access)
   const [only] = tenants;
   if (only !== undefined && tenants.length === 1) return only;
   throw new ServerError('query-invalid', 'tenant: expected one, since there are several; GET /log lists them', {
-    errors: [{ at: '/tenant', expected: 'a tenant', got: 'nothing' }],
+    errors: [{ path: '/tenant', expected: 'a tenant', got: 'nothing' }],
   });
 }
 

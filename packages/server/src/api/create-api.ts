@@ -24,6 +24,7 @@ import { asServerError, problemOf, problemType, sendProblem } from './problems.t
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
 import { mountSessionRoutes } from './session-routes.ts';
+import { refuseUnrouted } from './unrouted.ts';
 
 /** Of requests other than events. */
 const jsonBytesMax = 64 * 1024;
@@ -50,6 +51,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     for (const one of [method].flat())
       routes.push({ method: one, url, audited: config?.audited, open: config?.public });
   });
+  // Questions are JSON; a form of another site could send plain text.
+  app.removeContentTypeParser('text/plain');
   addSecurityHeaders(app, { tls: tls !== undefined });
   app.setErrorHandler(async (error, request, reply) => await sendProblem(error, request, reply));
   app.addHook('onResponse', async (request, reply) => {
@@ -80,7 +83,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   });
   mountLogRoutes(app, { ledger, origin: deps.origin });
   mountHealthRoutes(app, { ...pick(deps), metrics });
-  await mountConsoleFiles(app, deps.consoleDir);
+  await mountConsoleFiles(app, deps.consoleDir, refuseUnrouted(routes));
 
   return {
     fastify: app,

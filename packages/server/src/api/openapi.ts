@@ -361,7 +361,17 @@ export function openApi(version: string): Json {
             detail: { type: 'string', description: 'What was expected, what came, what to do.' },
             code: { enum: Object.keys(serverErrors) },
             requestId: text,
-            errors: list(object({ at: text, expected: text, got: text })),
+            errors: list(
+              object(
+                {
+                  at: { type: 'integer', description: 'Position of the event in the body, from 0.' },
+                  path: { type: 'string', description: 'JSON Pointer into the event or the request.' },
+                  expected: text,
+                  got: text,
+                },
+                ['path', 'expected', 'got'],
+              ),
+            ),
           },
           ['type', 'title', 'status', 'detail', 'code', 'requestId'],
         ),

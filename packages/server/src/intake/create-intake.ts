@@ -8,7 +8,7 @@ import { asRefusal } from '../review/ledger-refusal.ts';
 import { RefusalTally } from '../review/refusal-tally.ts';
 import { DoorSequence, type Numbered } from './door-sequence.ts';
 import type { Intake, IntakeAnswer, IntakeDeps, IntakeRequest, IntakeStatistics } from './intake.ts';
-import { placeOf, prepareEvents } from './prepare-events.ts';
+import { prepareEvents } from './prepare-events.ts';
 import { BytesInFlight, readBody } from './read-body.ts';
 import { kindOf, splitBody } from './split-body.ts';
 
@@ -111,7 +111,7 @@ class HttpIntake implements Intake {
     } catch (error) {
       for (const number of numbers) if (number !== undefined) this.#sequence.giveBack(key.tenant, number);
       ledger.countRefused(key.tenant, items.length);
-      throw asRefusal(error, (position) => placeOf(body, position));
+      throw asRefusal(error);
     }
   }
 

@@ -21,15 +21,16 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
-/** A LedgerError as a ServerError; anything else as it is. `at` turns a position in the call into a JSON Pointer. */
-export function asRefusal(error: unknown, at: (position: number | undefined) => string = () => ''): unknown {
+/** A LedgerError as a ServerError; anything else as it is. */
+export function asRefusal(error: unknown): unknown {
   if (!(error instanceof LedgerError)) return error;
   const { code, retryAfterMs } = doors[error.code];
-  const position = error.details.position;
+  const at = Number(error.details.position ?? 0);
   const options = { cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   if (error.code === 'id-conflict') {
     const place = {
-      at: `${at(Number(position ?? 0))}/id`,
+      at,
+      path: '/id',
       expected: 'a new id, or the same bytes as before',
       got: 'an id that is stored with other bytes',
     };
@@ -37,7 +38,8 @@ export function asRefusal(error: unknown, at: (position: number | undefined) => 
   }
   if (error.code === 'record-too-large') {
     const place = {
-      at: at(position === undefined ? undefined : Number(position)),
+      at,
+      path: '',
       expected: 'an event of at most 64,000 bytes',
       got: 'a larger one',
     };

@@ -104,12 +104,12 @@ class Given {
 
   constructor(input: unknown, names: readonly string[]) {
     const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
-    if (!isObject) this.#wrong.push({ at: '', expected: 'an object of filters', got: typeName(input) });
+    if (!isObject) this.#wrong.push({ path: '', expected: 'an object of filters', got: typeName(input) });
     this.#members = isObject ? (input as Record<string, unknown>) : {};
     for (const name of Object.keys(this.#members)) {
       if (!names.includes(name)) {
         this.#wrong.push({
-          at: '',
+          path: '',
           expected: `only ${names.join(', ')}`,
           got: `another name of ${name.length} characters`,
         });
@@ -168,14 +168,14 @@ class Given {
   refuseWrong(): void {
     const [first] = this.#wrong;
     if (first === undefined) return;
-    const place = first.at === '' ? 'the query' : first.at;
+    const place = first.path === '' ? 'the query' : first.path;
     throw new ServerError('query-invalid', `${place}: expected ${first.expected}, got ${first.got}`, {
       errors: this.#wrong,
     });
   }
 
   #refuse(name: string, expected: string, got: string): undefined {
-    this.#wrong.push({ at: `/${name}`, expected, got });
+    this.#wrong.push({ path: `/${name}`, expected, got });
   }
 }
 
