@@ -32,6 +32,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { createReview } from './review/create-review.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
+import { type Cosigned, createBundleMaker } from './review/make-bundle.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
@@ -89,13 +90,21 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   const kek = localKek(await mustRead(world, join(paths.keys, 'kek')));
   const indexes = stack.use(await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, kek, world, report }));
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const consoleDir = config.consoleDir ?? (await builtConsole(world));
+  const page = consoleDir === undefined ? undefined : await world.disk.readFile(join(consoleDir, 'evidence/page.html'));
+  const bundles = createBundleMaker({
+    ledger,
+    indexes,
+    world,
+    page: page === undefined ? undefined : new TextDecoder().decode(page),
+    cosigned: (tenant) => readCosigned(world, join(paths.ledger, tenant, 'cosigned')),
+  });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
   );
   signal?.throwIfAborted();
 
   const signIn = await signInOf(world, config, paths.keys);
-  const consoleDir = config.consoleDir ?? (await builtConsole(world));
   if (consoleDir === undefined) log.warn('the console is not built: / has nothing to show');
   const api = stack.use(
     await createApi({
@@ -106,7 +115,9 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       indexes,
       review,
       door,
+      bundles,
       record,
+      recordPlaced: record.placed,
       homeTenant,
       url: config.url,
       origin: config.origin,
@@ -314,6 +325,12 @@ async function mustRead(world: World, path: string): Promise<Uint8Array> {
   const bytes = await world.disk.readFile(path);
   if (bytes === undefined) throw new ServerError('key-file-invalid', `there is no ${path}; restore it from its backup`);
   return bytes;
+}
+
+/** What witnesses signed last; their keys are not known here yet, so a bundle carries the signatures and says that nobody checked them. */
+async function readCosigned(world: World, path: string): Promise<Cosigned | undefined> {
+  const bytes = await world.disk.readFile(path);
+  return bytes === undefined ? undefined : { note: new TextDecoder().decode(bytes), witnesses: [] };
 }
 
 /** The console that comes along, when it is built. It is found by name, since the server must not import it. */

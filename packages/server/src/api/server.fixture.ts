@@ -11,7 +11,7 @@ import { localKek } from '@watchglass/record/reader';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
-import type { Access } from '../access/access.ts';
+import type { Access, OwnEvent } from '../access/access.ts';
 import { openAccess } from '../access/open-access.ts';
 import { createOwnRecorder, serverEmitterId } from '../access/own-recorder.ts';
 import type { Indexes } from '../indexes/indexes.ts';
@@ -21,6 +21,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { createReview } from '../review/create-review.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
+import { createBundleMaker } from '../review/make-bundle.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import { createApi } from './create-api.ts';
@@ -53,10 +54,14 @@ export interface TestServerOptions {
   readonly tenants?: readonly string[];
   readonly signIn?: SignInSettings;
   readonly url?: string;
+  /** That bundles are put into. */
+  readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
   /** Stands in for the ledger's append of Watchglass's own events. */
   readonly beforeRecord?: () => void;
 }
+
+const testPage = '<!doctype html><title>Evidence</title><script type="application/json" id="evidence"></script>\n';
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'server-'));
@@ -79,9 +84,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     append: (tenant, items) => ledger.append(tenant, items),
     lastSeq: (tenant) => ledger.emitters(tenant).find(({ id }) => id === serverEmitterId)?.lastSeq ?? 0,
   });
-  const record: typeof recordOwn = async (event) => {
+  const record = async (event: OwnEvent): Promise<void> => {
     options.beforeRecord?.();
     await recordOwn(event);
+  };
+  const recordPlaced = async (event: OwnEvent): Promise<number> => {
+    options.beforeRecord?.();
+    return await recordOwn.placed(event);
   };
   const keys = await generateKeyPair('RS256');
   const jwks = createLocalJWKSet({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'RS256' }] });
@@ -98,6 +107,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const kek = localKek(readFileSync(join(keysDir, 'kek')));
   const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, kek, world }));
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const bundles = createBundleMaker({ ledger, indexes, world, page: 'page' in options ? options.page : testPage });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant: clinic, world }),
   );
@@ -123,8 +133,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       ledger,
       indexes,
       review,
+      bundles,
       door,
       record,
+      recordPlaced,
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
       origin: 'watchglass.test',
