@@ -108,6 +108,16 @@ export const serverErrors = {
     title: 'A value is not valid',
     remedy: 'Correct what `errors` names.',
   },
+  'bundle-too-large': {
+    status: 422,
+    title: 'More matches than a bundle holds',
+    remedy: 'Narrow the filters, by time for instance, and make several bundles.',
+  },
+  'withholding-refused': {
+    status: 422,
+    title: 'A field cannot be withheld as asked',
+    remedy: 'Correct what `errors` names; docs/bundle.md says what can be withheld.',
+  },
   'over-capacity': {
     status: 429,
     title: 'More is asked than can be taken now',

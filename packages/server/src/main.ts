@@ -31,6 +31,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { createReview } from './review/create-review.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
+import { type Cosigned, createBundleMaker } from './review/make-bundle.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
@@ -90,13 +91,21 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
     await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report }),
   );
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const consoleDir = config.consoleDir ?? (await builtConsole(world));
+  const page = consoleDir === undefined ? undefined : await world.disk.readFile(join(consoleDir, 'evidence/page.html'));
+  const bundles = createBundleMaker({
+    ledger,
+    indexes,
+    world,
+    page: page === undefined ? undefined : new TextDecoder().decode(page),
+    cosigned: (tenant) => readCosigned(world, join(paths.ledger, tenant, 'cosigned')),
+  });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
   );
   signal?.throwIfAborted();
 
   const signIn = await signInOf(world, config, paths.keys);
-  const consoleDir = config.consoleDir ?? (await builtConsole(world));
   if (consoleDir === undefined) log.warn('the console is not built: / has nothing to show');
   const api = stack.use(
     await createApi({
@@ -107,7 +116,9 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       indexes,
       review,
       door,
+      bundles,
       record,
+      recordPlaced: record.placed,
       homeTenant,
       url: config.url,
       origin: config.origin,
@@ -309,6 +320,12 @@ async function recordSystem(parts: {
 async function announce(world: World, path: string, { url, tls }: ServerConfig): Promise<void> {
   const text = JSON.stringify({ url, ...(tls?.caFile === undefined ? {} : { ca: tls.caFile }) });
   await world.disk.replace(path, new TextEncoder().encode(`${text}\n`), { mode: 0o600 });
+}
+
+/** What witnesses signed last; their keys are not known here yet, so a bundle carries the signatures and says that nobody checked them. */
+async function readCosigned(world: World, path: string): Promise<Cosigned | undefined> {
+  const bytes = await world.disk.readFile(path);
+  return bytes === undefined ? undefined : { note: new TextDecoder().decode(bytes), witnesses: [] };
 }
 
 /** The console that comes along, when it is built. It is found by name, since the server must not import it. */

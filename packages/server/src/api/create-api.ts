@@ -14,6 +14,7 @@ import {
 import { RefusalTally } from '../review/refusal-tally.ts';
 import { mountAdminRoutes } from './admin-routes.ts';
 import type { AuditDeps } from './audited.ts';
+import { mountBundleRoutes } from './bundle-routes.ts';
 import { mountConsoleFiles } from './console-files.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
@@ -67,6 +68,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const audit: AuditDeps = {
     access: deps.access,
     record: deps.record,
+    recordPlaced: deps.recordPlaced,
     tally,
     homeTenant: deps.homeTenant,
     url: deps.url,
@@ -77,6 +79,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   await app.register((scope, _options, registered) => {
     scope.register(fastifyCookie);
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
+    mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
     mountSessionRoutes(scope, { ...deps, tally });
     registered();

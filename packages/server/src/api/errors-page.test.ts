@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { errorTable } from '@watchglass/record';
+import { bundleFindingTable, errorTable } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { ledgerErrorCodes } from '../ledger/errors.ts';
 
@@ -44,6 +44,14 @@ function page(): string {
     '| code | meaning |',
     '|---|---|',
     ...rows(errorTable),
+    '',
+    '## A bundle of evidence',
+    '',
+    'What `watchglass verify FILE` and the page in a bundle find wrong ([bundle.md](bundle.md)), each with its place; exit code 3.',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...rows(bundleFindingTable),
     '',
   ].join('\n')}`;
 }

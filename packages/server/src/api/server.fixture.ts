@@ -10,7 +10,7 @@ import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchgla
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
-import type { Access } from '../access/access.ts';
+import type { Access, OwnEvent } from '../access/access.ts';
 import { openAccess } from '../access/open-access.ts';
 import { createOwnRecorder, serverEmitterId } from '../access/own-recorder.ts';
 import type { Indexes } from '../indexes/indexes.ts';
@@ -20,6 +20,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { createReview } from '../review/create-review.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
+import { createBundleMaker } from '../review/make-bundle.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import { createApi } from './create-api.ts';
@@ -52,10 +53,14 @@ export interface TestServerOptions {
   readonly tenants?: readonly string[];
   readonly signIn?: SignInSettings;
   readonly url?: string;
+  /** That bundles are put into. */
+  readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
   /** Stands in for the ledger's append of Watchglass's own events. */
   readonly beforeRecord?: () => void;
 }
+
+const testPage = '<!doctype html><title>Evidence</title><script type="application/json" id="evidence"></script>\n';
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'server-'));
@@ -78,9 +83,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     append: (tenant, items) => ledger.append(tenant, items),
     lastSeq: (tenant) => ledger.emitters(tenant).find(({ id }) => id === serverEmitterId)?.lastSeq ?? 0,
   });
-  const record: typeof recordOwn = async (event) => {
+  const record = async (event: OwnEvent): Promise<void> => {
     options.beforeRecord?.();
     await recordOwn(event);
+  };
+  const recordPlaced = async (event: OwnEvent): Promise<number> => {
+    options.beforeRecord?.();
+    return await recordOwn.placed(event);
   };
   const keys = await generateKeyPair('RS256');
   const jwks = createLocalJWKSet({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'RS256' }] });
@@ -97,6 +106,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const { keyrings } = ledger;
   const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, keyrings, world }));
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const bundles = createBundleMaker({ ledger, indexes, world, page: 'page' in options ? options.page : testPage });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant: clinic, world }),
   );
@@ -122,8 +132,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       ledger,
       indexes,
       review,
+      bundles,
       door,
       record,
+      recordPlaced,
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
       origin: 'watchglass.test',

@@ -10,9 +10,10 @@
 import type { TenantId } from '@watchglass/record';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Access, RecordOwn } from '../access/access.ts';
+import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { World } from '../world/world.ts';
 
@@ -23,9 +24,11 @@ export interface ApiDeps {
   readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
   readonly indexes: Pick<Indexes, 'status'>;
   readonly review: Review;
+  readonly bundles: BundleMaker;
   readonly door: EventDoor;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
+  readonly recordPlaced: RecordPlaced;
   /** The tenant whose log takes events that belong to none: the first configured. */
   readonly homeTenant: TenantId;
   /** Public URL of the server, without trailing slash. */

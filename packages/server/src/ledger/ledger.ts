@@ -7,7 +7,7 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
+import type { Envelope, LeafType, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
 import type { Keyrings } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 
@@ -35,6 +35,8 @@ export interface Ledger extends AsyncDisposable {
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
   /** The text of the verifier key of the tenant's checkpoints. */
   vkey(tenant: TenantId): string;
+  /** What the leaves of the tenant's log commit to; one for all of them. */
+  leafType(tenant: TenantId): LeafType;
   /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
   /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`. */
@@ -47,6 +49,15 @@ export interface Ledger extends AsyncDisposable {
     tenant: TenantId,
     index: number,
   ): Promise<{ readonly index: number; readonly hashes: Uint8Array[]; readonly checkpoint: string }>;
+  /**
+   * One proof for the leaves at `indexes` (ascending) in the newest checkpoint, as `rootOfMultiproof` of record takes it; with `since`, also that the tree of so
+   * many leaves is the beginning of it. @throws LedgerError `not-found`.
+   */
+  proveAll(
+    tenant: TenantId,
+    indexes: readonly number[],
+    since?: number,
+  ): Promise<{ readonly hashes: Uint8Array[]; readonly growth: Uint8Array[]; readonly checkpoint: string }>;
   /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
   /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */

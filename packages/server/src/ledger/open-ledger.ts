@@ -6,11 +6,14 @@
  */
 import { dirname } from 'node:path';
 import {
+  consistencyPlan,
   decode,
   Frontier,
   formatVerifierKey,
+  type LeafType,
   leafDataOf,
   leafHashOf,
+  multiproofPlan,
   parseTilePath,
   type RetentionClass,
   type TenantId,
@@ -339,6 +342,10 @@ class OpenedLedger implements Ledger {
     return this.#log(tenant).vkey;
   }
 
+  leafType(tenant: TenantId): LeafType {
+    return this.#log(tenant).leafType;
+  }
+
   async read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]> {
     const log = this.#log(tenant);
     const end = log.head.size;
@@ -357,6 +364,22 @@ class OpenedLedger implements Ledger {
     const { head } = this.#log(tenant);
     assertIndex(index, head.size);
     return { index, hashes: await this.#tree(tenant).prove(index, head.size), checkpoint: head.checkpoint };
+  }
+
+  async proveAll(
+    tenant: TenantId,
+    indexes: readonly number[],
+    since?: number,
+  ): Promise<{ hashes: Uint8Array[]; growth: Uint8Array[]; checkpoint: string }> {
+    const { head } = this.#log(tenant);
+    for (const index of indexes) assertIndex(index, head.size);
+    const tree = this.#tree(tenant);
+    const growth = since === undefined ? [] : consistencyPlan(since, head.size);
+    return {
+      hashes: await tree.fold(multiproofPlan(indexes, head.size)),
+      growth: await tree.fold(growth),
+      checkpoint: head.checkpoint,
+    };
   }
 
   async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {

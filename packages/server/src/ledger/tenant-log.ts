@@ -6,6 +6,7 @@
 import {
   type Frontier,
   formatCheckpoint,
+  type LeafType,
   originHashOf,
   type RetentionClass,
   type Signer,
@@ -31,6 +32,7 @@ export class TenantLog {
   readonly origin: string;
   readonly originHash: Uint8Array;
   readonly vkey: string;
+  readonly leafType: LeafType = 1;
   readonly records: RecordReader;
   readonly coverage: EmitterCoverage;
   readonly #signer: Signer;

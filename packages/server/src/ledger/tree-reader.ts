@@ -8,6 +8,7 @@ import {
   hashChildren,
   inclusionPlan,
   leafHashOf,
+  type ProofStep,
   type TilePath,
   tileWidth,
   tileWidthAt,
@@ -53,10 +54,13 @@ export class TreeReader {
 
   /** The inclusion proof of a leaf, from the leaf to the root. */
   async prove(index: number, size: number): Promise<Uint8Array[]> {
+    return this.fold(inclusionPlan(index, size));
+  }
+
+  /** The hash of each step of a proof. */
+  async fold(plan: readonly ProofStep[]): Promise<Uint8Array[]> {
     const hashes: Uint8Array[] = [];
-    for (const step of inclusionPlan(index, size)) {
-      hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n)))));
-    }
+    for (const step of plan) hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n)))));
     return hashes;
   }
 

@@ -68,6 +68,14 @@ export function parseSummaryQuery(input: unknown): SummaryQuery {
   return query;
 }
 
+/** Filters alone. @throws ServerError `query-invalid` with a place for each filter that isn't right */
+export function parseFilters(input: unknown): Filters {
+  const given = new Given(input, filterNames);
+  const filters = filtersOf(given);
+  given.refuseWrong();
+  return filters;
+}
+
 /** Names of the filters in use. */
 export function namesOf(filters: Filters): string[] {
   return filterNames.filter(
