@@ -24,6 +24,7 @@ import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
+import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
 import { openCheckpointKey, openKek } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
@@ -42,6 +43,7 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
+import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Sequencer } from './sequencer.ts';
@@ -52,6 +54,7 @@ import type { TreeReader } from './tree-reader.ts';
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
 const recentBytesMax = 12 * 1024 * 1024;
+const spareChunksMax = 12;
 const readBytesMax = 4 * 1024 * 1024;
 const tickMs = 5_000;
 const heartbeatMsUsual = 5 * 60_000;
@@ -73,7 +76,7 @@ class OpenedLedger implements Ledger {
   readonly #trees: Map<string, TreeReader> = new Map();
   readonly #ids: KnownIds;
   readonly #window: IdWindow;
-  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax);
+  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax, new SpareBytes(chunkBufferBytes, spareChunksMax));
   readonly #timers: Timer[] = [];
   /** Own events are appended one at a time: their sequence has no holes. */
   #own: Promise<void> = Promise.resolve();
