@@ -8,18 +8,22 @@ import { parseArgs } from 'node:util';
 const names = ['ledger', 'intake', 'gateway', 'verify'] as const;
 
 interface Bench {
-  run(options: { seconds: number; log: (line: string) => void }): Promise<Record<string, number>>;
+  run(options: { seconds: number; log: (line: string) => void; competitors: boolean }): Promise<Record<string, number>>;
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '40' }, json: { type: 'boolean', default: false } },
+  options: {
+    seconds: { type: 'string', default: '40' },
+    json: { type: 'boolean', default: false },
+    competitors: { type: 'boolean', default: false },
+  },
 });
 
 const unknown = positionals.filter((name) => !(names as readonly string[]).includes(name));
 const seconds = Number(values.seconds);
 if (unknown.length > 0 || !(seconds >= 1 && seconds <= 600)) {
-  console.error(`usage: npm run bench -- [${names.join('|')} …] [--seconds 1…600] [--json]`);
+  console.error(`usage: npm run bench -- [${names.join('|')} …] [--seconds 1…600] [--competitors] [--json]`);
   process.exit(2);
 }
 
@@ -29,7 +33,7 @@ log(`Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? 'u
 for (const name of positionals.length > 0 ? positionals : names) {
   log(`\n— ${name}`);
   const { run } = (await import(`./${name}.ts`)) as Bench;
-  const figures = await run({ seconds, log });
+  const figures = await run({ seconds, log, competitors: values.competitors });
   if (values.json) console.log(JSON.stringify({ bench: name, ...figures }));
   else for (const [what, value] of Object.entries(figures)) console.log(`${what.padEnd(44)} ${round(value)}`);
 }

@@ -328,15 +328,18 @@ class FilesDriver implements StorageDriver {
     for (const { tenant, retentionClass, first } of archiving.blocks) this.#merged.drop(tenant, retentionClass, first);
   }
 
-  /** One group in memory at a time. */
+  /** One group in memory at a time, in the same place. */
   async #readGroups(segment: Segment, visit: (group: ParsedGroup) => Promise<void>): Promise<void> {
     const file = await this.#disk.open(segment.path, 'read');
     try {
       const head = Buffer.allocUnsafe(24);
+      let whole = Buffer.allocUnsafe(0);
       for (let at = segmentHeaderBytes; at < segment.bytes; ) {
         await file.read(head, at);
         const length = 24 + head.readUInt32BE(20) + 4;
-        const bytes = Buffer.allocUnsafe(Math.min(length, segment.bytes - at));
+        const count = Math.min(length, segment.bytes - at);
+        if (whole.length < count) whole = Buffer.allocUnsafe(count);
+        const bytes = whole.subarray(0, count);
         await file.read(bytes, at);
         await visit(parseGroup(bytes, 0));
         at += length;

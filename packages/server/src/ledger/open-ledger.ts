@@ -28,6 +28,7 @@ import { epochOf } from './epoch.ts';
 import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
+import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
 import { openLocalKeyrings } from './kek/local-keyring.ts';
 import { openCheckpointKey } from './key-files.ts';
@@ -47,6 +48,7 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
@@ -59,6 +61,7 @@ import type { TreeReader } from './tree-reader.ts';
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
 const recentBytesMax = 12 * 1024 * 1024;
+const spareChunksMax = 12;
 const readBytesMax = 4 * 1024 * 1024;
 const tickMs = 5_000;
 const heartbeatMsUsual = 5 * 60_000;
@@ -80,7 +83,7 @@ class OpenedLedger implements Ledger {
   readonly #trees: Map<string, TreeReader> = new Map();
   readonly #ids: KnownIds;
   readonly #window: IdWindow;
-  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax);
+  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax, new SpareBytes(chunkBufferBytes, spareChunksMax));
   readonly #timers: Timer[] = [];
   #adding: Promise<void> = Promise.resolve();
   #driver!: StorageDriver;

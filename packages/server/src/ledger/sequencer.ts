@@ -8,13 +8,13 @@
  * Bounded: `queuedEventsMax` and `queuedBytesMax` wait at most; more is refused with `overloaded`. There is no promise and no system call an event.
  */
 import { type RetentionClass, retentionClasses } from '@watchglass/record';
-import type { GroupTenant } from '@watchglass/record/reader';
+import { Committer, type GroupTenant } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
 import { isFull, storageFull } from './journal.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { EncodedBatch } from './ledger.ts';
-import { groupEventsMax, OpenGroup } from './open-group.ts';
+import { type GroupTools, groupEventsMax, OpenGroup } from './open-group.ts';
 import type { RecentRecords } from './recent-records.ts';
 import { Step } from './step.ts';
 import type { MergedBlock, StorageDriver } from './storage.ts';
@@ -69,6 +69,7 @@ export interface SequencerParts {
 export class Sequencer {
   readonly #parts: SequencerParts;
   readonly #writer: Uint8Array;
+  readonly #tools: GroupTools;
   readonly #queue: Call[] = [];
   #queuedEvents = 0;
   #queuedBytes = 0;
@@ -92,6 +93,13 @@ export class Sequencer {
   constructor(parts: SequencerParts) {
     this.#parts = parts;
     this.#writer = parts.world.random.bytes(16);
+    this.#tools = {
+      random: parts.world.random,
+      committer: new Committer(),
+      spareChunks: parts.recent.spare,
+      groupBytes: new Uint8Array(0),
+      usual: new Map(),
+    };
   }
 
   get queuedEvents(): number {
@@ -324,7 +332,7 @@ export class Sequencer {
     if (this.#step?.hasRoom(groupEventsMax, nowMs) !== true) this.#endStep();
     this.#step ??= new Step(this.#nextStep++, this.#writer, nowMs);
     this.#step.openGroups++;
-    this.#open = { group: new OpenGroup(this.#step, world.random), calls: [], idsBefore: ids.mark() - fresh };
+    this.#open = { group: new OpenGroup(this.#step, this.#tools), calls: [], idsBefore: ids.mark() - fresh };
     return this.#open;
   }
 
@@ -365,12 +373,13 @@ export class Sequencer {
   }): Promise<void> {
     const { driver, world, ids, recent } = this.#parts;
     const { group, calls } = open;
-    const { group: sealed, parts, encoded } = group.close(driver.nextGroup);
+    const closing = group.close(driver.nextGroup);
     this.#open = undefined;
     this.#flying = calls;
     this.#flyingSizes = new Map(
       [...group.parts.values()].map(({ log, sizeBefore, count }) => [log, sizeBefore + count]),
     );
+    const { group: sealed, parts, encoded } = closing instanceof Promise ? await closing : closing;
     const startedMs = world.clock.monotonicMs();
     const committed = driver.commit(sealed, encoded);
     // The next group fills beside the disk's work.
