@@ -227,10 +227,32 @@ test('people are called by their names, with what they are; the id is in the pan
   await searchForPatient(page);
   const row = page.getByRole('region', { name: 'Events' }).getByRole('row').filter({ hasText: name }).first();
   assert.match((await row.textContent()) ?? '', new RegExp(`${name} ${actor.roles[0]}`));
-  assert.match((await page.getByRole('region', { name: 'Who' }).textContent()) ?? '', new RegExp(name));
+  const who = (await page.getByRole('region', { name: 'Who' }).textContent()) ?? '';
+  assert.match(who, new RegExp(name));
+  assert.doesNotMatch(who, /wg-/, 'whoever is counted has a name, whether a page listed them or not');
   await row.click();
   await page.getByRole('heading', { name: `by ${name} (${actor.roles[0]}` }).waitFor();
   await page.getByRole('region', { name: 'Who' }).getByText(actor.id, { exact: true }).waitFor();
+});
+
+test('a server that is busy is an error in words: what is safe, what to do', async () => {
+  await using opened = await openContext();
+  const { page } = opened;
+  await signIn(page, 'auditor');
+  await page.route('**/v1/events/search', (route) =>
+    route.fulfill({
+      status: 503,
+      contentType: 'application/problem+json',
+      body: JSON.stringify({ title: 'A part this needs is not ready', detail: 'Retry-After', code: 'unavailable' }),
+    }),
+  );
+  await page.goto(`${demo.file.urls.console}/explorer?kind=api`);
+  const alert = page.getByRole('alert');
+  await alert.getByText('What is on record is not touched').waitFor();
+  assert.doesNotMatch((await alert.textContent()) ?? '', /Retry-After/);
+  await page.unroute('**/v1/events/search');
+  await alert.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('region', { name: 'Events' }).getByRole('row').nth(1).waitFor();
 });
 
 test('whoever signs out is out: the cookie opens nothing any more', async () => {

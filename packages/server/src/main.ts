@@ -25,6 +25,7 @@ import { apiAudience } from './issuer/claims.ts';
 import { demoClientId, openDemo } from './issuer/demo.ts';
 import { foreignKeys } from './issuer/foreign.ts';
 import type { Issuer } from './issuer/issuer.ts';
+import { loadIssuer } from './issuer/load-issuer.ts';
 import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -281,8 +282,7 @@ async function startIssuer(parts: {
   if (config.demo !== undefined) {
     clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
   }
-  // The provider is large, and only an embedded issuer needs it.
-  const { openIssuer } = await import('./issuer/issuer.ts');
+  const { openIssuer } = await loadIssuer();
   const issuer = await openIssuer({
     url,
     world,

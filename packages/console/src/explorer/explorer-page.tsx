@@ -66,7 +66,7 @@ function Explorer(): ReactElement {
   const query = useMemo(() => JSON.parse(question) as ReturnType<typeof queryOf>, [question]);
   const handle = useEventList(tenant, query, asOfMs);
   const people = useKnownPeople(tenant);
-  const summary = useSummary(query, asOfMs);
+  const summary = useSummary(tenant, query, asOfMs);
   const news = useLive({ on: live, tenant, own: person.id, query, asOfMs });
   const { data: log, refetch: checkLog } = useLog();
   const size = log?.kind === 'intact' ? Number(log.size) : undefined;
@@ -282,6 +282,13 @@ function forReaders(error: unknown): unknown {
   // An ended session already brings up the sign-in; what is behind it stays calm.
   if (error.status === 401)
     return new ConsoleError('signed-out', 'Sign in again; filters, range and the open event are kept.', {});
+  if (error.status === 429 || error.code === 'unavailable') {
+    return new ConsoleError(
+      error.code,
+      'What is on record is not touched, and your filters are kept. Try again in a few seconds; if it stays so, ask who runs this server to look at its log.',
+      error,
+    );
+  }
   if (!isRecordingRefusal(error)) return error;
   return new ConsoleError(
     error.code,

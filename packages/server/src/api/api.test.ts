@@ -394,6 +394,33 @@ test('write keys are made, shown once, listed, and end', async () => {
   assert.equal((await ask(server, administrator, '/v1/write-keys', { name: '', emitter: 'x y' })).statusCode, 422);
 });
 
+test('the operator adds people, whose password is shown once; an administrator cannot make a privacy officer', async () => {
+  await using server = await startTestServer();
+  const person = { username: 'd.ito', name: 'Dana Ito', roles: ['privacy-officer'], department: 'Privacy office' };
+  const administrator = await server.token('administrator');
+  const refused = await ask(server, administrator, '/v1/people', person);
+  assert.deepEqual([refused.statusCode, (refused.json() as { code: string }).code], [403, 'forbidden']);
+  assert.equal(server.access.people.find('d.ito'), undefined);
+
+  const operator = server.operator;
+  for (const wrong of [{ ...person, roles: ['operator'] }, { ...person, roles: [] }, { ...person, role: 'x' }, {}])
+    assert.equal((await ask(server, operator, '/v1/people', wrong)).statusCode, 422, JSON.stringify(wrong));
+  const added = await ask(server, operator, '/v1/people', person);
+  assert.equal(added.statusCode, 201, added.body);
+  const { id, password } = added.json() as { id: string; password: string };
+  const signedIn = await server.access.people.signIn({ username: 'd.ito', password, client: 'test' });
+  assert.equal(signedIn.kind, 'person');
+  assert.equal((await ask(server, operator, '/v1/people', person)).statusCode, 422, 'a username is given once');
+  const listed = (await ask(server, administrator, '/v1/people')).body;
+  assert.ok(listed.includes(id) && !listed.includes(password));
+  await indexed(server);
+  const officer = await server.token('privacy-officer');
+  const count = async (filters: object): Promise<number> =>
+    ((await ask(server, officer, '/v1/events/search', filters)).json() as { count: number }).count;
+  assert.equal(await count({ operation: 'person-added' }), 1);
+  assert.equal(await count({ operation: 'person-add', outcome: 'denied' }), 1);
+});
+
 test('health, metrics and the security headers', async () => {
   await using server = await startTestServer({ consoleFiles: { 'index.html': '<title>console</title>' } });
   const { fastify } = server.api;

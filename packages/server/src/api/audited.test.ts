@@ -133,6 +133,10 @@ test('staff are named beside the events of a page, and beside an event', async (
   assert.deepEqual(page.people, people);
   const one = (await ask(server, officer, `/v1/events/${page.events[0]?.index}`)).json() as { people: object };
   assert.deepEqual(one.people, people);
+  const counted = (await ask(server, officer, '/v1/events/summary', { operation: 'named' })).json() as {
+    people: object;
+  };
+  assert.deepEqual(counted.people, people, 'whoever is counted is named as well');
   const unnamed = (await ask(server, officer, '/v1/events/search', { operation: 'unnamed' })).json();
   assert.deepEqual((unnamed as { people: object }).people, {});
 });

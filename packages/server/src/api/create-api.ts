@@ -21,6 +21,7 @@ import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
 import { mountLogRoutes } from './log-routes.ts';
 import { createMetrics } from './metrics.ts';
+import { mountPeopleRoutes } from './people-routes.ts';
 import { asServerError, problemOf, problemType, sendProblem } from './problems.ts';
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
@@ -81,6 +82,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
     mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
+    mountPeopleRoutes(scope, { ...audit, world });
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });

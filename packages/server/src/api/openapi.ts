@@ -200,6 +200,29 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '204': { description: 'Revoked.' }, ...problems(401, 403, 404, 503) },
     },
   },
+  '/v1/people': {
+    get: {
+      summary: 'The people of the tenant at the embedded identity provider.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: { '200': answer('The people.', object({ people: list(ref('Person')) })), ...problems(401, 403, 503) },
+    },
+    post: {
+      summary: 'Add a person. The operator alone may; the password is shown here once.',
+      security: signedIn,
+      requestBody: body(
+        object({ username: text, name: text, roles: list(text), department: text, tenant: text }, [
+          'username',
+          'name',
+          'roles',
+        ]),
+      ),
+      responses: {
+        '201': answer('The person.', { allOf: [ref('Person'), object({ password: text })] }),
+        ...problems(401, 403, 422, 503),
+      },
+    },
+  },
   '/auth/login': {
     get: {
       summary: 'Begin signing in to the console.',
@@ -325,6 +348,18 @@ export function openApi(version: string): Json {
           description: 'Actors who are staff known to this server, by id; never patients.',
           additionalProperties: object({ name: text, department: text }, ['name']),
         },
+        Person: object(
+          {
+            id: text,
+            username: text,
+            name: text,
+            tenant: text,
+            roles: list(text),
+            department: text,
+            disabled: { type: 'boolean' },
+          },
+          ['id', 'username', 'name', 'tenant', 'roles', 'disabled'],
+        ),
         Summary: object(
           {
             count: whole,
@@ -333,10 +368,11 @@ export function openApi(version: string): Json {
             stepMs: whole,
             series: list(object({ time: text, success: whole, denied: whole, failed: whole, error: whole })),
             facets: { type: 'object', additionalProperties: list(object({ value: text, count: whole })) },
+            people: ref('People'),
             truncated: { const: true },
             unindexed,
           },
-          ['count', 'from', 'to', 'stepMs', 'series', 'facets'],
+          ['count', 'from', 'to', 'stepMs', 'series', 'facets', 'people'],
         ),
         Session: object(
           {

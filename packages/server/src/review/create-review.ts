@@ -6,7 +6,7 @@ import { ServerError } from '../errors.ts';
 import type { Filters } from '../indexes/filters.ts';
 import { LedgerError } from '../ledger/errors.ts';
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts';
-import { peopleOf } from './people-of.ts';
+import { peopleNamed, peopleOf } from './people-of.ts';
 import { namesOf, parseSearchQuery, parseSummaryQuery } from './query.ts';
 import { readEntries } from './read-entries.ts';
 import { renderRecord } from './render.ts';
@@ -66,6 +66,11 @@ export function createReview({ ledger, indexes, staff }: ReviewDeps): Review {
         stepMs,
         series: series.map(({ timeMs, ...counts }) => ({ time: new Date(timeMs).toISOString(), ...counts })),
         facets,
+        people: peopleNamed(
+          tenant,
+          (facets.actor ?? []).map(({ value }) => value),
+          staff,
+        ),
         ...(truncated ? { truncated: true } : {}),
         ...(unindexed === 0 ? {} : { unindexed }),
       };

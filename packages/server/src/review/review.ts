@@ -79,6 +79,8 @@ export interface SummaryPage {
     readonly error: number;
   }[];
   readonly facets: Readonly<Record<string, readonly { readonly value: string; readonly count: number }[]>>;
+  /** The actors of the facet who are staff known here, by id. */
+  readonly people: Readonly<Record<string, NamedPerson>>;
   readonly truncated?: true;
   /** As in a search. */
   readonly unindexed?: number;
