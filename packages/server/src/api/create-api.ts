@@ -18,6 +18,7 @@ import { mountConsoleFiles } from './console-files.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
+import { mountKeyRoutes } from './key-routes.ts';
 import { mountLogRoutes } from './log-routes.ts';
 import { createMetrics } from './metrics.ts';
 import { asServerError, problemOf, problemType, sendProblem } from './problems.ts';
@@ -75,6 +76,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     scope.register(fastifyCookie);
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
+    if (deps.keys !== undefined) {
+      const { service, rewraps } = deps.keys;
+      mountKeyRoutes(scope, { ...audit, keys: service, rewraps, tenants: () => ledger.tenants() });
+    }
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });

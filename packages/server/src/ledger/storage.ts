@@ -34,7 +34,10 @@ export interface StorageDriver extends AsyncDisposable {
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
+  /** Replaces one of the same name at once: a reader sees the one or the other. */
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
+  /** Names of the stored seeds. */
+  seeds(tenant: string): Promise<readonly string[]>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Groups that aren't archived, in order; only before the first commit. The bytes are views valid during the visit. */
   replay(visit: (group: ParsedGroup) => void): Promise<void>;
