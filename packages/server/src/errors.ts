@@ -139,6 +139,27 @@ export const serverErrors = {
     title: 'The disk of the ledger is full',
     remedy: 'Keep the events and send them after `Retry-After`; the operator has to make room.',
   },
+  'keys-unavailable': {
+    status: 503,
+    title: 'The keeper of the keys does not do its part',
+    remedy:
+      'Send it again after `Retry-After`; the operator finds in the log what the keeper of the key-encryption key answered.',
+  },
+  'reading-forbidden': {
+    status: 403,
+    title: 'This server may store records and not open them',
+    remedy: 'Ask a server whose configuration has `keys.rights: wrap-and-unwrap`.',
+  },
+  'key-in-use': {
+    status: 409,
+    title: 'The key is still needed',
+    remedy: 'Rotate and wrap anew first.',
+  },
+  'keyring-invalid': {
+    status: 422,
+    title: 'The keyring does not allow this',
+    remedy: 'Read the message; `watchglass keys list` shows what the keyring holds.',
+  },
   unavailable: {
     status: 503,
     title: 'A part this needs is not ready',

@@ -19,6 +19,8 @@ import { createApi } from './api/create-api.ts';
 import type { SignInSettings } from './api/server.ts';
 import type { ServerConfig, TlsFiles } from './config.ts';
 import { ServerError } from './errors.ts';
+import { closedIndexes } from './indexes/closed-indexes.ts';
+import { wrappedKeysOf } from './indexes/index-keys.ts';
 import { openIndexes } from './indexes/open-indexes.ts';
 import { createIntake } from './intake/create-intake.ts';
 import { apiAudience } from './issuer/claims.ts';
@@ -28,11 +30,16 @@ import type { Issuer } from './issuer/issuer.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
 import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
+import { KeyService } from './ledger/kek/key-service.ts';
+import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts';
+import { defaultKeys } from './ledger/kek/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { createReview } from './review/create-review.ts';
+import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
 import { type Cosigned, createBundleMaker } from './review/make-bundle.ts';
+import { RewrapJob } from './review/rewrap-job.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
@@ -66,9 +73,22 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   const tls = config.tls === undefined ? undefined : await readTls(world, config.tls);
   signal?.throwIfAborted();
 
+  let keyrings: OpenedKeyrings | undefined;
   const ledger = stack.use(
-    await openLedger({ dir: paths.ledger, keysDir: paths.keys, originBase: config.origin, world, report }),
+    await openLedger({
+      dir: paths.ledger,
+      keysDir: paths.keys,
+      keyrings: async (mayMake) => {
+        const { keys: settings = defaultKeys } = config;
+        keyrings = stack.use(await openKeyrings({ world, env: process.env, keysDir: paths.keys, settings, mayMake }));
+        return keyrings;
+      },
+      originBase: config.origin,
+      world,
+      report,
+    }),
   );
+  if (keyrings === undefined) throw new TypeError('the ledger opens its keyrings');
   if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
   const record = createOwnRecorder({
     world,
@@ -87,9 +107,13 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
 
-  const { keyrings } = ledger;
+  const service = keyServiceOf({ world, paths, ledger, keyrings });
+  await recordTurned({ record, log, ledger, turned: keyrings.turned });
+  const rewraps = stack.use(new RewrapJob(service));
   const indexes = stack.use(
-    await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report }),
+    keyrings.mayUnwrap
+      ? await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report })
+      : closedIndexes(),
   );
   const review = createReview({ ledger, indexes, staff: access.people, world });
   const consoleDir = config.consoleDir ?? (await builtConsole(world));
@@ -116,6 +140,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       ledger,
       indexes,
       review,
+      keys: { service, rewraps },
       door,
       bundles,
       record,
@@ -314,6 +339,44 @@ async function recordSystem(parts: {
   for (const result of done) {
     if (result.status === 'rejected')
       log.error({ err: result.reason }, `the ${operation} of the server could not be recorded`);
+  }
+}
+
+function keyServiceOf(parts: {
+  readonly world: World;
+  readonly paths: Paths;
+  readonly ledger: Ledger;
+  readonly keyrings: OpenedKeyrings;
+}): KeyService {
+  const { world, paths, ledger, keyrings } = parts;
+  return new KeyService({
+    keyrings,
+    sources: [
+      (tenant) => ledger.wrappedSeeds(tenant),
+      (tenant) => wrappedKeysOf(world, { dir: paths.index, keysDir: paths.keys, tenant }),
+    ],
+    tenants: () => ledger.tenants(),
+    world,
+  });
+}
+
+/** The configuration named another key than the last start did: that is on record too. */
+async function recordTurned(parts: {
+  readonly record: RecordOwn;
+  readonly log: Logger;
+  readonly ledger: Ledger;
+  readonly turned: OpenedKeyrings['turned'];
+}): Promise<void> {
+  const { record, log, ledger, turned } = parts;
+  const actor: Actor = { id: 'server', type: 'service' };
+  const recordChange = recordKeyChanges({ record, tenants: () => ledger.tenants(), actor });
+  for (const one of turned) {
+    log.warn({ tenant: one.tenant, from: one.from, to: one.to }, 'another key-encryption key is current');
+    try {
+      await recordChange({ kind: 'turn', ...one });
+    } catch (error) {
+      log.error({ err: error }, 'that another key-encryption key is current could not be recorded');
+    }
   }
 }
 

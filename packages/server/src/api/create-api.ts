@@ -19,6 +19,7 @@ import { mountConsoleFiles } from './console-files.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
+import { mountKeyRoutes } from './key-routes.ts';
 import { mountLogRoutes } from './log-routes.ts';
 import { createMetrics } from './metrics.ts';
 import { mountPeopleRoutes } from './people-routes.ts';
@@ -83,6 +84,10 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
     mountPeopleRoutes(scope, { ...audit, world });
+    if (deps.keys !== undefined) {
+      const { service, rewraps } = deps.keys;
+      mountKeyRoutes(scope, { ...audit, keys: service, rewraps, tenants: () => ledger.tenants() });
+    }
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });

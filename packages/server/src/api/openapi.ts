@@ -84,6 +84,11 @@ const search: Json = object(
   ['events', 'people', 'next', 'count'],
 );
 
+const whose: Json = {
+  enum: ['installation', 'tenant'],
+  description: 'The keys that tenants share (the operator’s), or those a tenant brought.',
+};
+
 const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   '/v1/events': {
     post: {
@@ -221,6 +226,40 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
         '201': answer('The person.', { allOf: [ref('Person'), object({ password: text })] }),
         ...problems(401, 403, 422, 503),
       },
+    },
+  },
+  '/v1/keys': {
+    get: {
+      summary: 'The key-encryption keys, how many files lie under each, and how far wrapping anew is.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: {
+        '200': answer(
+          'The keys.',
+          object({ keys: list(ref('Kek')), rewrap: { anyOf: [ref('Rewrap'), { type: 'null' }] } }),
+        ),
+        ...problems(401, 403, 503),
+      },
+    },
+  },
+  '/v1/keys/rotate': {
+    post: {
+      summary: 'Make another key current: the one named, or a fresh one. What older keys wrapped stays readable.',
+      security: signedIn,
+      requestBody: body(object({ of: whose, key: text, tenant: text }, ['of'])),
+      responses: {
+        '200': answer('The key before, and the current one.', object({ from: { type: ['string', 'null'] }, to: text })),
+        ...problems(401, 403, 409, 422, 503),
+      },
+    },
+  },
+  '/v1/keys/rewrap': {
+    post: {
+      summary:
+        'Begin to wrap everything under the current key. GET /v1/keys says how far it is; asking again goes on where it ended.',
+      security: signedIn,
+      requestBody: body(object({ of: whose, tenant: text }, ['of'])),
+      responses: { '202': answer('Begun.', object({ rewrap: ref('Rewrap') })), ...problems(401, 403, 422, 429, 503) },
     },
   },
   '/auth/login': {
@@ -388,6 +427,31 @@ export function openApi(version: string): Json {
         WriteKey: object(
           { id: text, tenant: text, emitter: text, name: text, created: text, createdBy: text, revoked: text },
           ['id', 'tenant', 'emitter', 'name', 'created', 'createdBy'],
+        ),
+        Kek: object(
+          {
+            id: text,
+            provider: text,
+            tenant: text,
+            state: { enum: ['current', 'older', 'ending', 'destroyed'] },
+            since: text,
+            until: text,
+            files: object({ seeds: whole, others: whole }),
+          },
+          ['id', 'provider', 'state', 'since', 'files'],
+        ),
+        Rewrap: object(
+          {
+            state: { enum: ['running', 'done', 'failed'] },
+            done: whole,
+            total: whole,
+            rewrapped: whole,
+            already: whole,
+            left: whole,
+            failed: list(object({ place: text, code: text, message: text })),
+            error: object({ code: text, message: text }),
+          },
+          ['state', 'done', 'total', 'rewrapped', 'already', 'left', 'failed'],
         ),
         Problem: object(
           {

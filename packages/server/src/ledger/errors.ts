@@ -10,6 +10,10 @@ export const ledgerErrorCodes = {
   'not-found': 'No such index in this log.',
   locked: 'Another process writes this ledger.',
   corrupt: 'The files of the ledger contradict each other.',
+  'keys-unavailable':
+    'A new seed is needed, or an old one, and the keeper of the key-encryption key does not do its part: send again later.',
+  'keyring-invalid': 'keys/keyring.json is damaged, or contradicts the configuration or what is asked.',
+  'key-in-use': 'A key can’t be destroyed while it is current, or while something that must stay is wrapped under it.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;

@@ -196,8 +196,12 @@ class FilesDriver implements StorageDriver {
 
   async putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     await this.#disk.replace(`${this.#dir}/${tenant}/seeds/${name}`, bytes, {
-      temporary: `${this.#tmp()}/seed-${tenant}`,
+      temporary: `${this.#tmp()}/seed-${tenant}-${name}`,
     });
+  }
+
+  async seeds(tenant: string): Promise<readonly string[]> {
+    return (await this.#disk.list(`${this.#dir}/${tenant}/seeds`)).filter((name) => !name.endsWith('/'));
   }
 
   seed(tenant: string, name: string): Promise<Uint8Array | undefined> {

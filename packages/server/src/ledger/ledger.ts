@@ -10,6 +10,7 @@
 import type { Envelope, LeafType, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
 import type { Keyrings } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
+import type { WrappedFiles } from './kek/wrapped-file.ts';
 
 export type LedgerState =
   | { readonly kind: 'writable' }
@@ -20,6 +21,8 @@ export interface Ledger extends AsyncDisposable {
   readonly state: LedgerState;
   /** The key-encryption keys, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
   readonly keyrings: Keyrings;
+  /** The wrapped seeds of a tenant, for a rotation of the key they are wrapped under. */
+  readonly wrappedSeeds: WrappedFiles;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
   /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
@@ -158,8 +161,8 @@ export interface OpenLedgerOptions {
   readonly dir: string;
   /** `DIR/keys`: `kek` (unless `keyrings` is given), `<tenant>.checkpoint-key` and `<tenant>.epoch-key-<epoch>`, made 0600 when missing. */
   readonly keysDir: string;
-  /** The key-encryption keys; the local ones in `keysDir` unless given. */
-  readonly keyrings?: Keyrings;
+  /** Opens the key-encryption keys, once the ledger's lock is held; the local ones in `keysDir` unless given. `mayMake` is false where a ledger is there already. */
+  readonly keyrings?: (mayMake: boolean) => Promise<Keyrings>;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
   readonly world: World;

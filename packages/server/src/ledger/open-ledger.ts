@@ -15,11 +15,11 @@ import {
   leafHashOf,
   multiproofPlan,
   parseTilePath,
-  type RetentionClass,
+  RecordError,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Keyrings, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import type { Keyrings } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
@@ -30,7 +30,8 @@ import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
-import { openLocalKeyrings } from './kek/local-keyring.ts';
+import { openLocalKeyrings } from './kek/open-keyrings.ts';
+import type { WrappedFile } from './kek/wrapped-file.ts';
 import { openCheckpointKey } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
@@ -53,7 +54,8 @@ import { coverageFacts, heartbeatFacts } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
 import { LogSeals } from './sealing.ts';
-import { Sequencer } from './sequencer.ts';
+import { asLedgerFault, SeedMaker, wrappedSeedsOf } from './seed-maker.ts';
+import { type Sequenced, Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
@@ -90,6 +92,7 @@ class OpenedLedger implements Ledger {
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
   #own!: OwnWriter;
+  #seeds!: SeedMaker;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -112,6 +115,10 @@ class OpenedLedger implements Ledger {
     return this.#keyrings;
   }
 
+  wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
+    return wrappedSeedsOf(this.#driver, this.#log(tenant).tenant);
+  }
+
   async start(): Promise<void> {
     const { dir } = this.#options;
     this.#driver = await openFilesDriver({
@@ -125,9 +132,9 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      this.#keyrings =
-        this.#options.keyrings ??
-        (await openLocalKeyrings(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0));
+      const mayMake = this.#driver.tenants().size === 0;
+      this.#keyrings = await (this.#options.keyrings?.(mayMake) ??
+        openLocalKeyrings(this.#world, this.#options.keysDir, mayMake));
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
       await this.#sealEnded();
@@ -135,12 +142,14 @@ class OpenedLedger implements Ledger {
       await this.#driver[Symbol.asyncDispose]();
       throw error;
     }
+    const seeds = new SeedMaker({ world: this.#world, driver: this.#driver, keyrings: this.#keyrings });
+    this.#seeds = seeds;
     this.#sequencer = new Sequencer({
       world: this.#world,
       driver: this.#driver,
       ids: this.#ids,
       recent: this.#recent,
-      makeSeed: (log, retentionClass, epoch, writer) => this.#makeSeed(log, retentionClass, epoch, writer),
+      makeSeed: (log, retentionClass, epoch, writer) => seeds.make(log, retentionClass, epoch, writer),
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
     });
@@ -236,7 +245,7 @@ class OpenedLedger implements Ledger {
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
     const log = this.#writable(tenant);
     if (items.length === 0) return { receipts: [], checkpoint: log.head.checkpoint };
-    const result = await this.#sequencer.append(log, encodeBatch(tenant, items));
+    const result = await this.#append(log, encodeBatch(tenant, items));
     const receipts: Receipt[] = [];
     let fresh = 0;
     for (const [i, { event }] of items.entries()) {
@@ -254,8 +263,18 @@ class OpenedLedger implements Ledger {
   async appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch> {
     const log = this.#writable(tenant);
     assertBatch(batch);
-    const { indexes, duplicates, leafHashes } = await this.#sequencer.append(log, batch);
+    const { indexes, duplicates, leafHashes } = await this.#append(log, batch);
     return { indexes, duplicates, leafHashes, checkpoint: log.head.checkpoint };
+  }
+
+  async #append(log: TenantLog, batch: EncodedBatch): Promise<Sequenced> {
+    const seeds = this.#seeds.needed(log, batch, this.#sequencer.writer);
+    if (seeds !== undefined) {
+      await seeds;
+      this.#assertOpen();
+      this.#assertWritable();
+    }
+    return this.#sequencer.append(log, batch);
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
@@ -277,24 +296,15 @@ class OpenedLedger implements Ledger {
     if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger was closed');
   }
 
-  async #makeSeed(log: TenantLog, retentionClass: RetentionClass, epoch: number, writer: Uint8Array): Promise<void> {
-    const seed = this.#world.random.bytes(32);
-    const { current } = this.#keyrings.of(log.tenant);
-    const file = await wrapSeed(seed, { origin: log.origin, retentionClass, epoch, writer }, current);
-    await this.#driver.putSeed(log.tenant, seedFileName(retentionClass, epoch, writer), file);
-    log.keys.set(`${retentionClass} ${epoch}`, new StepKeys(seed));
-    // Keys of earlier epochs are needed by steps that began before; nothing new is sealed under them.
-    for (const [name, keys] of log.keys) {
-      if (Number(name.split(' ')[1]) < epoch - 1) {
-        keys.erase();
-        log.keys.delete(name);
-      }
+  /** Undefined where this process has no right to open records. */
+  async #digestOf(log: TenantLog, index: number): Promise<Uint8Array | undefined> {
+    try {
+      const { m } = await log.records.open(index);
+      return Buffer.from(decode(m).digest.slice(0, 16), 'hex');
+    } catch (error) {
+      if (error instanceof RecordError && error.code === 'unwrap-forbidden') return undefined;
+      throw asLedgerFault(error);
     }
-  }
-
-  async #digestOf(log: TenantLog, index: number): Promise<Uint8Array> {
-    const { m } = await log.records.open(index);
-    return Buffer.from(decode(m).digest.slice(0, 16), 'hex');
   }
 
   async #remember(segment: ArchivingSegment): Promise<void> {
@@ -353,13 +363,15 @@ class OpenedLedger implements Ledger {
     const log = this.#log(tenant);
     const end = log.head.size;
     if (from >= end || max <= 0) return [];
-    return this.#recent.read(tenant, from, end, max, readBytesMax) ?? log.records.read(from, end, max, readBytesMax);
+    return (
+      this.#recent.read(tenant, from, end, max, readBytesMax) ?? opened(log.records.read(from, end, max, readBytesMax))
+    );
   }
 
   async open(tenant: TenantId, index: number): Promise<{ r: Uint8Array; m: Uint8Array; leaf: Uint8Array }> {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
-    const { r, m } = await log.records.open(index);
+    const { r, m } = await opened(log.records.open(index));
     return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
   }
 
@@ -463,6 +475,7 @@ class OpenedLedger implements Ledger {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
       await this.#own.settled();
+      await this.#seeds.close();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
       if (this.#state.kind === 'writable') await this.#driver.archive();
     } finally {
@@ -472,6 +485,15 @@ class OpenedLedger implements Ledger {
         for (const waiter of [...log.waiting]) waiter.closed();
       }
     }
+  }
+}
+
+/** A keeper of keys that doesn't answer is told apart from a record that doesn't open. */
+async function opened<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asLedgerFault(error);
   }
 }
 

@@ -60,15 +60,15 @@ export interface SequencerParts {
     epoch: number,
     writer: Uint8Array,
   ) => Promise<void>;
-  /** Reads the first 8 bytes of the digest of a committed record. */
-  readonly digestOf: (log: TenantLog, index: number) => Promise<Uint8Array>;
+  /** Reads the first 8 bytes of the digest of a committed record; undefined where records can't be opened: the id alone then tells a repeat. */
+  readonly digestOf: (log: TenantLog, index: number) => Promise<Uint8Array | undefined>;
   /** The ledger can't go on: it becomes read-only. */
   readonly failed: (reason: string) => void;
 }
 
 export class Sequencer {
   readonly #parts: SequencerParts;
-  readonly #writer: Uint8Array;
+  readonly writer: Uint8Array;
   readonly #tools: GroupTools;
   readonly #queue: Call[] = [];
   #queuedEvents = 0;
@@ -92,7 +92,7 @@ export class Sequencer {
 
   constructor(parts: SequencerParts) {
     this.#parts = parts;
-    this.#writer = parts.world.random.bytes(16);
+    this.writer = parts.world.random.bytes(16);
     this.#tools = {
       random: parts.world.random,
       committer: new Committer(),
@@ -228,7 +228,7 @@ export class Sequencer {
   }
 
   async #makeSeeds(log: TenantLog, missing: readonly RetentionClass[]): Promise<void> {
-    for (const retentionClass of missing) await this.#parts.makeSeed(log, retentionClass, log.epoch, this.#writer);
+    for (const retentionClass of missing) await this.#parts.makeSeed(log, retentionClass, log.epoch, this.writer);
   }
 
   /** After a restart the ids are known and the digests aren't: the stored records tell. */
@@ -241,7 +241,8 @@ export class Sequencer {
       const digest = await digestOf(log, index);
       // The table may have moved on meanwhile.
       const still = ids.find(log.number, batch.ids, i * 16);
-      if (still >= 0 && ids.indexOf(still) === index) ids.setDigest(still, digest, 0);
+      if (still >= 0 && ids.indexOf(still) === index)
+        ids.setDigest(still, digest ?? batch.digests, digest === undefined ? i * 8 : 0);
     }
   }
 
@@ -330,7 +331,7 @@ export class Sequencer {
     const { world, ids } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     if (this.#step?.hasRoom(groupEventsMax, nowMs) !== true) this.#endStep();
-    this.#step ??= new Step(this.#nextStep++, this.#writer, nowMs);
+    this.#step ??= new Step(this.#nextStep++, this.writer, nowMs);
     this.#step.openGroups++;
     this.#open = { group: new OpenGroup(this.#step, this.#tools), calls: [], idsBefore: ids.mark() - fresh };
     return this.#open;

@@ -40,7 +40,10 @@ export interface StorageDriver extends AsyncDisposable {
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
+  /** Replaces one of the same name at once: a reader sees the one or the other. */
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
+  /** Names of the stored seeds. */
+  seeds(tenant: string): Promise<readonly string[]>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Small files of a log that are put as a whole, named relative to it: `seals/674`. Durable when it resolves. */
   putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void>;

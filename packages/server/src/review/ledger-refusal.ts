@@ -1,11 +1,14 @@
 /**
  * What the ledger refuses, in the words of the doors: every room that appends or reads over HTTP answers the same for the same cause.
  */
+import { RecordError } from '@watchglass/record';
+import { isKeeperFault } from '@watchglass/record/reader';
 import { ServerError, type ServerErrorCode } from '../errors.ts';
 import { LedgerError, type LedgerErrorCode } from '../ledger/errors.ts';
 
 const storageRetryMs = 30_000;
 const overloadedRetryMs = 1_000;
+const keeperRetryMs = 5_000;
 
 const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; readonly retryAfterMs?: number }>> = {
   'unknown-tenant': { code: 'not-found' },
@@ -18,11 +21,15 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'not-found': { code: 'not-found' },
   locked: { code: 'unavailable' },
   corrupt: { code: 'internal' },
+  'keys-unavailable': { code: 'keys-unavailable', retryAfterMs: keeperRetryMs },
+  'keyring-invalid': { code: 'keyring-invalid' },
+  'key-in-use': { code: 'key-in-use' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
-/** A LedgerError as a ServerError; anything else as it is. */
+/** A LedgerError, or one of the keeper of keys, as a ServerError; anything else as it is. */
 export function asRefusal(error: unknown): unknown {
+  if (error instanceof RecordError) return keyRefusal(error) ?? error;
   if (!(error instanceof LedgerError)) return error;
   const { code, retryAfterMs } = doors[error.code];
   const at = Number(error.details.position ?? 0);
@@ -45,5 +52,15 @@ export function asRefusal(error: unknown): unknown {
     };
     return new ServerError(code, undefined, { ...options, errors: [place] });
   }
-  return new ServerError(code, undefined, options);
+  // What is wrong with keys is for whoever keeps them to read, and names nobody.
+  const message = code === 'keyring-invalid' || code === 'key-in-use' ? error.message : undefined;
+  return new ServerError(code, message, options);
+}
+
+/** What a keeper of keys refuses, or what this process has no right to. */
+function keyRefusal(error: RecordError): ServerError | undefined {
+  if (error.code === 'unwrap-forbidden') return new ServerError('reading-forbidden', undefined, { cause: error });
+  if (!isKeeperFault(error) && error.code !== 'kek-lost') return undefined;
+  const details = { keeper: error.code };
+  return new ServerError('keys-unavailable', error.message, { cause: error, retryAfterMs: keeperRetryMs, details });
 }
