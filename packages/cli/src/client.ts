@@ -19,14 +19,17 @@ export interface Client extends AsyncDisposable {
   getText(path: string, signal?: AbortSignal): Promise<string>;
   getJson(path: string, signal?: AbortSignal): Promise<unknown>;
   postJson(path: string, body: unknown, signal?: AbortSignal): Promise<unknown>;
+  /** What is answered as bytes: a file. */
+  postForFile(path: string, body: unknown, signal?: AbortSignal): Promise<Uint8Array>;
   /** The `data` of each server-sent event. */
   stream(path: string, signal: AbortSignal): AsyncIterable<string>;
 }
 
-export function openClient(connection: Connection): Client {
+/** @param waitMsMax for the beginning of an answer */
+export function openClient(connection: Connection, waitMsMax: number = headersTimeoutMs): Client {
   const agent = new Agent({
     connect: { timeout: connectTimeoutMs, ...(connection.ca === undefined ? {} : { ca: connection.ca }) },
-    headersTimeout: headersTimeoutMs,
+    headersTimeout: waitMsMax,
     bodyTimeout: 0,
     connections: 8,
   });
@@ -69,6 +72,8 @@ export function openClient(connection: Connection): Client {
         ),
         path,
       ),
+    postForFile: async (path, body, signal) =>
+      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal })),
     stream: async function* (path, signal) {
       const response = await ask(path, { accept: 'text/event-stream', signal });
       if (response.body !== null) yield* dataLines(response.body);

@@ -105,11 +105,17 @@ function makeProgram(io: Io, json: boolean): Command {
     .argument('[files...]', 'configurations; watchglass.yaml and gateway.yaml here unless named')
     .action(async (files: string[], options) => (await import('./commands/config.ts')).checkConfig(files, options, io));
 
-  command(program, 'verify', 'Derive everything again: of a data directory, a running server, or a proof.', [
-    'watchglass verify .watchglass',
-    'watchglass verify https://watchglass.example --checkpoint last-month.checkpoint',
-    'watchglass verify event-417.tlog-proof --vkey watchglass.example/clinic+1a2b3c4d+AX…',
-  ])
+  command(
+    program,
+    'verify',
+    'Derive everything again: of a data directory, a running server, a proof, or a bundle of evidence.',
+    [
+      'watchglass verify .watchglass',
+      'watchglass verify https://watchglass.example --checkpoint last-month.checkpoint',
+      'watchglass verify event-417.tlog-proof --vkey watchglass.example/clinic+1a2b3c4d+AX…',
+      'watchglass verify evidence.html --vkey watchglass.example/clinic+1a2b3c4d+AX…',
+    ],
+  )
     .argument('[what]', 'directory, URL, or file; .watchglass unless named')
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
@@ -159,6 +165,33 @@ function makeProgram(io: Io, json: boolean): Command {
     .option('--out <file>', 'keep the proof')
     .action(async (index: number, options) => (await import('./commands/prove.ts')).prove(index, options, io));
 
+  const bundling = connected(
+    command(program, 'bundle', 'Put events with their proofs into one file that anybody can check offline.', [
+      'watchglass bundle --patient wg-pt-000417 --purpose HOPERAT --reason "Complaint 17" --token …',
+      'watchglass bundle 417 420-431 --purpose HOPERAT --reason "Incident 9" --out incident-9.html',
+      'watchglass bundle --actor dr-ito --from 30d --scan --purpose HOPERAT --reason "Review of access"',
+    ]),
+  );
+  plainFilters(bundling)
+    .argument('[indexes...]', 'which events: an index (417) or a range (420-431); else all that match', toRange)
+    .option('--patient <id>', 'FHIR id of a patient, with or without Patient/')
+    .option('--resource <ref>', 'Type or Type/id')
+    .option('--from <moment>', 'RFC 3339, a date, or how long ago (15m, 2h, 7d)')
+    .option('--to <moment>', 'the same')
+    .option('--q <text>', 'words in names of operations, routes, actors')
+    .requiredOption('--purpose <code>', 'HL7 v3 PurposeOfUse, such as HOPERAT')
+    .requiredOption('--reason <text>', 'why; stands in the bundle and in the log')
+    .option('--scan', 'open and compare every record of the log instead of trusting the index')
+    .option(
+      '--withhold <pointer>',
+      'a field to leave out, such as /actor/id or /targets/*/id; again for more',
+      toList,
+      [],
+    )
+    .option('--vkey <key>', 'the only verifier key to believe')
+    .option('--out <file>', 'where to; named by the server unless given')
+    .action(async (indexes: Range[], options) => (await import('./commands/bundle.ts')).bundle(indexes, options, io));
+
   return program;
 }
 
@@ -204,6 +237,20 @@ function toIndex(text: string): number {
   const index = /^\d{1,15}$/.test(text) ? Number(text) : -1;
   if (index < 0) throw new InvalidArgumentError('expected the index of an event: a number from 0.');
   return index;
+}
+
+type Range = readonly [first: number, last: number];
+
+function toRange(text: string, before: Range[] = []): Range[] {
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  if (match === null || last < first) throw new InvalidArgumentError('expected an index, or a range such as 420-431.');
+  return [...before, [first, last]];
+}
+
+function toList(text: string, before: readonly string[]): string[] {
+  return [...before, text];
 }
 
 function toPortBase(text: string): number {

@@ -5,6 +5,7 @@
 
 export { type BundleFile, looksLikeBundle, pageDigest, splitBundle, splitPage } from './bundle/bundle-file.ts';
 export { type BundleFinding, type BundleFindingCode, bundleFindingTable } from './bundle/bundle-findings.ts';
+export { sayCompleteness, sayNotProven, sayProven, sayQuery } from './bundle/bundle-words.ts';
 export {
   type BundleContents,
   type BundleEvent,

@@ -87,6 +87,7 @@ export const statements: Readonly<Record<string, Statement>> = {
     object: 'numbered',
     after: ', with its content',
   },
+  'review/bundle': { did: 'Made an evidence bundle', to: 'make an evidence bundle', counts: 'event' },
   'review/tail-open': { did: 'Began to follow new events', to: 'follow new events' },
   'review/tail-close': { did: 'Stopped following new events', to: 'stop following new events', counts: 'event' },
   'review/status': { did: 'Looked at how the server is doing', to: 'look at how the server is doing' },

@@ -165,6 +165,46 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '200': textOf('The proof.'), ...problems(400, 401, 403, 404, 503) },
     },
   },
+  '/v1/bundles': {
+    post: {
+      summary:
+        'A bundle of evidence: events with their openings and proofs, in one HTML file that checks itself offline. Needs the right `open`; recorded, with the digest of what it discloses, before it leaves.',
+      security: signedIn,
+      requestBody: body({
+        type: 'object',
+        properties: {
+          tenant: filters.tenant,
+          purpose: { type: 'string', description: 'HL7 v3 PurposeOfUse.' },
+          reason: { type: 'string', maxLength: 500, description: 'Stands in the bundle and, sealed, in the log.' },
+          indexes: {
+            ...list({ oneOf: [whole, { type: 'array', items: whole, minItems: 2, maxItems: 2 }] }),
+            description: 'Indexes, and first and last of ranges. Either these or `filters`.',
+          },
+          filters: {
+            type: 'object',
+            properties: Object.fromEntries(Object.entries(filters).filter(([name]) => name !== 'tenant')),
+            additionalProperties: false,
+            description: 'All events that match.',
+          },
+          scan: {
+            type: 'boolean',
+            description: 'Open and compare every record of the log instead of asking the index.',
+          },
+          withhold: {
+            ...list(text),
+            maxItems: 32,
+            description: 'JSON Pointers into the event, `*` for every position; of a log whose leaves are of type 2.',
+          },
+        },
+        required: ['purpose', 'reason'],
+        additionalProperties: false,
+      }),
+      responses: {
+        '200': { description: 'The file (docs/bundle.md).', content: { 'text/html': { schema: text } } },
+        ...problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
+      },
+    },
+  },
   '/v1/session': {
     get: {
       summary: 'Who is signed in.',
