@@ -19,6 +19,8 @@ export interface TenantCheck {
   readonly remembered: Checkpoint | undefined;
   readonly rememberedText: string | undefined;
   readonly full: boolean;
+  /** The files are those of this machine, and other threads may read them too. */
+  readonly threads: boolean;
   readonly findings: Findings;
   /** What is there and counts for nothing. */
   readonly notes: string[];

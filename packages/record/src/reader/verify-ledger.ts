@@ -102,6 +102,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         remembered: remembered?.origin === log.origin ? remembered : undefined,
         rememberedText: options.checkpoint,
         full: options.full === true,
+        threads: options.files === undefined,
         findings,
         notes,
         signal: options.signal,
