@@ -46,7 +46,7 @@ import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
 import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
-import { Sequencer } from './sequencer.ts';
+import { type Sequenced, Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
@@ -204,17 +204,23 @@ class OpenedLedger implements Ledger {
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
     const log = this.#writable(tenant);
     if (items.length === 0) return { receipts: [], checkpoint: log.head.checkpoint };
-    const result = await this.#sequencer.append(log, encodeBatch(tenant, items));
+    const ids = items.map(({ event }) => event.id);
+    // Not awaited here: while the disk works nothing may keep the events, or the collector would carry them along.
+    return this.#receipts(log, ids, this.#sequencer.append(log, encodeBatch(tenant, items)));
+  }
+
+  async #receipts(log: TenantLog, ids: readonly string[], appended: Promise<Sequenced>): Promise<Appended> {
+    const result = await appended;
     const receipts: Receipt[] = [];
     let fresh = 0;
-    for (const [i, { event }] of items.entries()) {
+    for (const [i, id] of ids.entries()) {
       const index = result.indexes[i] as number;
       const duplicate = result.duplicates[i] !== 0;
       const leaf = duplicate
         ? await this.#leafHash(log, index)
         : result.leafHashes.subarray(fresh * 32, fresh * 32 + 32);
       if (!duplicate) fresh++;
-      receipts.push({ id: event.id, index, leaf, duplicate });
+      receipts.push({ id, index, leaf, duplicate });
     }
     return { receipts, checkpoint: log.head.checkpoint };
   }
