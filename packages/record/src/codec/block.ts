@@ -235,7 +235,11 @@ function unpack(body: Uint8Array, header: BlockHeader): Uint8Array {
   let plaintext = body;
   if (header.codec === 1) {
     try {
-      plaintext = zstdDecompressSync(body, { maxOutputLength: Math.max(header.plaintextBytes, 1) });
+      plaintext = zstdDecompressSync(body, {
+        maxOutputLength: Math.max(header.plaintextBytes, 1),
+        // In one piece: the header, which is authenticated, says how long it is.
+        chunkSize: Math.max(header.plaintextBytes, 64),
+      });
     } catch (cause) {
       throw new RecordError('block-malformed', 'the block does not decompress within its stated length', { cause });
     }

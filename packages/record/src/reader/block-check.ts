@@ -7,7 +7,7 @@ import { type BlockHeader, forEachRecord, openBlock, parseBlockHeader } from '..
 import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
 import { Openings } from '../codec/openings.ts';
-import { commitInto } from '../commitment.ts';
+import type { Committer } from '../committer.ts';
 import { decode } from '../encode.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
@@ -43,6 +43,7 @@ export interface BlockChecker {
   readonly seeds: SeedKeeper | undefined;
   /** Every record is parsed too, and held against its block. */
   readonly parseRecords: boolean;
+  readonly committer: Committer;
   opened: number;
 }
 
@@ -143,13 +144,12 @@ async function openRecords(
   const openings = new Openings(openingKeyOf(stepKey));
   const stored = await storedOf(checker.commitments, header);
   const derived = new Uint8Array(32);
-  const { originHash } = checker;
+  const { originHash, committer } = checker;
   let position = 0;
   forEachRecord(plaintext, header.ranges, (index, m) => {
-    const r = openings.at(index - header.stepFirstIndex);
-    commitInto({ originHash, index, r, m }, derived, 0);
-    const from = position++ * 32;
-    if (!equalBytes(derived, stored.subarray(from, from + 32))) {
+    const openingAt = openings.seek(index - header.stepFirstIndex);
+    committer.commitInto({ originHash, index, openings: openings.stream, openingAt, m }, derived, 0);
+    if (!isAt(derived, stored, 32 * position++)) {
       tell('commitment-mismatch', 'the record does not open the commitment stored for its index', index);
       return;
     }
@@ -181,11 +181,17 @@ async function storedOf(commitments: CommitmentStore, header: BlockHeader): Prom
   return out;
 }
 
+/** Whether `bytes` stand in `within` at `from`. */
+function isAt(bytes: Uint8Array, within: Uint8Array, from: number): boolean {
+  for (let k = 0; k < bytes.length; k++) if (within[from + k] !== bytes[k]) return false;
+  return true;
+}
+
 const prefix: Uint8Array = new TextEncoder().encode('{"received":"');
 
 /** Months since January 1970 of the received time, which stands at the beginning of m. */
 function monthOf(m: Uint8Array): number | undefined {
-  if (m.length < prefix.length + 7 || !equalBytes(m.subarray(0, prefix.length), prefix)) return undefined;
+  if (m.length < prefix.length + 7 || !isAt(prefix, m, 0)) return undefined;
   let year = 0;
   for (let i = 0; i < 4; i++) year = year * 10 + (m[prefix.length + i] as number) - 48;
   const month = ((m[prefix.length + 5] as number) - 48) * 10 + (m[prefix.length + 6] as number) - 49;

@@ -23,6 +23,8 @@ export interface TenantCheck {
   /** Now, ms since 1970: only to say how old the newest seal is. */
   readonly nowMs: number;
   readonly full: boolean;
+  /** The files are those of this machine, and other threads may read them too. */
+  readonly threads: boolean;
   readonly findings: Findings;
   /** What is there and counts for nothing. */
   readonly notes: string[];

@@ -118,6 +118,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         rememberedSeal: rememberedSeal?.origin === log.origin ? options.seal : undefined,
         nowMs: options.nowMs ?? Date.now(),
         full: options.full === true,
+        threads: options.files === undefined,
         findings,
         notes,
         signal: options.signal,

@@ -7,6 +7,7 @@ import type { GroupTenant } from '../codec/group.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
 import { type ArchiveName, commitmentsPerFile, parseArchiveName } from '../codec/names.ts';
 import { originHashOf } from '../commitment.ts';
+import { Committer } from '../committer.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
 import { openNote } from '../note.ts';
@@ -22,7 +23,8 @@ import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
-import { checkTree, type StatedRoot } from './tree-check.ts';
+import { beginTree, treeBesideLeavesMin } from './tree-beside.ts';
+import type { StatedRoot } from './tree-check.ts';
 
 export interface VerifiedTenant {
   readonly tenant: string;
@@ -70,11 +72,9 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
     parseRecords: check.full,
+    committer: new Committer(),
     opened: 0,
   };
-  await checkBlockFiles(check, checker);
-  for (const entry of parts) await checkJournalPart(check, checker, entry);
-  tellMissing(check, checker.seen, held);
   const stated: StatedRoot[] = [
     ...epochs.stated(),
     ...parts.map(({ part, placed }) => ({
@@ -92,22 +92,33 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       place: `${tenant}/checkpoint`,
       who: 'the remembered checkpoint',
     });
-  const tree = await checkTree({
-    files,
-    dir,
-    tenant,
-    findings,
-    commitments,
-    size: held,
-    archivedSize: log.size,
-    stated,
-    signal: check.signal,
-    progress: seeds === undefined ? check.progress : () => undefined,
-  });
+  const opensBlocks = seeds !== undefined;
+  const tree = beginTree(
+    {
+      files,
+      dir,
+      ledgerDir,
+      tenant,
+      log,
+      tail,
+      findings,
+      commitments,
+      size: held,
+      archivedSize: log.size,
+      stated,
+      signal: check.signal,
+      progress: opensBlocks ? () => undefined : check.progress,
+    },
+    check.threads && opensBlocks && held >= treeBesideLeavesMin,
+  );
+  await checkBlockFiles(check, checker);
+  for (const entry of parts) await checkJournalPart(check, checker, entry);
+  tellMissing(check, checker.seen, held);
+  const { tiles, root: derivedRoot } = await tree();
   await checkSeeds(check);
-  await checkNames(check, tree.tiles);
+  await checkNames(check, tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
-  const root = checkpoint === undefined ? tree.root : encodeHex(checkpoint.root);
+  const root = checkpoint === undefined ? derivedRoot : encodeHex(checkpoint.root);
   return { tenant, origin: log.origin, size, root, opened: checker.opened, findings: findings.list.slice(before) };
 }
 

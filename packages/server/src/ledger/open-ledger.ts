@@ -245,17 +245,23 @@ class OpenedLedger implements Ledger {
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
     const log = this.#writable(tenant);
     if (items.length === 0) return { receipts: [], checkpoint: log.head.checkpoint };
-    const result = await this.#append(log, encodeBatch(tenant, items));
+    const ids = items.map(({ event }) => event.id);
+    // Not awaited here: while the disk works nothing may keep the events, or the collector would carry them along.
+    return this.#receipts(log, ids, this.#append(log, encodeBatch(tenant, items)));
+  }
+
+  async #receipts(log: TenantLog, ids: readonly string[], appended: Promise<Sequenced>): Promise<Appended> {
+    const result = await appended;
     const receipts: Receipt[] = [];
     let fresh = 0;
-    for (const [i, { event }] of items.entries()) {
+    for (const [i, id] of ids.entries()) {
       const index = result.indexes[i] as number;
       const duplicate = result.duplicates[i] !== 0;
       const leaf = duplicate
         ? await this.#leafHash(log, index)
         : result.leafHashes.subarray(fresh * 32, fresh * 32 + 32);
       if (!duplicate) fresh++;
-      receipts.push({ id: event.id, index, leaf, duplicate });
+      receipts.push({ id, index, leaf, duplicate });
     }
     return { receipts, checkpoint: log.head.checkpoint };
   }
