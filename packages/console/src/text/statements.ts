@@ -94,6 +94,12 @@ export const statements: Readonly<Record<string, Statement>> = {
   'review/write-keys-list': { did: 'Looked at the write keys', to: 'look at the write keys', counts: 'key' },
   'review/write-key-create': { did: 'Asked for the new write key', to: 'ask for the new write key', object: 'named' },
   'review/write-key-revoke': { did: 'Asked to revoke the write key', to: 'revoke the write key', object: 'named' },
+  'review/people-list': {
+    did: 'Looked at who can sign in',
+    to: 'look at who can sign in',
+    counts: 'account',
+  },
+  'review/person-add': { did: 'Asked to add the person', to: 'add a person', object: 'named' },
   'access-change/person-added': { did: 'Added the person', to: 'add the person', object: 'named' },
   'access-change/person-disabled': { did: 'Disabled the person', to: 'disable the person', object: 'named' },
   'access-change/password-set': {
