@@ -181,12 +181,14 @@ async function objectsTurn(ledger: Ledger, source: EventSource): Promise<Spent> 
 async function pacedTurn(ledger: Ledger, source: EventSource, ms: number): Promise<number[]> {
   const tookMs: number[] = [];
   const answers: Promise<void>[] = [];
+  const calls = source.items(Math.round((ms / 1000) * pacedPerSecond));
   const startedMs = performance.now();
-  for (let sent = 0; sent < (ms / 1000) * pacedPerSecond; ) {
-    const due = Math.floor(((performance.now() - startedMs) / 1000) * pacedPerSecond);
+  for (let sent = 0; sent < calls.length; ) {
+    const due = Math.min(calls.length, Math.floor(((performance.now() - startedMs) / 1000) * pacedPerSecond));
     for (; sent < due; sent++) {
       const dueMs = startedMs + (sent / pacedPerSecond) * 1000;
-      answers.push(ledger.append(tenant, source.items(1)).then(() => void tookMs.push(performance.now() - dueMs)));
+      const answer = ledger.append(tenant, calls.slice(sent, sent + 1));
+      answers.push(answer.then(() => void tookMs.push(performance.now() - dueMs)));
     }
     await sleep(1);
   }

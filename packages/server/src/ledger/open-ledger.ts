@@ -397,8 +397,8 @@ class OpenedLedger implements Ledger {
     const tree = this.#tree(tenant);
     const growth = since === undefined ? [] : consistencyPlan(since, head.size);
     return {
-      hashes: await tree.fold(multiproofPlan(indexes, head.size)),
-      growth: await tree.fold(growth),
+      hashes: await tree.fold(multiproofPlan(indexes, head.size), head.size),
+      growth: await tree.fold(growth, head.size),
       checkpoint: head.checkpoint,
     };
   }
