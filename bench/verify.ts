@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { parseTenantId } from '@watchglass/record';
 import { verifyLedger } from '@watchglass/record/reader';
+import type { EncodedBatch } from '../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../packages/server/src/ledger/open-ledger.ts';
 import { realWorld } from '../packages/server/src/world/real-world.ts';
 import { EventSource, recordBytes } from './encoded-events.ts';
+import { median, type Spent, stopwatch } from './stopwatch.ts';
 
-const eventsPerSecondMin = 100_000;
+const eventsPerSecondMin = 300_000;
 const eventsMax = 1_000_000;
 const batchEvents = 1000;
 const tenant = parseTenantId('bench');
@@ -31,24 +33,33 @@ export async function run({
     const events = await fill(place, Math.min(eventsMax, seconds * 25_000));
     log(`a ledger of ${events} events of ${recordBytes} bytes was written`);
     let calls = 0;
-    const startedAt = performance.now();
-    const report = await verifyLedger({ ...place, onProgress: () => calls++ });
-    const rate = (events / (performance.now() - startedAt)) * 1000;
-    if (!report.intact || report.tenants[0]?.opened !== events)
-      throw new Error(`the ledger is not intact: ${JSON.stringify(report.findings.slice(0, 3))}`);
-    const limit = limitRate(Math.max(500, seconds * 50));
+    const turns: { readonly all: Spent; readonly limit: number }[] = [];
+    for (let turn = 0; turn < 3; turn++) {
+      const spent = stopwatch();
+      const report = await verifyLedger({ ...place, onProgress: () => calls++ });
+      const all = spent(events);
+      if (!report.intact || report.tenants[0]?.opened !== events)
+        throw new Error(`the ledger is not intact: ${JSON.stringify(report.findings.slice(0, 3))}`);
+      turns.push({ all, limit: limitRate(Math.max(300, seconds * 20)) });
+    }
+    const rate = Math.max(...turns.map(({ all }) => all.perSecond));
+    const share = median(turns.map(({ all, limit }) => all.perSecond / limit));
     const treeAt = performance.now();
     await verifyLedger({ ledgerDir: place.ledgerDir });
     const treeRate = (events / (performance.now() - treeAt)) * 1000;
-    log(`verified with ${calls} reports of progress; ${Math.round((100 * rate) / limit)} % of the limit of one thread`);
+    log(
+      `verified ${turns.length} times with ${calls} reports of progress; ${Math.round(100 * share)} % of the limit of one thread`,
+    );
     log(
       `verification of everything, target ${eventsPerSecondMin}/s: ${rate >= eventsPerSecondMin ? 'reached' : 'MISSED'}`,
     );
     return {
-      'events verified per s': rate,
+      'events verified per s, best turn': rate,
+      'events verified per s, median': median(turns.map(({ all }) => all.perSecond)),
+      'processor µs an event, all threads': median(turns.map(({ all }) => all.cpuUs)),
       'events verified without keys per s': treeRate,
-      'limit of one thread per s': limit,
-      'share of the limit': rate / limit,
+      'limit of one thread per s': median(turns.map(({ limit }) => limit)),
+      'share of the limit': share,
       'events in the ledger': events,
       'resident memory MB': process.memoryUsage().rss / 1e6,
     };
@@ -70,9 +81,13 @@ async function fill({ ledgerDir, keysDir }: { ledgerDir: string; keysDir: string
   let left = Math.ceil(count / batchEvents);
   const events = left * batchEvents;
   const caller = async (): Promise<void> => {
-    while (left-- > 0) await ledger.appendEncoded(tenant, source.batch(batchEvents));
+    let batch: EncodedBatch | undefined;
+    while (left-- > 0) {
+      batch = source.batch(batchEvents, batch);
+      await ledger.appendEncoded(tenant, batch);
+    }
   };
-  await Promise.all(Array.from({ length: 16 }, caller));
+  await Promise.all(Array.from({ length: 32 }, caller));
   await ledger[Symbol.asyncDispose]();
   return events;
 }

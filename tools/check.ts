@@ -25,6 +25,21 @@ const checks: readonly [string, () => string | undefined][] = [
         'packages/console',
       ]),
   ],
+  [
+    'evidence page build',
+    () =>
+      command(process.execPath, [
+        'node_modules/vite/bin/vite.js',
+        'build',
+        '--logLevel=warn',
+        '-c',
+        'packages/console/evidence.config.ts',
+        '--outDir',
+        '../../node_modules/.cache/evidence-check',
+        '--emptyOutDir',
+        'packages/console',
+      ]),
+  ],
   ['lock file', lockFile],
 ];
 

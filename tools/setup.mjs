@@ -37,18 +37,18 @@ async function install() {
 async function buildConsole() {
   const wanted = hashOf([
     'package-lock.json',
-    ...['index.html', 'vite.config.ts', 'package.json'].map((name) => `packages/console/${name}`),
+    ...['index.html', 'vite.config.ts', 'evidence.config.ts', 'package.json'].map((name) => `packages/console/${name}`),
     ...filesUnder('packages/console/src'),
     ...filesUnder('packages/record/src'),
   ]);
   if (readStamp(buildStamp) === wanted) return;
   const bin = join(modules, '.bin');
-  await step('building the console', existsSync(join(bin, 'node')) ? join(bin, 'node') : process.execPath, [
-    join(modules, 'vite/bin/vite.js'),
-    'build',
-    '--logLevel=error',
-    join(root, 'packages/console'),
-  ]);
+  const node = existsSync(join(bin, 'node')) ? join(bin, 'node') : process.execPath;
+  const build = [join(modules, 'vite/bin/vite.js'), 'build', '--logLevel=error'];
+  const folder = join(root, 'packages/console');
+  await step('building the console', node, [...build, folder]);
+  // The page that a bundle of evidence is put into; second, since the console's build empties the folder.
+  await step('building the evidence page', node, [...build, '-c', join(folder, 'evidence.config.ts'), folder]);
   writeFileSync(buildStamp, wanted);
 }
 

@@ -82,7 +82,18 @@ async function searchAs(role: string, query: object): Promise<Found> {
   return (await response.json()) as Found;
 }
 
+/** What is still fading in has a contrast of its own: everything that ends has ended. */
+async function settle(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const ending = (): Animation[] =>
+      document.getAnimations().filter((each) => each.effect?.getComputedTiming().endTime !== Number.POSITIVE_INFINITY);
+    for (let running = ending(); running.length > 0; running = ending())
+      await Promise.allSettled(running.map(({ finished }) => finished));
+  });
+}
+
 async function complainNothing(page: Page): Promise<void> {
+  await settle(page);
   // Evaluated over the debugging protocol, which the page's own content security policy does not govern.
   await page.evaluate(axeSource);
   const found = (await page.evaluate(
@@ -216,10 +227,32 @@ test('people are called by their names, with what they are; the id is in the pan
   await searchForPatient(page);
   const row = page.getByRole('region', { name: 'Events' }).getByRole('row').filter({ hasText: name }).first();
   assert.match((await row.textContent()) ?? '', new RegExp(`${name} ${actor.roles[0]}`));
-  assert.match((await page.getByRole('region', { name: 'Who' }).textContent()) ?? '', new RegExp(name));
+  const who = (await page.getByRole('region', { name: 'Who' }).textContent()) ?? '';
+  assert.match(who, new RegExp(name));
+  assert.doesNotMatch(who, /wg-/, 'whoever is counted has a name, whether a page listed them or not');
   await row.click();
   await page.getByRole('heading', { name: `by ${name} (${actor.roles[0]}` }).waitFor();
   await page.getByRole('region', { name: 'Who' }).getByText(actor.id, { exact: true }).waitFor();
+});
+
+test('a server that is busy is an error in words: what is safe, what to do', async () => {
+  await using opened = await openContext();
+  const { page } = opened;
+  await signIn(page, 'auditor');
+  await page.route('**/v1/events/search', (route) =>
+    route.fulfill({
+      status: 503,
+      contentType: 'application/problem+json',
+      body: JSON.stringify({ title: 'A part this needs is not ready', detail: 'Retry-After', code: 'unavailable' }),
+    }),
+  );
+  await page.goto(`${demo.file.urls.console}/explorer?kind=api`);
+  const alert = page.getByRole('alert');
+  await alert.getByText('What is on record is not touched').waitFor();
+  assert.doesNotMatch((await alert.textContent()) ?? '', /Retry-After/);
+  await page.unroute('**/v1/events/search');
+  await alert.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('region', { name: 'Events' }).getByRole('row').nth(1).waitFor();
 });
 
 test('whoever signs out is out: the cookie opens nothing any more', async () => {
@@ -228,7 +261,10 @@ test('whoever signs out is out: the cookie opens nothing any more', async () => 
   await signIn(page, 'auditor');
   const cookies = await context.cookies();
   await page.getByRole('button', { name: 'Account of' }).click();
+  // The page begins anew; the link is there a moment before that already, and a reload in that moment is one too many.
+  const anew = page.waitForEvent('load');
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
+  await anew;
   await page.getByRole('link', { name: 'Sign in' }).waitFor();
   await context.addCookies(cookies);
   await page.reload();
@@ -333,6 +369,33 @@ test('on a phone the facets come up in a sheet', async () => {
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {
+  test(`the rows shown stay legible while a new answer is awaited, in the ${colorScheme} theme`, async () => {
+    await using opened = await openContext({ colorScheme });
+    const { page } = opened;
+    await signIn(page, 'auditor');
+    const rows = page.getByRole('region', { name: 'Events' }).getByRole('row');
+    await rows.nth(3).waitFor();
+    const answer = Promise.withResolvers<void>();
+    await page.route('**/v1/events/{search,summary}', async (route) => {
+      await answer.promise;
+      await route.continue();
+    });
+    await page
+      .getByRole('complementary', { name: 'Facets' })
+      .getByRole('button', { name: /^Access change/ })
+      .click();
+    const awaited = page.getByRole('status').filter({ hasText: 'The new answer is awaited.' });
+    await awaited.waitFor();
+    await complainNothing(page);
+    assert.equal(await page.getByRole('region', { name: 'Events' }).getAttribute('aria-busy'), 'true');
+    answer.resolve();
+    await awaited.waitFor({ state: 'detached' });
+    await page
+      .getByRole('link', { name: /^Added the person/ })
+      .first()
+      .waitFor();
+  });
+
   test(`axe finds nothing to complain about in the ${colorScheme} theme`, async () => {
     await using opened = await openContext({ colorScheme });
     const { page } = opened;

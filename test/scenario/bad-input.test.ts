@@ -56,12 +56,12 @@ test('an unknown version and an unknown field are named with their place', async
   const version = await post(here, anEvent({ v: 2 }));
   assertProblem(version, 422, 'event-invalid');
   assert.deepEqual(
-    version.body.errors?.map(({ at }) => at),
-    ['/v'],
+    version.body.errors?.map(({ at, path }) => [at, path]),
+    [[0, '/v']],
   );
   const field = await post(here, anEvent({ url: 'https://ehr.example/Patient?name=Osei' }));
   assertProblem(field, 422, 'event-invalid');
-  assert.equal(field.body.errors?.[0]?.at, '/url');
+  assert.equal(field.body.errors?.[0]?.path, '/url');
   assert.doesNotMatch(JSON.stringify(field.body), /Osei/, 'an error repeats what may be PHI');
 });
 
@@ -70,11 +70,17 @@ test('a batch with one bad event stores nothing and says which it was', async ()
   const batch = [anEvent({ actor }), anEvent({ actor }), anEvent({ actor, action: 'peek' }), anEvent({ actor })];
   const answer = await post(here, batch);
   assertProblem(answer, 422, 'event-invalid');
-  assert.equal(answer.body.errors?.[0]?.at, '/2/action');
+  const [{ at, path, expected, got } = assert.fail('no place')] = answer.body.errors ?? [];
+  assert.deepEqual([at, path], [2, '/action']);
+  assert.ok(expected.includes('read') && got.length > 0, 'each place says what was expected and what came');
+  assert.match(
+    answer.body.detail ?? '',
+    /^event 2 \(counted from 0\), \/action: expected .*; nothing of it was stored\.$/,
+  );
   const lines = batch.map((one) => JSON.stringify(one)).join('\n');
   const ndjson = await post(here, lines, { 'content-type': 'application/x-ndjson' });
   assertProblem(ndjson, 422, 'event-invalid');
-  assert.equal(ndjson.body.errors?.[0]?.at, '/2/action');
+  assert.equal([ndjson.body.errors?.[0]?.at, ndjson.body.errors?.[0]?.path].join(), '2,/action');
   assert.equal(await countStored('batch-sender'), 0);
 });
 

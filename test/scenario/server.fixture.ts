@@ -14,10 +14,12 @@ export interface Installation {
   readonly writeKey: string;
   readonly operatorToken: string;
   readonly vkey: string;
+  /** The first one, who can sign in. */
+  readonly person: { readonly username: string; readonly password: string };
 }
 
 export async function install(dir: string): Promise<Installation> {
-  const { vkey } = await watchglassJson<{ vkey: string }>(['init', dir]);
+  const { vkey, person } = await watchglassJson<Pick<Installation, 'vkey' | 'person'>>(['init', dir]);
   const config = join(dir, 'watchglass.yaml');
   const port = await freePorts(3);
   const text = (await readFile(config, 'utf8')).replaceAll('9440', String(port)).replaceAll('9442', String(port + 2));
@@ -28,6 +30,7 @@ export async function install(dir: string): Promise<Installation> {
     dataDir,
     config,
     vkey,
+    person,
     url: `http://localhost:${port}`,
     writeKey: (await readFile(join(dir, 'keys/gateway.key'), 'utf8')).trim(),
     operatorToken: (await readFile(join(dataDir, 'keys/operator.token'), 'utf8')).trim(),
@@ -101,7 +104,12 @@ export interface Posted {
     readonly code?: string;
     readonly title?: string;
     readonly detail?: string;
-    readonly errors?: readonly { readonly at: string; readonly expected: string; readonly got: string }[];
+    readonly errors?: readonly {
+      readonly at?: number;
+      readonly path: string;
+      readonly expected: string;
+      readonly got: string;
+    }[];
   };
 }
 

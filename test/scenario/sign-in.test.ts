@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeFolder } from './command.fixture.ts';
 import { type Demo, startDemo } from './demo.fixture.ts';
+import { install, serve } from './server.fixture.ts';
 
 let folder: Awaited<ReturnType<typeof makeFolder>>;
 let demo: Demo;
@@ -67,8 +68,10 @@ class Visitor {
     return this.open(new URL(action, page.url).href, { method: 'POST', body: fields.toString(), headers });
   }
 
-  async session(): Promise<{ signedIn: boolean; person?: { username: string; rights: string[] } }> {
-    const response = await this.fetch(`${demo.file.urls.server}/v1/session`);
+  async session(
+    server: string = demo.file.urls.server,
+  ): Promise<{ signedIn: boolean; person?: { username: string; rights: string[] } }> {
+    const response = await this.fetch(`${server}/v1/session`);
     assert.equal(response.status, 200);
     return (await response.json()) as { signedIn: boolean };
   }
@@ -78,9 +81,10 @@ async function signIn(
   visitor: Visitor,
   username: string,
   password: string,
+  urls: { readonly server: string; readonly issuer: string } = demo.file.urls,
 ): Promise<{ url: string; status: number; html: string }> {
-  const page = await visitor.open(`${demo.file.urls.server}/auth/login?to=/`);
-  assert.equal(new URL(page.url).origin, demo.file.urls.issuer, page.html.slice(0, 500));
+  const page = await visitor.open(`${urls.server}/auth/login?to=/`);
+  assert.equal(new URL(page.url).origin, urls.issuer, page.html.slice(0, 500));
   assert.match(page.html, /Username[\s\S]*Password[\s\S]*Sign in/);
   return visitor.submit(page, { username, password });
 }
@@ -134,6 +138,18 @@ test('a wrong password and an unknown name get the same answer, and no session',
   const message = (html: string): string | undefined => /role="alert"[^>]*>([\s\S]*?)<\//.exec(html)?.[1]?.trim();
   assert.ok(message(pageWrong.html));
   assert.equal(message(pageUnknown.html), message(pageWrong.html));
+});
+
+test('whoever init names first signs in to a fresh installation, and may review', async () => {
+  const here = await install(join(folder.path, 'clinic'));
+  await using server = await serve(here);
+  const port = Number(new URL(here.url).port);
+  const visitor = new Visitor();
+  const urls = { server: here.url, issuer: `http://localhost:${port + 2}` };
+  await signIn(visitor, here.person.username, here.person.password, urls);
+  const { signedIn, person } = await visitor.session(here.url);
+  assert.ok(signedIn && person?.rights.includes('search') && person.rights.includes('open'));
+  assert.doesNotMatch(server.spawned.err(), /Unsupported runtime/, 'nobody is told to install another Node.js');
 });
 
 test('a nurse may sign in and may search nothing', async () => {

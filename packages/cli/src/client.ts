@@ -19,14 +19,17 @@ export interface Client extends AsyncDisposable {
   getText(path: string, signal?: AbortSignal): Promise<string>;
   getJson(path: string, signal?: AbortSignal): Promise<unknown>;
   postJson(path: string, body: unknown, signal?: AbortSignal): Promise<unknown>;
+  /** What is answered as bytes: a file. */
+  postForFile(path: string, body: unknown, signal?: AbortSignal): Promise<Uint8Array>;
   /** The `data` of each server-sent event. */
   stream(path: string, signal: AbortSignal): AsyncIterable<string>;
 }
 
-export function openClient(connection: Connection): Client {
+/** @param waitMsMax for the beginning of an answer */
+export function openClient(connection: Connection, waitMsMax: number = headersTimeoutMs): Client {
   const agent = new Agent({
     connect: { timeout: connectTimeoutMs, ...(connection.ca === undefined ? {} : { ca: connection.ca }) },
-    headersTimeout: headersTimeoutMs,
+    headersTimeout: waitMsMax,
     bodyTimeout: 0,
     connections: 8,
   });
@@ -69,6 +72,8 @@ export function openClient(connection: Connection): Client {
         ),
         path,
       ),
+    postForFile: async (path, body, signal) =>
+      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal })),
     stream: async function* (path, signal) {
       const response = await ask(path, { accept: 'text/event-stream', signal });
       if (response.body !== null) yield* dataLines(response.body);
@@ -147,7 +152,12 @@ async function problemOf(response: Response, path: string): Promise<CliError> {
   }
   const say = (key: string): string | undefined => (typeof value[key] === 'string' ? value[key] : undefined);
   const title = say('title') ?? `the server answered ${response.status} to ${path.replace(/\?.*$/, '')}`;
-  const remedy = say('detail') ?? remedyOf(response.status);
+  const detail = say('detail');
+  // Who is unknown to the server wants to know what to type here.
+  const remedy =
+    response.status === 401 && detail !== undefined
+      ? `${detail.replace(/\.?$/, '.')} ${remedyOf(401)}`
+      : (detail ?? remedyOf(response.status));
   const problem = say('code');
   return new CliError('api', `${title} (${response.status}${problem === undefined ? '' : ` ${problem}`})`, {
     status: response.status,
@@ -161,10 +171,10 @@ function isPlace(value: unknown): value is ErrorPlace {
   return (
     typeof value === 'object' &&
     value !== null &&
-    'at' in value &&
+    'path' in value &&
     'expected' in value &&
     'got' in value &&
-    [value.at, value.expected, value.got].every((one) => typeof one === 'string')
+    [value.path, value.expected, value.got].every((one) => typeof one === 'string')
   );
 }
 

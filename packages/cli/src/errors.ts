@@ -36,7 +36,10 @@ export type CliErrorCode = keyof typeof cliErrors;
 
 /** One place in what was sent that the server did not accept. */
 export interface ErrorPlace {
-  readonly at: string;
+  /** Position of the event that was sent, from 0; only of events. */
+  readonly at?: number;
+  /** JSON Pointer into it, or into the request. */
+  readonly path: string;
   readonly expected: string;
   readonly got: string;
 }

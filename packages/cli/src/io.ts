@@ -59,9 +59,11 @@ export function printError(io: Io, error: unknown, json: boolean): void {
     return;
   }
   const lines = [`${paint(io, io.stderr, 'red', 'error')} ${lineByLine(messageOf(error))}`];
-  for (const { at, expected, got } of known?.errors ?? [])
-    lines.push(plain(`  ${at}: expected ${expected}, got ${got}`));
-  if (known?.remedy !== undefined) lines.push(plain(`  ${known.remedy}`));
+  for (const { path, expected, got } of known?.errors ?? [])
+    lines.push(plain(`  ${path === '' ? 'the request' : path}: expected ${expected}, got ${got}`));
+  // A server's remedy may be its first place once more.
+  const said = lines.join('\n');
+  if (known?.remedy !== undefined && !said.includes(plain(known.remedy))) lines.push(plain(`  ${known.remedy}`));
   if (known === undefined && error instanceof Error && (io.env.WATCHGLASS_DEBUG ?? '') !== '') {
     lines.push(error.stack ?? '');
   }

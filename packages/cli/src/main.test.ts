@@ -84,7 +84,13 @@ test('wrong usage ends with 2 and says what was expected', async () => {
     const { code, err } = await watchglass(argv);
     assert.equal(code, 2, argv.join(' '));
     assert.notEqual(err, '', argv.join(' '));
+    const asJson = await watchglass([...argv, '--json']);
+    assert.equal(asJson.code, 2, argv.join(' '));
+    const { error } = JSON.parse(asJson.err) as { error: { code: string; message: string } };
+    assert.deepEqual([error.code, asJson.out], ['usage', ''], argv.join(' '));
+    assert.doesNotMatch(error.message, /^error|^\(/);
   }
+  assert.match((await watchglass(['serach'])).err, /unknown command 'serach'\n\(Did you mean search\?\)/);
   const moment = await watchglass(['search', '--server', 'http://127.0.0.1:1', '--from', 'yesterday']);
   assert.equal(moment.code, 2);
   assert.match(moment.err, /expected a moment such as 2026-03-12/);
@@ -159,7 +165,7 @@ test('a problem of the server is shown with its title, its places and what to do
   await withServer(
     (_request, response) => {
       response.writeHead(400, { 'content-type': 'application/problem+json' });
-      const errors = [{ at: '/action', expected: 'one of create, read', got: '"peek"' }];
+      const errors = [{ path: '/action', expected: 'one of create, read', got: '"peek"' }];
       response.end(
         JSON.stringify({ title: 'A filter is not valid', detail: 'Correct it.', code: 'query-invalid', errors }),
       );
@@ -167,6 +173,7 @@ test('a problem of the server is shown with its title, its places and what to do
     async (url) => {
       const { code, err } = await watchglass(['search', '--server', url, '--token', 't']);
       assert.equal(code, 1);
+      assert.equal(err.match(/got "peek"/g)?.length, 1, 'what is wrong is said once');
       assert.match(
         err,
         /A filter is not valid \(400 query-invalid\)\n {2}\/action: expected one of create, read, got "peek"\n {2}Correct it\./,

@@ -5,18 +5,22 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
 import { CliError, exitCodes } from './errors.ts';
-import { type Io, note, printError } from './io.ts';
+import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
 
 /** Runs one command and says how it ended: 0 fine, 1 failed, 2 usage, 3 not intact, 130 interrupted. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const program = makeProgram(io);
   const json = argv.includes('--json');
+  const program = makeProgram(io, json);
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCodes.fine;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.fine : exitCodes.usage;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return exitCodes.fine;
+      if (json) printError(io, usageOf(error), true);
+      return exitCodes.usage;
+    }
     if (io.signal.aborted && error instanceof Error && error.name === 'AbortError') return 130;
     printError(io, error, json);
     return error instanceof CliError ? error.exitCode : exitCodes.failed;
@@ -29,23 +33,31 @@ export async function runProcess(): Promise<void> {
   endProcess(await run(process.argv.slice(2), io));
 }
 
-function makeProgram(io: Io): Command {
+/** A usage error as one of ours; people have seen it already. */
+function usageOf({ message }: CommanderError): CliError {
+  const said = message.startsWith('(') ? 'expected a command' : message.replace(/^error: /, '');
+  return new CliError('usage', said, { remedy: 'Run it with --help for what it takes.' });
+}
+
+function makeProgram(io: Io, json: boolean): Command {
   const program = new Command('watchglass')
     .description('The audit trail and the guard for APIs that touch patient data.')
     .version(manifest.version, '-V, --version')
     .showHelpAfterError('Run with --help for what it takes.')
     .configureHelp({ sortSubcommands: false })
     .exitOverride()
-    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
-    .addHelpText('after', '\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify and prove).');
-  program.action(() => {
-    note(io, program.helpInformation());
-    throw new CommanderError(exitCodes.usage, 'watchglass.noCommand', 'no command');
-  });
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      // With --json a wrong usage is said once, as JSON.
+      writeErr: (text) => (json ? true : io.stderr.write(text)),
+    })
+    .addHelpText(
+      'after',
+      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify and prove).',
+    );
 
   command(
     program,
-    io,
     'demo',
     'Run everything here: a synthetic hospital, the gateway, the server, the console, traffic.',
     ['watchglass demo', 'watchglass demo --port-base 9540 --data /tmp/second', 'watchglass demo --once'],
@@ -62,19 +74,19 @@ function makeProgram(io: Io): Command {
     .option('--records <dir>', 'serve this bulk FHIR NDJSON instead of the synthetic patients')
     .action(async (options) => (await import('./commands/demo.ts')).demo(options, io));
 
-  command(program, io, 'serve', 'Run the server of a configuration.', [
+  command(program, 'serve', 'Run the server of a configuration.', [
     'watchglass serve --config /etc/watchglass/watchglass.yaml',
   ])
     .option('--config <file>', 'configuration', 'watchglass.yaml')
     .action(async (options) => (await import('./commands/serve.ts')).serve(options, io));
 
-  command(program, io, 'gateway', 'Run the gateway of a configuration.', [
+  command(program, 'gateway', 'Run the gateway of a configuration.', [
     'watchglass gateway --config /etc/watchglass/gateway.yaml',
   ])
     .option('--config <file>', 'configuration', 'gateway.yaml')
     .action(async (options) => (await import('./commands/gateway.ts')).gateway(options, io));
 
-  command(program, io, 'init', 'Write a commented configuration and first keys; replaces nothing.', [
+  command(program, 'init', 'Write a commented configuration and first keys; replaces nothing.', [
     'watchglass init /etc/watchglass',
   ])
     .argument('[dir]', 'where to', '.')
@@ -82,23 +94,28 @@ function makeProgram(io: Io): Command {
     .option('--origin <name>', 'begin of the logs’ names, usually a domain of yours; this machine’s name unless given')
     .action(async (dir: string, options) => (await import('./commands/init.ts')).init(dir, options, io));
 
-  const config = program.command('config').description('Work with configuration files.');
-  config.action(() => {
-    note(io, config.helpInformation());
-    throw new CommanderError(exitCodes.usage, 'watchglass.noCommand', 'no command');
-  });
-  command(config, io, 'check', 'Say whether server and gateway configurations are right, without starting anything.', [
+  const config = program
+    .command('config')
+    .description('Work with configuration files.')
+    .addHelpText('after', '\nExample:\n  watchglass config check');
+  command(config, 'check', 'Say whether server and gateway configurations are right, without starting anything.', [
     'watchglass config check',
     'watchglass config check /etc/watchglass/*.yaml --json',
   ])
     .argument('[files...]', 'configurations; watchglass.yaml and gateway.yaml here unless named')
     .action(async (files: string[], options) => (await import('./commands/config.ts')).checkConfig(files, options, io));
 
-  command(program, io, 'verify', 'Derive everything again: of a data directory, a running server, or a proof.', [
-    'watchglass verify .watchglass',
-    'watchglass verify https://watchglass.example --checkpoint last-month.checkpoint',
-    'watchglass verify event-417.tlog-proof --vkey watchglass.example/clinic+1a2b3c4d+AX…',
-  ])
+  command(
+    program,
+    'verify',
+    'Derive everything again: of a data directory, a running server, a proof, or a bundle of evidence.',
+    [
+      'watchglass verify .watchglass',
+      'watchglass verify https://watchglass.example --checkpoint last-month.checkpoint',
+      'watchglass verify event-417.tlog-proof --vkey watchglass.example/clinic+1a2b3c4d+AX…',
+      'watchglass verify evidence.html --vkey watchglass.example/clinic+1a2b3c4d+AX…',
+    ],
+  )
     .argument('[what]', 'directory, URL, or file; .watchglass unless named')
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
@@ -111,7 +128,7 @@ function makeProgram(io: Io): Command {
     );
 
   const searching = connected(
-    command(program, io, 'search', 'Find events; the search itself is recorded.', [
+    command(program, 'search', 'Find events; the search itself is recorded.', [
       'watchglass search --patient wg-pt-000417',
       'watchglass search --actor amara.osei --from 2h --outcome denied',
       'watchglass search --operation search-type --all --json',
@@ -129,7 +146,7 @@ function makeProgram(io: Io): Command {
 
   plainFilters(
     connected(
-      command(program, io, 'tail', 'Events as they come, until Ctrl-C.', [
+      command(program, 'tail', 'Events as they come, until Ctrl-C.', [
         'watchglass tail --outcome denied',
         'watchglass tail --json',
       ]),
@@ -139,7 +156,7 @@ function makeProgram(io: Io): Command {
     .action(async (options) => (await import('./commands/tail.ts')).tail(options, io));
 
   connected(
-    command(program, io, 'prove', 'Fetch the proof of an event and check it here.', [
+    command(program, 'prove', 'Fetch the proof of an event and check it here.', [
       'watchglass prove 417 --out event-417.tlog-proof',
     ]),
   )
@@ -148,17 +165,44 @@ function makeProgram(io: Io): Command {
     .option('--out <file>', 'keep the proof')
     .action(async (index: number, options) => (await import('./commands/prove.ts')).prove(index, options, io));
 
+  const bundling = connected(
+    command(program, 'bundle', 'Put events with their proofs into one file that anybody can check offline.', [
+      'watchglass bundle --patient wg-pt-000417 --purpose HOPERAT --reason "Complaint 17" --token …',
+      'watchglass bundle 417 420-431 --purpose HOPERAT --reason "Incident 9" --out incident-9.html',
+      'watchglass bundle --actor dr-ito --from 30d --scan --purpose HOPERAT --reason "Review of access"',
+    ]),
+  );
+  plainFilters(bundling)
+    .argument('[indexes...]', 'which events: an index (417) or a range (420-431); else all that match', toRange)
+    .option('--patient <id>', 'FHIR id of a patient, with or without Patient/')
+    .option('--resource <ref>', 'Type or Type/id')
+    .option('--from <moment>', 'RFC 3339, a date, or how long ago (15m, 2h, 7d)')
+    .option('--to <moment>', 'the same')
+    .option('--q <text>', 'words in names of operations, routes, actors')
+    .requiredOption('--purpose <code>', 'HL7 v3 PurposeOfUse, such as HOPERAT')
+    .requiredOption('--reason <text>', 'why; stands in the bundle and in the log')
+    .option('--scan', 'open and compare every record of the log instead of trusting the index')
+    .option(
+      '--withhold <pointer>',
+      'a field to leave out, such as /actor/id or /targets/*/id; again for more',
+      toList,
+      [],
+    )
+    .option('--vkey <key>', 'the only verifier key to believe')
+    .option('--out <file>', 'where to; named by the server unless given')
+    .action(async (indexes: Range[], options) => (await import('./commands/bundle.ts')).bundle(indexes, options, io));
+
   return program;
 }
 
-function command(parent: Command, io: Io, name: string, what: string, examples: readonly string[]): Command {
+/** Takes over from its parent where it writes to, and that it doesn't end the process. */
+function command(parent: Command, name: string, what: string, examples: readonly string[]): Command {
+  const path = parent.parent === null ? name : `${parent.name()} ${name}`;
   return parent
     .command(name)
     .description(what)
     .option('--json', 'print JSON, and nothing else, on standard output')
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) })
-    .showHelpAfterError(`Run watchglass ${name} --help for what it takes.`)
+    .showHelpAfterError(`Run watchglass ${path} --help for what it takes.`)
     .addHelpText(
       'after',
       `\nExample${examples.length === 1 ? '' : 's'}:\n${examples.map((one) => `  ${one}`).join('\n')}`,
@@ -193,6 +237,20 @@ function toIndex(text: string): number {
   const index = /^\d{1,15}$/.test(text) ? Number(text) : -1;
   if (index < 0) throw new InvalidArgumentError('expected the index of an event: a number from 0.');
   return index;
+}
+
+type Range = readonly [first: number, last: number];
+
+function toRange(text: string, before: Range[] = []): Range[] {
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(text);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  if (match === null || last < first) throw new InvalidArgumentError('expected an index, or a range such as 420-431.');
+  return [...before, [first, last]];
+}
+
+function toList(text: string, before: readonly string[]): string[] {
+  return [...before, text];
 }
 
 function toPortBase(text: string): number {

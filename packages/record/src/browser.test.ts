@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path/posix';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readVector, sampleRecord } from './event.fixture.ts';
@@ -16,7 +17,7 @@ function reachable(): Map<string, string> {
     sources.set(name, text);
     for (const [, wanted] of text.matchAll(/^(?:import|export|\})[^'\n]*from '([^']+)';$/gm)) {
       if (wanted === '#crypto') visit('crypto-browser.ts');
-      else if (wanted?.startsWith('./')) visit(wanted.slice(2));
+      else if (wanted?.startsWith('.')) visit(join(dirname(name), wanted));
       else assert.match(wanted as string, /^@noble\//, `${name} imports ${wanted}`);
     }
   };

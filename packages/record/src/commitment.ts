@@ -69,20 +69,23 @@ export function commitInto(opening: Opening, out: Uint8Array, at: number): void 
   sha256Into(scratch.subarray(0, length), out, at);
 }
 
-/** The 33 bytes that are the tree's leaf data: 0x01 ‖ C. */
-export function leafDataOf(commitment: Uint8Array): Uint8Array {
+/** What a leaf commits to: a whole record (1), or the root over its fields (2, field-commitment.ts). One for all leaves of a log. */
+export type LeafType = 1 | 2;
+
+/** The 33 bytes that are the tree's leaf data: the leaf type ‖ C. */
+export function leafDataOf(commitment: Uint8Array, leafType: LeafType = 1): Uint8Array {
   if (commitment.length !== 32) {
     throw new RecordError('argument-invalid', `expected a commitment of 32 bytes, got ${commitment.length}`);
   }
   const data = new Uint8Array(33);
-  data[0] = 1;
+  data[0] = leafType;
   data.set(commitment, 1);
   return data;
 }
 
 /** The RFC 6962 leaf hash of a commitment. */
-export function leafHashOf(commitment: Uint8Array): Uint8Array {
-  return hashLeaf(leafDataOf(commitment));
+export function leafHashOf(commitment: Uint8Array, leafType: LeafType = 1): Uint8Array {
+  return hashLeaf(leafDataOf(commitment, leafType));
 }
 
 function writeIndex(index: number | bigint): void {

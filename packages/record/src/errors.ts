@@ -25,6 +25,7 @@ export const errorTable = {
   'inclusion-invalid': 'An inclusion proof does not lead to the root: the leaf is not in that tree at that index.',
   'consistency-invalid': 'A consistency proof does not hold: one tree is not an extension of the other.',
   'opening-missing': 'A proof carries no opening, so the event in it cannot be read.',
+  'bundle-malformed': 'A text is not a bundle of evidence in its one spelling (docs/bundle.md).',
   'block-malformed': 'A block is not laid out as docs/format.md says, or is damaged.',
   'block-tampered': 'The authentication tag of a block is wrong: its bytes or its key were changed.',
   'group-malformed': 'A journal group is not laid out as docs/format.md says.',
@@ -32,6 +33,7 @@ export const errorTable = {
   'manifest-malformed': 'A manifest is not laid out as docs/format.md says, or its hash is wrong.',
   'seed-malformed': 'A wrapped seed is not laid out as docs/format.md says.',
   'seed-refused': 'A wrapped seed does not open under this key-encryption key.',
+  'seal-malformed': 'A seal of an epoch is not laid out as docs/format.md says.',
   'kek-unknown': 'A secret is wrapped under a key that the keyring does not hold.',
   'unwrap-forbidden': 'This process may wrap secrets and not unwrap them.',
   'kek-refused':

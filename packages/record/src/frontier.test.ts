@@ -32,7 +32,7 @@ test('commitments are appended as leaves of type 1, and their leaf hashes come b
   const commitments = concatBytes(...leaves.slice(0, 10));
   const frontier = new Frontier();
   const hashes = frontier.appendCommitments(commitments);
-  const expected = leaves.slice(0, 10).map(leafHashOf);
+  const expected = leaves.slice(0, 10).map((leaf) => leafHashOf(leaf));
   assert.deepEqual(hashes, concatBytes(...expected));
   assert.deepEqual(frontier.root(), rootOf(expected));
 });

@@ -2,6 +2,33 @@
  * `@watchglass/record`: what an audit event is, and how it is minimised, encoded, committed to and verified. Runs in
  * Node.js and in browsers. This is the whole public list; files and keys are in `@watchglass/record/reader`.
  */
+
+export { type BundleFile, looksLikeBundle, pageDigest, splitBundle, splitPage } from './bundle/bundle-file.ts';
+export { type BundleFinding, type BundleFindingCode, bundleFindingTable } from './bundle/bundle-findings.ts';
+export { sayCompleteness, sayNotProven, sayProven, sayQuery } from './bundle/bundle-words.ts';
+export {
+  type BundleContents,
+  type BundleEvent,
+  type BundleProof,
+  type BundleQuery,
+  bundleEventsMax,
+  type Evidence,
+  encodeContents,
+  encodeEvidence,
+  encodeProof,
+  evidenceCharsMax,
+  joinEvidence,
+  type PartialEvent,
+  readEvidence,
+  type WholeEvent,
+} from './bundle/contents.ts';
+export {
+  type BundleReport,
+  type BundleTrust,
+  type Cosigned,
+  type VerifiedEvent,
+  verifyBundle,
+} from './bundle/verify-bundle.ts';
 export {
   concatBytes,
   decodeBase64,
@@ -15,6 +42,7 @@ export { type Checkpoint, formatCheckpoint, parseCheckpoint } from './checkpoint
 export {
   commit,
   commitInto,
+  type LeafType,
   leafDataOf,
   leafHashOf,
   type Opening,
@@ -27,6 +55,13 @@ export { type ErrorCode, type ErrorDetails, errorTable, type FieldError, RecordE
 export * from './event.ts';
 export { eventSchema } from './event-schema.ts';
 export type { AuditEvent, AuditEventAgent, AuditEventEntity, OperationOutcome } from './fhir.ts';
+export {
+  commitFields,
+  type Disclosure,
+  fieldRootOf,
+  fieldRootOfDisclosure,
+  withhold,
+} from './field-commitment.ts';
 export { Frontier, type TileNodeSink } from './frontier.ts';
 export type { JsonSchema } from './json-schema.ts';
 export { defaultMinimisation, type MinimisationPolicy, minimise } from './minimise.ts';
@@ -77,6 +112,7 @@ export {
   verifyProof,
 } from './proof.ts';
 export { type RetentionClass, retentionClasses, retentionClassOf } from './retention.ts';
+export { hashSeal, openSeal, parseSeal, type Seal, sameKey, sealKeyName, signSeal } from './seal.ts';
 export { splitJsonArray } from './strict-json.ts';
 export { parseTenantId } from './tenant.ts';
 export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';
@@ -92,6 +128,7 @@ export {
   verifyConsistency,
   verifyInclusion,
 } from './tree.ts';
+export { multiproofPlan, type PlacedLeaf, rootOfMultiproof } from './tree-multiproof.ts';
 export {
   consistencyPlan,
   consistencyProof,

@@ -4,6 +4,7 @@
  */
 export {
   type BlockHeader,
+  type BlockInput,
   type BlockScope,
   blockPlaintextBytesMax,
   blockRangesMax,
@@ -13,6 +14,7 @@ export {
   openBlock,
   parseBlockHeader,
   sealBlock,
+  sealBlockBeside,
 } from './codec/block.ts';
 export {
   type EmitterRun,
@@ -64,8 +66,10 @@ export {
   holdIdPattern,
   parseArchiveName,
   parseHeldName,
+  parseNumberName,
   parseSegmentName,
   parseUnitName,
+  sealFileName,
   seedFileName,
   segmentName,
   shredFileName,
@@ -97,6 +101,7 @@ export {
 } from './codec/shred-record.ts';
 export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';
+export { Committer } from './committer.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';

@@ -40,7 +40,7 @@ export function parseJson(text: string | Uint8Array, bounds: JsonBounds): Strict
     return { value: JSON.parse(decoded) as unknown, text: decoded, members, plain };
   } catch {
     // The engine's message quotes the text, which may be PHI: it isn't passed on.
-    throw invalid('expected one JSON value');
+    throw invalid('expected one whole JSON value');
   }
 }
 

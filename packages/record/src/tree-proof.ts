@@ -30,10 +30,10 @@ export function inclusionPlan(index: number, size: number): readonly ProofStep[]
   while (end - start > 1) {
     const middle = start + largestPowerBelow(end - start);
     if (index < middle) {
-      steps.push(cover(middle, end));
+      steps.push(completeSubtrees(middle, end));
       end = middle;
     } else {
-      steps.push(cover(start, middle));
+      steps.push(completeSubtrees(start, middle));
       start = middle;
     }
   }
@@ -52,15 +52,15 @@ export function consistencyPlan(size1: number, size2: number): readonly ProofSte
   while (end !== size1) {
     const middle = start + largestPowerBelow(end - start);
     if (size1 <= middle) {
-      steps.push(cover(middle, end));
+      steps.push(completeSubtrees(middle, end));
       end = middle;
     } else {
-      steps.push(cover(start, middle));
+      steps.push(completeSubtrees(start, middle));
       start = middle;
     }
   }
   // The subtree that ends at size1 is the old root itself when it begins at 0, and then isn't repeated.
-  if (start !== 0) steps.push(cover(start, end));
+  if (start !== 0) steps.push(completeSubtrees(start, end));
   return steps.reverse();
 }
 
@@ -113,7 +113,7 @@ function readerOver(leafHashes: readonly Uint8Array[]): NodeReader {
 }
 
 /** The complete subtrees that make up leaves [start, end), left to right; `start` is aligned as the tree aligns it. */
-function cover(start: number, end: number): ProofStep {
+export function completeSubtrees(start: number, end: number): ProofStep {
   const nodes: TreeNode[] = [];
   while (start < end) {
     let level = 0;
@@ -129,7 +129,7 @@ function cover(start: number, end: number): ProofStep {
 }
 
 /** The largest power of two below `count`, for `count` ≥ 2. */
-function largestPowerBelow(count: number): number {
+export function largestPowerBelow(count: number): number {
   let power = 1;
   while (power * 2 < count) power *= 2;
   return power;

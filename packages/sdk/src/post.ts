@@ -117,17 +117,16 @@ async function readJson(response: IncomingMessage): Promise<unknown> {
   }
 }
 
-/** Problem details with `errors: [{at: "/3/actor/id", expected, got}]`. */
+/** Problem details with `errors: [{at: 3, path: "/actor/id", expected, got}]`. */
 function readRefusal(body: unknown): { readonly reason: string; readonly positions: readonly number[] } {
   const { code, errors } = (body ?? {}) as { code?: unknown; errors?: unknown };
   const positions = new Set<number>();
   const places: string[] = [];
   for (const error of Array.isArray(errors) ? errors.slice(0, 10_000) : []) {
-    const at = (error as { at?: unknown } | null)?.at;
-    if (typeof at !== 'string') continue;
-    const position = /^\/(\d{1,6})(?:\/|$)/.exec(at)?.[1];
-    if (position !== undefined) positions.add(Number(position));
-    if (places.length < 5) places.push(at.slice(0, 100));
+    const { at, path } = (error ?? {}) as { at?: unknown; path?: unknown };
+    if (typeof at !== 'number' || !Number.isSafeInteger(at) || at < 0) continue;
+    positions.add(at);
+    if (places.length < 5) places.push(`/${at}${typeof path === 'string' ? path.slice(0, 100) : ''}`);
   }
   const reason = [typeof code === 'string' ? code.slice(0, 60) : 'refused', ...places].join(' ');
   return { reason, positions: [...positions].sort((a, b) => a - b) };

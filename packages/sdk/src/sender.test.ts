@@ -126,7 +126,7 @@ describe('the sender', () => {
     const { spool, sender, posts } = await start((posted) => {
       const seqs = seqsOf(posted);
       const errors = seqs.flatMap((seq, position) =>
-        refused.has(seq) ? [{ at: `/${position}/actor/id`, expected: 'text', got: 'nothing' }] : [],
+        refused.has(seq) ? [{ at: position, path: '/actor/id', expected: 'text', got: 'nothing' }] : [],
       );
       return errors.length === 0 ? accepted(posted) : { status: 422, body: { code: 'event-invalid', errors } };
     });

@@ -6,8 +6,10 @@ import { dirname, resolve } from 'node:path';
 import { parseTenantId, type TenantId } from '@watchglass/record';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
 import { ServerError } from './errors.ts';
+import type { KeysSettings } from './ledger/kek/settings.ts';
 import { realDisk } from './world/real-disk.ts';
 
 /** The configuration, checked; paths are absolute. */
@@ -24,6 +26,8 @@ export interface ServerConfig {
   /** Directory of the built console; the one that comes with the package when left out. */
   readonly consoleDir?: string;
   readonly demo?: { readonly peopleFile: string };
+  /** Who keeps the key-encryption keys; a file in `keys/` when left out. */
+  readonly keys?: KeysSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -154,6 +158,11 @@ const schema = z.strictObject({
         .describe('Signature algorithms of your own issuer; `[RS256, ES256, EdDSA]` unless said.'),
     })
     .describe('Who signs people in: the embedded issuer, or your own OpenID provider.'),
+  keys: keysSchema
+    .optional()
+    .describe(
+      'Key-encryption keys: who keeps them, and what this server may do with them; a file in `<data>/keys` unless said.',
+    ),
   console: z
     .strictObject({ dir: z.string().min(1).describe('Directory of a built console.') })
     .optional()
@@ -227,6 +236,7 @@ function build(settings: Settings, folder: string): ServerConfig {
     issuer: buildIssuer(settings.issuer, at),
     ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
     ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
+    ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
     log: settings.log,
   };
 }
@@ -267,6 +277,7 @@ function* contradictionsIn(settings: Settings): Generator<string> {
     yield 'issuer.url: a plain http issuer is for a loopback host only, since whoever sits between could sign in as anybody; use https';
   }
   yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
+  if (settings.keys !== undefined) yield* contradictionsInKeys(settings.keys, tenants);
   if (settings.demo !== undefined) {
     if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';
     if (!isLoopback(listen.host)) yield 'demo: its passwords lie in a file; listen at 127.0.0.1 only';

@@ -15,7 +15,7 @@ export const serverErrors = {
   'bad-request': {
     status: 400,
     title: 'The request is not well-formed',
-    remedy: 'Compare the request with /openapi.json.',
+    remedy: 'Compare the request with /openapi.json; nothing of it was stored.',
   },
   'query-invalid': {
     status: 400,
@@ -70,7 +70,8 @@ export const serverErrors = {
   'id-conflict': {
     status: 409,
     title: 'An event with this id and other content is stored',
-    remedy: 'Give a new event a new id; send a stored event again only byte for byte.',
+    remedy:
+      'Give a new event a new id, and send a stored event again only byte for byte; nothing of this body was stored.',
   },
   shredded: {
     status: 410,
@@ -95,17 +96,17 @@ export const serverErrors = {
   'wrong-tenant': {
     status: 422,
     title: 'The event names another tenant than the key',
-    remedy: 'Leave `tenant` out, or use a write key of that tenant.',
+    remedy: 'Leave `tenant` out, or use a write key of that tenant; nothing of the body was stored.',
   },
   'event-in-future': {
     status: 422,
     title: 'The event lies in the future',
-    remedy: 'Set the clock of the sender; up to five minutes ahead are accepted.',
+    remedy: 'Set the clock of the sender, up to five minutes ahead are accepted; nothing of the body was stored.',
   },
   'event-too-old': {
     status: 422,
     title: 'The event is older than the retention',
-    remedy: 'Keep it where it is: it would have to be removed at once.',
+    remedy: 'Keep it where it is, here it would have to be removed at once; nothing of the body was stored.',
   },
   'input-invalid': {
     status: 422,
@@ -116,6 +117,16 @@ export const serverErrors = {
     status: 409,
     title: 'What would go is not what was approved',
     remedy: 'Look at the plan again and propose it anew; nothing was touched.',
+  },
+  'bundle-too-large': {
+    status: 422,
+    title: 'More matches than a bundle holds',
+    remedy: 'Narrow the filters, by time for instance, and make several bundles.',
+  },
+  'withholding-refused': {
+    status: 422,
+    title: 'A field cannot be withheld as asked',
+    remedy: 'Correct what `errors` names; docs/bundle.md says what can be withheld.',
   },
   'over-capacity': {
     status: 429,
@@ -148,6 +159,27 @@ export const serverErrors = {
     title: 'The key-encryption keys cannot be changed from here',
     remedy: 'Nothing was touched; give the server the right to end its keys (docs/retention.md).',
   },
+  'keys-unavailable': {
+    status: 503,
+    title: 'The keeper of the keys does not do its part',
+    remedy:
+      'Send it again after `Retry-After`; the operator finds in the log what the keeper of the key-encryption key answered.',
+  },
+  'reading-forbidden': {
+    status: 403,
+    title: 'This server may store records and not open them',
+    remedy: 'Ask a server whose configuration has `keys.rights: wrap-and-unwrap`.',
+  },
+  'key-in-use': {
+    status: 409,
+    title: 'The key is still needed',
+    remedy: 'Rotate and wrap anew first.',
+  },
+  'keyring-invalid': {
+    status: 422,
+    title: 'The keyring does not allow this',
+    remedy: 'Read the message; `watchglass keys list` shows what the keyring holds.',
+  },
   unavailable: {
     status: 503,
     title: 'A part this needs is not ready',
@@ -179,8 +211,10 @@ export type ServerErrorCode = keyof typeof serverErrors;
 
 /** One member of a problem's `errors`: where, what was expected, what came (a type or a length, never PHI). */
 export interface ErrorPlace {
-  /** JSON Pointer. */
-  readonly at: string;
+  /** Position of the event in the body, from 0; only of events. */
+  readonly at?: number;
+  /** JSON Pointer into that event, or into the request; empty for the whole of it. */
+  readonly path: string;
   readonly expected: string;
   readonly got: string;
 }

@@ -19,18 +19,27 @@ import { createApi } from './api/create-api.ts';
 import type { SignInSettings } from './api/server.ts';
 import type { ServerConfig, TlsFiles } from './config.ts';
 import { ServerError } from './errors.ts';
+import { closedIndexes } from './indexes/closed-indexes.ts';
+import { wrappedKeysOf } from './indexes/index-keys.ts';
 import { openIndexes } from './indexes/open-indexes.ts';
 import { createIntake } from './intake/create-intake.ts';
 import { apiAudience } from './issuer/claims.ts';
 import { demoClientId, openDemo } from './issuer/demo.ts';
 import { foreignKeys } from './issuer/foreign.ts';
 import type { Issuer } from './issuer/issuer.ts';
+import { loadIssuer } from './issuer/load-issuer.ts';
 import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
+import { KeyService } from './ledger/kek/key-service.ts';
+import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts';
+import { defaultKeys } from './ledger/kek/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { createReview } from './review/create-review.ts';
+import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
+import { type Cosigned, createBundleMaker } from './review/make-bundle.ts';
+import { RewrapJob } from './review/rewrap-job.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
@@ -64,9 +73,22 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   const tls = config.tls === undefined ? undefined : await readTls(world, config.tls);
   signal?.throwIfAborted();
 
+  let keyrings: OpenedKeyrings | undefined;
   const ledger = stack.use(
-    await openLedger({ dir: paths.ledger, keysDir: paths.keys, originBase: config.origin, world, report }),
+    await openLedger({
+      dir: paths.ledger,
+      keysDir: paths.keys,
+      keyrings: async (mayMake) => {
+        const { keys: settings = defaultKeys } = config;
+        keyrings = stack.use(await openKeyrings({ world, env: process.env, keysDir: paths.keys, settings, mayMake }));
+        return keyrings;
+      },
+      originBase: config.origin,
+      world,
+      report,
+    }),
   );
+  if (keyrings === undefined) throw new TypeError('the ledger opens its keyrings');
   if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
   const record = createOwnRecorder({
     world,
@@ -85,18 +107,30 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
 
-  const { keyrings } = ledger;
+  const service = keyServiceOf({ world, paths, ledger, keyrings });
+  await recordTurned({ record, log, ledger, turned: keyrings.turned });
+  const rewraps = stack.use(new RewrapJob(service));
   const indexes = stack.use(
-    await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report }),
+    keyrings.mayUnwrap
+      ? await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report })
+      : closedIndexes(),
   );
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const consoleDir = config.consoleDir ?? (await builtConsole(world));
+  const page = consoleDir === undefined ? undefined : await world.disk.readFile(join(consoleDir, 'evidence/page.html'));
+  const bundles = createBundleMaker({
+    ledger,
+    indexes,
+    world,
+    page: page === undefined ? undefined : new TextDecoder().decode(page),
+    cosigned: (tenant) => readCosigned(world, join(paths.ledger, tenant, 'cosigned')),
+  });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
   );
   signal?.throwIfAborted();
 
   const signIn = await signInOf(world, config, paths.keys);
-  const consoleDir = config.consoleDir ?? (await builtConsole(world));
   if (consoleDir === undefined) log.warn('the console is not built: / has nothing to show');
   const api = stack.use(
     await createApi({
@@ -106,8 +140,11 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       ledger,
       indexes,
       review,
+      keys: { service, rewraps },
       door,
+      bundles,
       record,
+      recordPlaced: record.placed,
       homeTenant,
       url: config.url,
       origin: config.origin,
@@ -270,8 +307,7 @@ async function startIssuer(parts: {
   if (config.demo !== undefined) {
     clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
   }
-  // The provider is large, and only an embedded issuer needs it.
-  const { openIssuer } = await import('./issuer/issuer.ts');
+  const { openIssuer } = await loadIssuer();
   const issuer = await openIssuer({
     url,
     world,
@@ -306,9 +342,53 @@ async function recordSystem(parts: {
   }
 }
 
+function keyServiceOf(parts: {
+  readonly world: World;
+  readonly paths: Paths;
+  readonly ledger: Ledger;
+  readonly keyrings: OpenedKeyrings;
+}): KeyService {
+  const { world, paths, ledger, keyrings } = parts;
+  return new KeyService({
+    keyrings,
+    sources: [
+      (tenant) => ledger.wrappedSeeds(tenant),
+      (tenant) => wrappedKeysOf(world, { dir: paths.index, keysDir: paths.keys, tenant }),
+    ],
+    tenants: () => ledger.tenants(),
+    world,
+  });
+}
+
+/** The configuration named another key than the last start did: that is on record too. */
+async function recordTurned(parts: {
+  readonly record: RecordOwn;
+  readonly log: Logger;
+  readonly ledger: Ledger;
+  readonly turned: OpenedKeyrings['turned'];
+}): Promise<void> {
+  const { record, log, ledger, turned } = parts;
+  const actor: Actor = { id: 'server', type: 'service' };
+  const recordChange = recordKeyChanges({ record, tenants: () => ledger.tenants(), actor });
+  for (const one of turned) {
+    log.warn({ tenant: one.tenant, from: one.from, to: one.to }, 'another key-encryption key is current');
+    try {
+      await recordChange({ kind: 'turn', ...one });
+    } catch (error) {
+      log.error({ err: error }, 'that another key-encryption key is current could not be recorded');
+    }
+  }
+}
+
 async function announce(world: World, path: string, { url, tls }: ServerConfig): Promise<void> {
   const text = JSON.stringify({ url, ...(tls?.caFile === undefined ? {} : { ca: tls.caFile }) });
   await world.disk.replace(path, new TextEncoder().encode(`${text}\n`), { mode: 0o600 });
+}
+
+/** What witnesses signed last; their keys are not known here yet, so a bundle carries the signatures and says that nobody checked them. */
+async function readCosigned(world: World, path: string): Promise<Cosigned | undefined> {
+  const bytes = await world.disk.readFile(path);
+  return bytes === undefined ? undefined : { note: new TextDecoder().decode(bytes), witnesses: [] };
 }
 
 /** The console that comes along, when it is built. It is found by name, since the server must not import it. */

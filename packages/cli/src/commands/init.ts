@@ -1,6 +1,6 @@
 /**
- * `watchglass init [DIR]`: a configuration to read and change, and the first keys: those of the ledger, the operator's credential, and the
- * gateway's write key. The server is started once, on free ports, to make them, so that even the first key is in the record. Replaces nothing.
+ * `watchglass init [DIR]`: a configuration to read and change, the first keys (those of the ledger, the operator's credential, the gateway's
+ * write key) and the first person who can sign in to the console. The server is started once, on free ports, to make them, so that even the first key is in the record. Replaces nothing.
  */
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -20,6 +20,8 @@ export interface InitOptions {
 }
 
 const emitter = 'gateway-1';
+/** Somebody has to be the first: who looks after the installation, and may review. */
+const firstPerson = { username: 'admin', name: 'First administrator', roles: ['administrator', 'privacy-officer'] };
 
 export async function init(dir: string, options: InitOptions, io: Io): Promise<void> {
   const folder = resolve(io.cwd, dir);
@@ -41,7 +43,7 @@ export async function init(dir: string, options: InitOptions, io: Io): Promise<v
   await ensureLocalCertificates(at('tls'), 'gateway');
 
   note(io, 'Making the keys…');
-  const { vkey, writeKey } = await makeFirstKeys(at('watchglass.yaml'), tenant, io);
+  const { vkey, writeKey, password } = await makeFirstKeys(at('watchglass.yaml'), tenant, io);
   await writeFile(at('keys/gateway.key'), `${writeKey}\n`, { flag: 'wx', mode: 0o600 });
 
   if (options.json === true) {
@@ -51,10 +53,11 @@ export async function init(dir: string, options: InitOptions, io: Io): Promise<v
       tenant,
       origin,
       vkey,
+      person: { username: firstPerson.username, password, roles: firstPerson.roles },
     });
     return;
   }
-  for (const line of nextSteps({ dir, folder, vkey })) printLine(io, line);
+  for (const line of nextSteps({ dir, folder, vkey, password })) printLine(io, line);
   note(io, `${paint(io, io.stderr, 'green', '✓')} done`);
 }
 
@@ -63,7 +66,7 @@ async function makeFirstKeys(
   configFile: string,
   tenant: string,
   io: Io,
-): Promise<{ readonly vkey: string; readonly writeKey: string }> {
+): Promise<{ readonly vkey: string; readonly writeKey: string; readonly password: string }> {
   const { readConfig, startServer } = await import('@watchglass/server');
   const config = await readConfig(configFile);
   const host = '127.0.0.1';
@@ -75,11 +78,17 @@ async function makeFirstKeys(
   const token = (await readFile(join(config.dataDir, 'keys', 'operator.token'), 'utf8')).trim();
   await using client = openClient({ url: server.url, token, ca: undefined, tenant, dataDir: config.dataDir });
   const key = await client.postJson('/v1/write-keys', { tenant, name: 'gateway', emitter }, io.signal);
+  const person = await client.postJson('/v1/people', { tenant, ...firstPerson }, io.signal);
   const vkey = (await client.getText(`/log/${tenant}/vkey`, io.signal)).trim();
-  if (typeof key !== 'object' || key === null || !('secret' in key) || typeof key.secret !== 'string') {
-    throw new CliError('answer-invalid', 'expected a write key with its secret, got something else');
+  return { vkey, writeKey: secretIn(key, 'secret'), password: secretIn(person, 'password') };
+}
+
+function secretIn(answer: unknown, member: string): string {
+  const value = typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>)[member] : undefined;
+  if (typeof value !== 'string') {
+    throw new CliError('answer-invalid', `expected an answer with its \`${member}\`, got something else`);
   }
-  return { vkey, writeKey: key.secret };
+  return value;
 }
 
 function originHere(): string {
@@ -89,7 +98,14 @@ function originHere(): string {
   return name === '' ? 'watchglass.local' : name;
 }
 
-function nextSteps({ dir, folder, vkey }: { dir: string; folder: string; vkey: string }): string[] {
+interface Made {
+  readonly dir: string;
+  readonly folder: string;
+  readonly vkey: string;
+  readonly password: string;
+}
+
+function nextSteps({ dir, folder, vkey, password }: Made): string[] {
   const into = dir === '.' ? [] : [`  cd ${dir}`];
   return [
     `A configuration and first keys are in ${folder}.`,
@@ -97,6 +113,10 @@ function nextSteps({ dir, folder, vkey }: { dir: string; folder: string; vkey: s
     'Keep this where an intruder here cannot change it; with it `verify --vkey` proves that the log is yours:',
     `  ${vkey}`,
     'Back up data/keys: what is recorded cannot be read without it.',
+    '',
+    'Sign in to the console as',
+    `  ${firstPerson.username}   ${password}   (${firstPerson.roles.join(', ')})`,
+    'This password is shown only now. How to add more people: docs/api.md, "Running it".',
     '',
     'Next:',
     ...into,

@@ -1,17 +1,18 @@
 /**
  * `watchglass verify DIR|URL|FILE`: everything derived again, and a line a finding. A directory is read without any server, beside a
- * running one if need be; a URL is a running server's public log; a file is a proof. Exit code 3 when something is not what was written.
+ * running one if need be; a URL is a running server's public log; a file is a proof or a bundle of evidence. Exit code 3 when something is not what was written.
  */
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import { looksLikeBundle, parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
 import { parseGivenKey, trustedKey } from '../known-logs.ts';
 import { openProgress } from '../progress.ts';
+import { checkBundle, printBundle } from '../verify/bundle-check.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
@@ -130,10 +131,13 @@ function readCheckpoint(text: string, file: string): { origin: string; size: num
 }
 
 async function verifyProofFile(path: string, shown: string, options: VerifyOptions, io: Io): Promise<void> {
-  const text = await readText(path, io);
+  const bytes = await readBytes(path, io);
+  const text = new TextDecoder().decode(bytes);
+  if (looksLikeBundle(text)) return verifyBundleFile(bytes, shown, options, io);
   if (!text.startsWith('c2sp.org/tlog-proof@')) {
-    throw new CliError('usage', `${shown} is neither a data directory nor a tlog-proof`, {
-      remedy: 'Name a data directory, the URL of a server, or a file that `watchglass prove --out FILE` wrote.',
+    throw new CliError('usage', `${shown} is neither a data directory nor a tlog-proof or a bundle of evidence`, {
+      remedy:
+        'Name a data directory, the URL of a server, or a file that `watchglass prove --out FILE` or `watchglass bundle` wrote.',
     });
   }
   try {
@@ -155,9 +159,26 @@ async function verifyProofFile(path: string, shown: string, options: VerifyOptio
   }
 }
 
-/** The key of an installation in this folder whose log the proof is of; a proof alone brings no key that could be believed. */
-async function keyBeside(proof: string, io: Io): Promise<string> {
-  const { origin } = parseCheckpoint(parseProof(proof).checkpoint);
+async function verifyBundleFile(bytes: Uint8Array, shown: string, options: VerifyOptions, io: Io): Promise<void> {
+  const given = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
+  const checkpoint = options.checkpoint === undefined ? undefined : await readText(options.checkpoint, io);
+  const progress = await openProgress(io, 'Verifying', 'bytes');
+  try {
+    progress.update(0, bytes.length);
+    const report = await checkBundle(bytes, {
+      vkey: given,
+      keyOf: (origin) => keyHere(origin, io),
+      ...(checkpoint === undefined ? {} : { checkpoint }),
+    });
+    progress.end();
+    printBundle(shown, report, { json: options.json === true }, io);
+  } finally {
+    progress.end();
+  }
+}
+
+/** The key of a log of an installation in this folder. */
+async function keyHere(origin: string, io: Io): Promise<string | undefined> {
   const ledger = join(io.cwd, defaultDataDir, 'ledger');
   for (const entry of await readdir(ledger).catch(() => [])) {
     const vkey = await readFile(join(ledger, entry, 'vkey'), 'utf8').catch(() => '');
@@ -165,6 +186,14 @@ async function keyBeside(proof: string, io: Io): Promise<string> {
     note(io, `Using the key of ${origin} from ${join(defaultDataDir, 'ledger', entry, 'vkey')}.`);
     return vkey.trim();
   }
+  return undefined;
+}
+
+/** The key of an installation in this folder whose log the proof is of; a proof alone brings no key that could be believed. */
+async function keyBeside(proof: string, io: Io): Promise<string> {
+  const { origin } = parseCheckpoint(parseProof(proof).checkpoint);
+  const known = await keyHere(origin, io);
+  if (known !== undefined) return known;
   throw new CliError('usage', `a key is needed to check a proof of ${origin}`, {
     remedy: 'Give --vkey with the verifier key of the log, from whom you trust for it.',
   });
@@ -177,8 +206,12 @@ function parseLeaf(text: string): Uint8Array {
 }
 
 async function readText(path: string, io: Io): Promise<string> {
+  return new TextDecoder().decode(await readBytes(path, io));
+}
+
+async function readBytes(path: string, io: Io): Promise<Uint8Array> {
   try {
-    return await readFile(resolve(io.cwd, path), 'utf8');
+    return await readFile(resolve(io.cwd, path));
   } catch (error) {
     throw new CliError('file-unreadable', `${path} cannot be read (${systemCodeOf(error) ?? messageOf(error)})`, {
       cause: error,

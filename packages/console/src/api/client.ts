@@ -158,6 +158,8 @@ export interface Summary {
   readonly stepMs: number;
   readonly series: readonly SummaryPoint[];
   readonly facets: Readonly<Record<FacetName, readonly FacetValue[]>>;
+  /** Staff among the actors counted. */
+  readonly people?: People;
   /** What is counted is the newest part. */
   readonly truncated?: boolean;
   readonly unindexed?: number;
@@ -184,7 +186,7 @@ const summaryAnswer: Check<Summary> = object(
     series: list(object({ time: instant, success: count, denied: count, failed: count, error: count })),
     facets: object({ kind: facet, action: facet, operation: facet, outcome: facet, actor: facet, route: facet }),
   },
-  { truncated: flag, unindexed: count },
+  { people: record(namedPerson), truncated: flag, unindexed: count },
 );
 
 export interface Person {

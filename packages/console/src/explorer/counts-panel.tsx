@@ -9,7 +9,6 @@ import { outcomePhrase } from '../text/labels.ts';
 import { formatCount, plural } from '../text/number.ts';
 import { describeRange } from '../time/format.ts';
 import type { AbsoluteRange } from '../time/range.ts';
-import { classNames } from '../ui/class-names.ts';
 import { OutcomeShape } from '../ui/outcome.tsx';
 import { Skeleton } from '../ui/skeleton.tsx';
 import { CountsChart, describeBucket } from './counts-chart.tsx';
@@ -60,10 +59,8 @@ export function CountsPanel({
   return (
     <section
       aria-label="Counts over time"
-      className={classNames(
-        '@container border-line border-b px-4 pt-3 pb-1 transition-opacity md:px-6',
-        stale && 'opacity-60',
-      )}
+      aria-busy={stale}
+      className="@container border-line border-b px-4 pt-3 pb-1 md:px-6"
     >
       <div className="flex min-h-6 flex-wrap items-center gap-x-4 gap-y-1">
         <p className="text-ink-2">

@@ -103,10 +103,8 @@ export function EventsTable(props: EventsTableProps): ReactElement {
     <section
       ref={scroller}
       aria-label="Events"
-      className={classNames(
-        '@container relative min-h-0 flex-1 overflow-y-auto overflow-x-hidden bg-surface outline-offset-[-2px] transition-opacity',
-        props.stale && 'opacity-60',
-      )}
+      aria-busy={props.stale}
+      className="@container relative min-h-0 flex-1 overflow-y-auto overflow-x-hidden bg-surface outline-offset-[-2px]"
     >
       {narrow ? (
         <ul

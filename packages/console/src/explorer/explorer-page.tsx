@@ -15,6 +15,7 @@ import { useKnownPeople } from '../state/known-people.ts';
 import { explorerAddress, useExplorerState } from '../state/use-explorer-state.ts';
 import { plural } from '../text/number.ts';
 import { shiftRange } from '../time/range.ts';
+import { AwaitedLine } from '../ui/awaited-line.tsx';
 import { Button } from '../ui/button.tsx';
 import { classNames } from '../ui/class-names.ts';
 import { ErrorScreen, MessageScreen } from '../ui/message-screen.tsx';
@@ -65,7 +66,7 @@ function Explorer(): ReactElement {
   const query = useMemo(() => JSON.parse(question) as ReturnType<typeof queryOf>, [question]);
   const handle = useEventList(tenant, query, asOfMs);
   const people = useKnownPeople(tenant);
-  const summary = useSummary(query, asOfMs);
+  const summary = useSummary(tenant, query, asOfMs);
   const news = useLive({ on: live, tenant, own: person.id, query, asOfMs });
   const { data: log, refetch: checkLog } = useLog();
   const size = log?.kind === 'intact' ? Number(log.size) : undefined;
@@ -208,6 +209,7 @@ function Explorer(): ReactElement {
           </aside>
         )}
         <div className="relative flex min-w-0 flex-1 flex-col bg-surface">
+          {(handle.stale || summary.isPlaceholderData) && <AwaitedLine />}
           <CountsPanel
             summary={summary.data}
             unindexed={Math.max(handle.list?.unindexed ?? 0, summary.data?.unindexed ?? 0)}
@@ -280,6 +282,13 @@ function forReaders(error: unknown): unknown {
   // An ended session already brings up the sign-in; what is behind it stays calm.
   if (error.status === 401)
     return new ConsoleError('signed-out', 'Sign in again; filters, range and the open event are kept.', {});
+  if (error.status === 429 || error.code === 'unavailable') {
+    return new ConsoleError(
+      error.code,
+      'What is on record is not touched, and your filters are kept. Try again in a few seconds; if it stays so, ask who runs this server to look at its log.',
+      error,
+    );
+  }
   if (!isRecordingRefusal(error)) return error;
   return new ConsoleError(
     error.code,

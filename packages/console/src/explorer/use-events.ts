@@ -71,10 +71,14 @@ export function useEventList(tenant: string, query: EventQuery, asOfMs: number):
   };
 }
 
-export function useSummary(query: EventQuery, asOfMs: number): UseQueryResult<Summary> {
+export function useSummary(tenant: string, query: EventQuery, asOfMs: number): UseQueryResult<Summary> {
   return useQuery({
     queryKey: ['summary', query, asOfMs],
-    queryFn: ({ signal }) => summariseEvents(query, bucketsMax, signal),
+    queryFn: async ({ signal }) => {
+      const summary = await summariseEvents(query, bucketsMax, signal);
+      if (summary.people) learnPeople(tenant, summary.people);
+      return summary;
+    },
     placeholderData: keepPreviousData,
     gcTime: refetchNeverGcMs,
   });

@@ -56,6 +56,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ operation: 'event-read', outcome: denied }, 'Tried to open an event'],
   [{ operation: 'proof', targets: event }, 'Took the proof of event 4,812, without its content'],
   [{ operation: 'proof-open', targets: event }, 'Took the proof of event 4,812, with its content'],
+  [{ operation: 'bundle', exposure: { count: 12 } }, 'Made an evidence bundle; 12 events'],
   [{ operation: 'tail-open' }, 'Began to follow new events'],
   [{ operation: 'tail-close', exposure: { count: 3 } }, 'Stopped following new events; 3 events'],
   [{ operation: 'status' }, 'Looked at how the server is doing'],

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createCipheriv, createHmac, hkdfSync } from 'node:crypto';
+import { createCipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -7,7 +7,7 @@ import { encodeHex, tryDecodeHex } from '../bytes.ts';
 import { commit, leafHashOf, originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
 import { walkSegment } from '../reader/snapshot.ts';
-import { type BlockScope, forEachRecord, openBlock, parseBlockHeader, sealBlock } from './block.ts';
+import { type BlockScope, forEachRecord, openBlock, parseBlockHeader, sealBlock, sealBlockBeside } from './block.ts';
 import {
   encodeGroup,
   encodeSegmentHeader,
@@ -129,6 +129,20 @@ function pick({
     ranges,
   };
 }
+
+test('a block sealed beside has the bytes of one sealed at once, compressible or not', async () => {
+  for (const m of [Buffer.alloc(60_000, 'event '), randomBytes(60_000)]) {
+    const input = {
+      scope,
+      stepKey: stepKeyOf(seed, 2),
+      salt: new Uint8Array(16).fill(5),
+      ranges: [{ first: 12, count: 4 }],
+      plaintext: plaintextOf([m, m, m, m]),
+    };
+    assert.deepEqual(await sealBlockBeside(input), sealBlock(input));
+    await assert.rejects(sealBlockBeside({ ...input, salt: new Uint8Array(15) }), { code: 'argument-invalid' });
+  }
+});
 
 test('a block with thousands of ranges is sealed and opened', () => {
   const ranges = Array.from({ length: 30_000 }, (_, i) => ({ first: 10 + 2 * i, count: 1 }));

@@ -82,8 +82,12 @@ export class ByteWriter {
   readonly bytes: Buffer;
   at = 0;
 
-  constructor(sizeBytes: number) {
-    this.bytes = Buffer.allocUnsafe(sizeBytes);
+  /** @param over memory to write into where it is long enough */
+  constructor(sizeBytes: number, over?: Uint8Array) {
+    this.bytes =
+      over !== undefined && over.length >= sizeBytes
+        ? Buffer.from(over.buffer, over.byteOffset, sizeBytes)
+        : Buffer.allocUnsafe(sizeBytes);
   }
 
   u8(value: number): this {

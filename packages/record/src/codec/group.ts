@@ -59,7 +59,8 @@ export interface EncodedGroup {
   readonly blockPositions: readonly (readonly number[])[];
 }
 
-export function encodeGroup(group: Group): EncodedGroup {
+/** @param over memory to write into where it is long enough */
+export function encodeGroup(group: Group, over?: Uint8Array): EncodedGroup {
   const blockPositions: number[][] = [];
   let payloadBytes = 2;
   for (const part of group.tenants) {
@@ -67,7 +68,7 @@ export function encodeGroup(group: Group): EncodedGroup {
     for (const run of part.runs) payloadBytes += textBytes(run.emitter) + 20;
     for (const block of part.blocks) payloadBytes += 4 + block.length;
   }
-  const out = new ByteWriter(groupHeaderBytes + payloadBytes + 4);
+  const out = new ByteWriter(groupHeaderBytes + payloadBytes + 4, over);
   out.ascii('WGG1').u64(group.number).u64(group.receivedMs).u32(payloadBytes).u16(group.tenants.length);
   for (const part of group.tenants) {
     out.text(part.tenant).u64(part.sizeBefore).u32(part.count).put(part.rootAfter).put(part.commitments).put(part.ids);

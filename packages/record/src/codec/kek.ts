@@ -18,7 +18,7 @@ export type Destruction = { readonly kind: 'destroyed' } | { readonly kind: 'pen
  * time), `kek-malformed` (an answer that isn't one), `kek-lost` (destroyed, disabled, or not there any more). Each call has its own deadline.
  */
 export interface Kek {
-  /** Names the key in wrapped files, e.g. `local:0123456789abcdef`. No secret. At most 512 printable ASCII characters, no space. */
+  /** Names the key in wrapped files, e.g. `local:0123456789abcdef`. No secret. At most 256 printable ASCII characters, no space. */
   readonly id: string;
   /** Seals a small secret; `aad` binds it to its place and must be given again to unwrap. */
   wrap(secret: Uint8Array, aad: Uint8Array): Promise<Uint8Array>;
@@ -37,6 +37,8 @@ export interface KekFinder {
 export interface Keyring extends KekFinder {
   /** Wraps what is new. A rotation makes another one current: ask each time. */
   readonly current: Kek;
+  /** Wraps and stores under the current key. A rotation is over only when all such work under the older key is: nothing turns up under it later. */
+  hold<T>(work: (kek: Kek) => Promise<T>): Promise<T>;
 }
 
 /** Keyrings by tenant: a tenant may bring its own keys, the others share those of the installation. */
@@ -61,7 +63,7 @@ export function findKek(keys: KekFinder, id: string): Kek {
 /** A keyring of keys that are known beforehand; the first is current. */
 export function keyringOf(current: Kek, ...older: readonly Kek[]): Keyring {
   const all = new Map([...older, current].map((kek) => [kek.id, kek]));
-  return { current, find: (id) => all.get(id) };
+  return { current, find: (id) => all.get(id), hold: (work) => work(current) };
 }
 
 /** One keyring for all tenants. */

@@ -97,3 +97,13 @@ export function heldFileName(hold: string, unit: Unit): string {
 export function parseHeldName(name: string): Unit | undefined {
   return name.endsWith('.wgh') ? parseUnitName(name.slice(0, -4)) : undefined;
 }
+
+/** `seals/<epoch>` relative to a tenant's directory. */
+export function sealFileName(epoch: number): string {
+  return `seals/${epoch}`;
+}
+
+/** The number in the name of a seal or rotation (without its directory), or undefined: a decimal without leading zeroes. */
+export function parseNumberName(name: string): number | undefined {
+  return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;
+}

@@ -20,11 +20,21 @@ export class Openings {
     this.#key = openingKey;
   }
 
+  /** Part of the keystream: `seek` says where in it an opening is, until the next `seek`. */
+  get stream(): Uint8Array {
+    return this.#stream;
+  }
+
   /** 32 bytes, a view that stays valid; `offset` = index − first index of the step. */
   at(offset: number): Uint8Array {
-    if (this.#from < 0 || offset < this.#from || offset >= this.#from + aheadCount) this.#fill(offset);
-    const from = 32 * (offset - this.#from);
+    const from = this.seek(offset);
     return this.#stream.subarray(from, from + 32);
+  }
+
+  /** As `at`, without an object for each: the position of the opening in `stream`. */
+  seek(offset: number): number {
+    if (this.#from < 0 || offset < this.#from || offset >= this.#from + aheadCount) this.#fill(offset);
+    return 32 * (offset - this.#from);
   }
 
   erase(): void {

@@ -8,7 +8,7 @@ import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
 import type { Unit } from '../codec/names.ts';
 import { Openings } from '../codec/openings.ts';
-import { commitInto } from '../commitment.ts';
+import type { Committer } from '../committer.ts';
 import { decode } from '../encode.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
@@ -16,6 +16,8 @@ import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
 import type { OwnClaims } from './hold-check.ts';
+import { checkOwnEvent, mayBeOwn } from './own-event-check.ts';
+import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
 /** Where a block lies, and what it must be because it lies there. */
@@ -34,6 +36,7 @@ export interface BlockChecker {
   readonly originHash: Uint8Array;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
+  readonly epochs: SealedEpochs;
   /** Where the blocks of each class that were checked end: they follow each other. */
   readonly ends: Map<RetentionClass, number>;
   /** Indexes seen, one bit each. */
@@ -46,6 +49,7 @@ export interface BlockChecker {
   readonly isGoing: (unit: Unit) => boolean;
   /** What the log says of itself. */
   readonly claims: OwnClaims;
+  readonly committer: Committer;
   opened: number;
 }
 
@@ -78,6 +82,8 @@ export async function checkBlock(
   }
   const end = lastEnd(header);
   const first = header.ranges[0]?.first ?? 0;
+  const mixed = checker.epochs.faultOf(header.epoch, first, end);
+  if (mixed !== undefined) tell(mixed.code, mixed.message, first);
   if (first < (checker.ends.get(header.retentionClass) ?? 0)) {
     tell(
       'block-misplaced',
@@ -91,7 +97,7 @@ export async function checkBlock(
   );
   if (checker.seeds === undefined || checker.isGoing(header)) return count;
   try {
-    await openRecords(checker, bytes, header, tell, visit);
+    await openRecords(checker, bytes, header, context.place, tell, visit);
   } catch (error) {
     if (!(error instanceof RecordError) || isKeeperFault(error)) throw error;
     tell(findingOf(error), error.message, header.ranges[0]?.first);
@@ -135,6 +141,7 @@ async function openRecords(
   checker: BlockChecker,
   bytes: Uint8Array,
   header: BlockHeader,
+  place: string,
   tell: (code: FindingCode, message: string, index?: number) => void,
   visit?: (index: number, record: StoredRecord) => void,
 ): Promise<void> {
@@ -143,13 +150,12 @@ async function openRecords(
   const openings = new Openings(openingKeyOf(stepKey));
   const stored = await storedOf(checker.commitments, header);
   const derived = new Uint8Array(32);
-  const { originHash } = checker;
+  const { originHash, committer } = checker;
   let position = 0;
   forEachRecord(plaintext, header.ranges, (index, m) => {
-    const r = openings.at(index - header.stepFirstIndex);
-    commitInto({ originHash, index, r, m }, derived, 0);
-    const from = position++ * 32;
-    if (!equalBytes(derived, stored.subarray(from, from + 32))) {
+    const openingAt = openings.seek(index - header.stepFirstIndex);
+    committer.commitInto({ originHash, index, openings: openings.stream, openingAt, m }, derived, 0);
+    if (!isAt(derived, stored, 32 * position++)) {
       tell('commitment-mismatch', 'the record does not open the commitment stored for its index', index);
       return;
     }
@@ -158,6 +164,7 @@ async function openRecords(
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);
+    if (header.retentionClass === 'oversight' && mayBeOwn(m)) checkOwnEvent(checker, place, index, m);
     if (checker.parseRecords || visit !== undefined) parseRecord(checker, header, index, m, tell, visit);
   });
 }
@@ -181,11 +188,17 @@ async function storedOf(commitments: CommitmentStore, header: BlockHeader): Prom
   return out;
 }
 
+/** Whether `bytes` stand in `within` at `from`. */
+function isAt(bytes: Uint8Array, within: Uint8Array, from: number): boolean {
+  for (let k = 0; k < bytes.length; k++) if (within[from + k] !== bytes[k]) return false;
+  return true;
+}
+
 const prefix: Uint8Array = new TextEncoder().encode('{"received":"');
 
 /** Months since January 1970 of the received time, which stands at the beginning of m. */
 function monthOf(m: Uint8Array): number | undefined {
-  if (m.length < prefix.length + 7 || !equalBytes(m.subarray(0, prefix.length), prefix)) return undefined;
+  if (m.length < prefix.length + 7 || !isAt(prefix, m, 0)) return undefined;
   let year = 0;
   for (let i = 0; i < 4; i++) year = year * 10 + (m[prefix.length + i] as number) - 48;
   const month = ((m[prefix.length + 5] as number) - 48) * 10 + (m[prefix.length + 6] as number) - 49;

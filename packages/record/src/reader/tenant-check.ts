@@ -18,7 +18,13 @@ export interface TenantCheck {
   /** A checkpoint remembered by the caller. */
   readonly remembered: Checkpoint | undefined;
   readonly rememberedText: string | undefined;
+  /** Bytes of a seal remembered by the caller. */
+  readonly rememberedSeal: Uint8Array | undefined;
+  /** Now, ms since 1970: only to say how old the newest seal is. */
+  readonly nowMs: number;
   readonly full: boolean;
+  /** The files are those of this machine, and other threads may read them too. */
+  readonly threads: boolean;
   readonly findings: Findings;
   /** What is there and counts for nothing. */
   readonly notes: string[];

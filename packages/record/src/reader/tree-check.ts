@@ -33,12 +33,16 @@ export interface TreeCheck {
   readonly progress: (leaves: number) => void;
 }
 
+export interface CheckedTree {
+  /** At `size`, in hex. */
+  readonly root: string;
+  /** Paths of the tiles that were derived. */
+  readonly tiles: ReadonlySet<string>;
+}
+
 const chunkLeaves = 4096;
 
-/** @returns the root at `size` in hex, and the tiles that were derived, by path */
-export async function checkTree(
-  check: TreeCheck,
-): Promise<{ readonly root: string; readonly tiles: ReadonlySet<string> }> {
+export async function checkTree(check: TreeCheck): Promise<CheckedTree> {
   const frontier = new Frontier();
   const filling: number[] = [];
   const edges: Uint8Array[][] = [];

@@ -8,6 +8,7 @@ import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseSegmentName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
 import { parseVerifierKey } from '../note-key.ts';
+import { parseSeal, type Seal } from '../seal.ts';
 import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
@@ -28,6 +29,10 @@ export interface VerifyOptions {
   readonly vkey?: string;
   /** Text of a checkpoint seen before: the log must extend it. */
   readonly checkpoint?: string;
+  /** Bytes of a seal kept from earlier: the log must have it, and so everything before it. */
+  readonly seal?: Uint8Array;
+  /** Now, ms since 1970; the machine's clock unless said. Only to say how old the newest seal is. */
+  readonly nowMs?: number;
   /** Also parses every record and holds it against its block; contents are opened either way. */
   readonly full?: boolean;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
@@ -42,7 +47,7 @@ export interface VerifyReport {
   /** At most 1,000. */
   readonly findings: readonly Finding[];
   readonly findingCount: number;
-  /** A key or checkpoint from elsewhere was given: otherwise this proves self-consistency only. */
+  /** A key, checkpoint or seal from elsewhere was given: otherwise this proves self-consistency only. */
   readonly pinned: boolean;
   /** Whether records were opened: false without the key-encryption key. */
   readonly opened: boolean;
@@ -64,7 +69,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const notes: string[] = [];
   const remembered = options.checkpoint === undefined ? undefined : parseRemembered(options.checkpoint);
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
-  const pinned = options.vkey !== undefined || remembered !== undefined;
+  const rememberedSeal = options.seal === undefined ? undefined : parseRememberedSeal(options.seal);
+  const pinned = options.vkey !== undefined || remembered !== undefined || rememberedSeal !== undefined;
   const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
@@ -84,9 +90,13 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   );
   if (options.tenant !== undefined && wanted.length === 0)
     findings.add('log-missing', 'manifest', `there is no log of ${options.tenant}`);
-  for (const origin of new Set([pinnedName, remembered?.origin])) {
+  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin])) {
     if (origin !== undefined && !wanted.some(([, log]) => log.origin === origin))
-      findings.add('log-missing', 'manifest', `there is no log ${origin}, which the key or checkpoint given is of`);
+      findings.add(
+        'log-missing',
+        'manifest',
+        `there is no log ${origin}, which the key, checkpoint or seal given is of`,
+      );
   }
   const progress = progressOf(
     snapshot,
@@ -105,7 +115,10 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
         remembered: remembered?.origin === log.origin ? remembered : undefined,
         rememberedText: options.checkpoint,
+        rememberedSeal: rememberedSeal?.origin === log.origin ? options.seal : undefined,
+        nowMs: options.nowMs ?? Date.now(),
         full: options.full === true,
+        threads: options.files === undefined,
         findings,
         notes,
         signal: options.signal,
@@ -178,7 +191,11 @@ async function checkTop(
 /** A log is named in the manifest last: until then its directory holds at most a key and the checkpoint of the empty tree. */
 async function isUnfinished(files: LedgerFiles, dir: string, name: string): Promise<boolean> {
   for (const entry of await files.list(`${dir}/${name}`)) {
-    if (/^(blocks|commitments|seeds|tile)\/$/.test(entry)) {
+    if (entry === 'seals/') {
+      const [seal, more] = await files.list(`${dir}/${name}seals`);
+      if (more !== undefined || (seal !== undefined && !(await isFirstSeal(files, `${dir}/${name}seals/${seal}`))))
+        return false;
+    } else if (/^(blocks|commitments|seeds|tile)\/$/.test(entry)) {
       if ((await files.list(`${dir}/${name}${entry}`)).length > 0) return false;
     } else if (entry === 'checkpoint') {
       const bytes = await files.readFile(`${dir}/${name}checkpoint`);
@@ -186,6 +203,14 @@ async function isUnfinished(files: LedgerFiles, dir: string, name: string): Prom
     } else if (entry !== 'vkey' || !isKey(await files.readFile(`${dir}/${name}vkey`))) return false;
   }
   return true;
+}
+
+async function isFirstSeal(files: LedgerFiles, path: string): Promise<boolean> {
+  try {
+    return parseSeal((await files.readFile(path)) ?? new Uint8Array(0)).size === 0;
+  } catch {
+    return false;
+  }
 }
 
 function isKey(bytes: Uint8Array | undefined): boolean {
@@ -200,12 +225,22 @@ function parseRemembered(text: string): Checkpoint {
   try {
     return parseCheckpoint(text);
   } catch (cause) {
-    throw new RecordError(
-      'argument-invalid',
-      `the remembered checkpoint cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}`,
-      { cause },
-    );
+    throw new RecordError('argument-invalid', `the remembered checkpoint cannot be read: ${messageOf(cause)}`, {
+      cause,
+    });
   }
+}
+
+function parseRememberedSeal(bytes: Uint8Array): Seal {
+  try {
+    return parseSeal(bytes);
+  } catch (cause) {
+    throw new RecordError('argument-invalid', `the remembered seal cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'malformed';
 }
 
 async function readKeys(files: LedgerFiles, keysDir: string | undefined): Promise<Keyrings<KekFinder> | undefined> {

@@ -7,6 +7,7 @@ import type { GroupTenant } from '../codec/group.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
 import { type ArchiveName, commitmentsPerFile, parseArchiveName } from '../codec/names.ts';
 import { originHashOf } from '../commitment.ts';
+import { Committer } from '../committer.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
 import { openNote } from '../note.ts';
@@ -19,11 +20,13 @@ import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { checkHolds, OwnClaims } from './hold-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
+import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { accountFor, checkShreds } from './shred-check.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
-import { checkTree, type StatedRoot } from './tree-check.ts';
+import { beginTree, treeBesideLeavesMin } from './tree-beside.ts';
+import type { StatedRoot } from './tree-check.ts';
 
 export interface VerifiedTenant {
   readonly tenant: string;
@@ -58,6 +61,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkRemembered(check, vkey, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
+  const epochs = await checkSeals(check, vkey === undefined ? undefined : parseVerifierKey(vkey), held);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
@@ -71,26 +75,25 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     originHash: originHashOf(log.origin),
     findings,
     commitments,
+    epochs,
     ends: new Map(),
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
     parseRecords: check.full,
     isGoing: (unit) => shreds.of(unit)?.isDone === false,
     claims,
+    committer: new Committer(),
     opened: 0,
   };
-  await checkBlockFiles(check, checker);
-  for (const entry of parts) await checkJournalPart(check, checker, entry);
-  await accountFor(check, shreds, checker.seen);
-  const holds = await checkHolds({ check, commitments, held, shreds });
-  claims.compare(check, shreds, holds);
-  tellMissing(check, checker.seen, held);
-  const stated: StatedRoot[] = parts.map(({ part, placed }) => ({
-    size: part.sizeBefore + part.count,
-    root: part.rootAfter,
-    place: placed.place,
-    who: `group ${placed.group.number}`,
-  }));
+  const stated: StatedRoot[] = [
+    ...epochs.stated(),
+    ...parts.map(({ part, placed }) => ({
+      size: part.sizeBefore + part.count,
+      root: part.rootAfter,
+      place: placed.place,
+      who: `group ${placed.group.number}`,
+    })),
+  ];
   if (checkpoint !== undefined)
     stated.push({ ...checkpointRoot(checkpoint), place: `${tenant}/checkpoint`, who: 'the checkpoint' });
   if (check.remembered !== undefined)
@@ -99,22 +102,36 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       place: `${tenant}/checkpoint`,
       who: 'the remembered checkpoint',
     });
-  const tree = await checkTree({
-    files,
-    dir,
-    tenant,
-    findings,
-    commitments,
-    size: held,
-    archivedSize: log.size,
-    stated,
-    signal: check.signal,
-    progress: seeds === undefined ? check.progress : () => undefined,
-  });
+  const opensBlocks = seeds !== undefined;
+  const tree = beginTree(
+    {
+      files,
+      dir,
+      ledgerDir,
+      tenant,
+      log,
+      tail,
+      findings,
+      commitments,
+      size: held,
+      archivedSize: log.size,
+      stated,
+      signal: check.signal,
+      progress: opensBlocks ? () => undefined : check.progress,
+    },
+    check.threads && opensBlocks && held >= treeBesideLeavesMin,
+  );
+  await checkBlockFiles(check, checker);
+  for (const entry of parts) await checkJournalPart(check, checker, entry);
+  await accountFor(check, shreds, checker.seen);
+  const holds = await checkHolds({ check, commitments, held, shreds });
+  claims.compare(check, shreds, holds);
+  tellMissing(check, checker.seen, held);
+  const { tiles, root: derivedRoot } = await tree();
   await checkSeeds(check, checker.isGoing);
-  await checkNames(check, tree.tiles);
+  await checkNames(check, tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
-  const root = checkpoint === undefined ? tree.root : encodeHex(checkpoint.root);
+  const root = checkpoint === undefined ? derivedRoot : encodeHex(checkpoint.root);
   return {
     tenant,
     origin: log.origin,

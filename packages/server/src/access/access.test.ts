@@ -176,7 +176,7 @@ test('what a new person may be is checked, and the error names each place', asyn
     assert.ok(error instanceof ServerError);
     assert.equal(error.code, 'input-invalid');
     assert.deepEqual(
-      error.errors?.map(({ at }) => at),
+      error.errors?.map(({ path }) => path),
       ['/username', '/name', '/roles', '/password'],
     );
     assert.ok(!error.message.includes('short'));

@@ -9,7 +9,7 @@ import type { Authentication, TenantId } from '@watchglass/record';
 import type { OwnEvent } from './own-event.ts';
 import type { Right } from './rights.ts';
 
-export type { OwnActor, OwnEvent, RecordOwn } from './own-event.ts';
+export type { OwnActor, OwnEvent, RecordOwn, RecordPlaced } from './own-event.ts';
 export { type Right, type Role, rightsOf } from './rights.ts';
 
 /** A person as everybody above may see it: never with a password or its hash. */

@@ -79,9 +79,11 @@ export function sourceOf(origin: Origin | undefined): { source?: Source } {
 
 /** Throws `input-invalid` naming every place that isn't as expected. */
 export function checkInput(
-  places: readonly { readonly ok: boolean; readonly at: string; readonly expected: string; readonly got: string }[],
+  places: readonly { readonly ok: boolean; readonly path: string; readonly expected: string; readonly got: string }[],
 ): void {
-  const errors: ErrorPlace[] = places.filter(({ ok }) => !ok).map(({ at, expected, got }) => ({ at, expected, got }));
+  const errors: ErrorPlace[] = places
+    .filter(({ ok }) => !ok)
+    .map(({ path, expected, got }) => ({ path, expected, got }));
   const [first] = errors;
   if (first === undefined) return;
   throw new ServerError('input-invalid', `expected ${first.expected} at ${first.at}, got ${first.got}`, { errors });

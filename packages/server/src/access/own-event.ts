@@ -11,3 +11,6 @@ export type OwnEvent = Omit<Event, 'v' | 'id' | 'time' | 'tenant' | 'emitter'> &
 
 /** Resolves once the event is durable in the ledger of its tenant; rejects when it is not, and then nothing may leave. */
 export type RecordOwn = (event: OwnEvent) => Promise<void>;
+
+/** The same, and says at which index of the log it is: for an answer that proves its own record. */
+export type RecordPlaced = (event: OwnEvent) => Promise<number>;

@@ -20,7 +20,7 @@ import {
 } from '@watchglass/record';
 import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
-import type { OwnEvent, RecordOwn } from './own-event.ts';
+import type { OwnEvent, RecordOwn, RecordPlaced } from './own-event.ts';
 
 export const serverEmitterId = 'server';
 
@@ -51,7 +51,7 @@ export interface OwnRecorderOptions {
 interface Waiting {
   readonly event: OwnEvent;
   readonly timeMs: number;
-  readonly resolve: () => void;
+  readonly resolve: (index: number | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -61,7 +61,7 @@ interface Lane {
   waiting: Waiting[];
 }
 
-export function createOwnRecorder(options: OwnRecorderOptions): RecordOwn {
+export function createOwnRecorder(options: OwnRecorderOptions): RecordOwn & { readonly placed: RecordPlaced } {
   const { world } = options;
   const lanes = new Map<TenantId, Lane>();
 
@@ -88,9 +88,9 @@ export function createOwnRecorder(options: OwnRecorderOptions): RecordOwn {
       }
       if (items.length === 0) continue;
       try {
-        await options.append(tenant, items);
+        const receipts = receiptsOf(await options.append(tenant, items));
         lane.lastSeq += batch.length;
-        for (const { resolve } of batch) resolve();
+        for (const [i, { resolve }] of batch.entries()) resolve(receipts[i]?.index);
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
@@ -120,15 +120,32 @@ export function createOwnRecorder(options: OwnRecorderOptions): RecordOwn {
     return { event: small, envelope };
   };
 
-  return async (event) => {
+  const record = async (event: OwnEvent): Promise<number | undefined> => {
     const lane = laneOf(event.tenant);
     if (lane.waiting.length >= waitingMax) {
       throw new ServerError('over-capacity', undefined, { retryAfterMs: 1_000 });
     }
-    const done = new Promise<void>((resolve, reject) => {
+    const done = new Promise<number | undefined>((resolve, reject) => {
       lane.waiting.push({ event, timeMs: world.clock.now(), resolve, reject });
     });
     if (!lane.running) void drain(event.tenant, lane);
-    await done;
+    return await done;
   };
+  return Object.assign(
+    async (event: OwnEvent): Promise<void> => {
+      await record(event);
+    },
+    {
+      placed: async (event: OwnEvent): Promise<number> => {
+        const index = await record(event);
+        if (index === undefined) throw new ServerError('internal', 'expected a receipt of the ledger');
+        return index;
+      },
+    },
+  );
+}
+
+/** What the ledger answers an append; whoever appends elsewhere has none. */
+function receiptsOf(appended: unknown): readonly { readonly index: number }[] {
+  return (appended as { readonly receipts?: readonly { readonly index: number }[] } | undefined)?.receipts ?? [];
 }

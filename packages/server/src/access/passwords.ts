@@ -62,3 +62,16 @@ function createTurnstile(): Turnstile {
     },
   };
 }
+
+/** 80 bits in four groups that can be typed: no letters that look alike. */
+export function freshPassword(world: World): string {
+  const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
+  const letters: string[] = [];
+  while (letters.length < 16) {
+    for (const byte of world.random.bytes(32)) {
+      // 248 = 8 · 31: bytes past it would favour the first letters.
+      if (byte < 248 && letters.length < 16) letters.push(alphabet[byte % alphabet.length] ?? '');
+    }
+  }
+  return [0, 4, 8, 12].map((from) => letters.slice(from, from + 4).join('')).join('-');
+}

@@ -83,13 +83,13 @@ export function openPeople(parts: PeopleParts): PeopleStore {
         checkInput([
           {
             ok: isRole(role),
-            at: '/role',
+            path: '/role',
             expected: 'a role such as `privacy-officer`, and not `operator`',
             got: lengthOf(role),
           },
           {
             ok: has !== grant,
-            at: '/role',
+            path: '/role',
             expected: grant ? 'a role the person lacks' : 'a role the person has',
             got: role,
           },
@@ -132,11 +132,11 @@ export function openPeople(parts: PeopleParts): PeopleStore {
           checkInput([
             {
               ok: find(person.username) === undefined,
-              at: '/username',
+              path: '/username',
               expected: 'a username nobody has',
               got: 'one that is taken',
             },
-            { ok: get(id) === undefined, at: '/id', expected: 'an id nobody has', got: 'one that is taken' },
+            { ok: get(id) === undefined, path: '/id', expected: 'an id nobody has', got: 'one that is taken' },
           ]);
           return {
             tenant: person.tenant,
@@ -220,22 +220,22 @@ function isRole(role: string): boolean {
 
 function shapeOf(person: NewPerson, id: string, tenants: Tenants): Parameters<typeof checkInput>[0] {
   return [
-    { ok: idPattern.test(id), at: '/id', expected: '1 to 64 of A-Z a-z 0-9 . _ -', got: lengthOf(id) },
+    { ok: idPattern.test(id), path: '/id', expected: '1 to 64 of A-Z a-z 0-9 . _ -', got: lengthOf(id) },
     {
       ok: usernamePattern.test(person.username),
-      at: '/username',
+      path: '/username',
       expected: '1 to 64 of a-z 0-9 . _ -',
       got: lengthOf(person.username),
     },
     {
       ok: person.name.length > 0 && person.name.length <= nameLengthMax,
-      at: '/name',
+      path: '/name',
       expected: `1 to ${nameLengthMax} characters`,
       got: lengthOf(person.name),
     },
     {
       ok: tenants.has(person.tenant),
-      at: '/tenant',
+      path: '/tenant',
       expected: 'a tenant of this installation',
       got: lengthOf(person.tenant),
     },
@@ -244,7 +244,7 @@ function shapeOf(person: NewPerson, id: string, tenants: Tenants): Parameters<ty
         person.roles.length <= rolesMax &&
         person.roles.every(isRole) &&
         new Set(person.roles).size === person.roles.length,
-      at: '/roles',
+      path: '/roles',
       expected: `at most ${rolesMax} different roles such as \`nurse\`, and not \`operator\``,
       got: `${person.roles.length} of them`,
     },
@@ -255,7 +255,7 @@ function shapeOf(person: NewPerson, id: string, tenants: Tenants): Parameters<ty
 function passwordPlace(password: string): Parameters<typeof checkInput>[0][number] {
   return {
     ok: password.length >= passwordLengthMin && password.length <= passwordLengthMax,
-    at: '/password',
+    path: '/password',
     expected: `${passwordLengthMin} to ${passwordLengthMax} characters`,
     got: lengthOf(password),
   };

@@ -44,19 +44,19 @@ export function openWriteKeys(parts: {
           checkInput([
             {
               ok: tenants.has(tenant),
-              at: '/tenant',
+              path: '/tenant',
               expected: 'a tenant of this installation',
               got: lengthOf(tenant),
             },
             {
               ok: namePattern.test(name),
-              at: '/name',
+              path: '/name',
               expected: '1 to 64 letters, digits, spaces or . _ -',
               got: lengthOf(name),
             },
             {
               ok: emitterPattern.test(emitter) && !isOwnEmitter(emitter),
-              at: '/emitter',
+              path: '/emitter',
               expected: '1 to 64 letters, digits or . _ : / -, and not a name of our own such as `server`',
               got: lengthOf(emitter),
             },

@@ -97,7 +97,7 @@ function keyRequest(body: unknown): { readonly name: string; readonly emitter: s
     const value = members[member];
     if (typeof value === 'string' && pattern.test(value)) return value;
     errors.push({
-      at: `/${member}`,
+      path: `/${member}`,
       expected,
       got: typeof value === 'string' ? `a text of ${value.length} characters` : typeof value,
     });
@@ -107,10 +107,14 @@ function keyRequest(body: unknown): { readonly name: string; readonly emitter: s
   const emitter = textOf('emitter', /^[!-~]{1,128}$/, '1 to 128 printable ASCII characters without spaces');
   for (const member of Object.keys(members)) {
     if (!['name', 'emitter', 'tenant'].includes(member))
-      errors.push({ at: '', expected: 'only name, emitter and tenant', got: 'another member' });
+      errors.push({ path: '', expected: 'only name, emitter and tenant', got: 'another member' });
   }
   const [first] = errors;
   if (first !== undefined)
-    throw new ServerError('input-invalid', `${first.at}: expected ${first.expected}, got ${first.got}`, { errors });
+    throw new ServerError(
+      'input-invalid',
+      `${first.path === '' ? 'the body' : first.path}: expected ${first.expected}, got ${first.got}`,
+      { errors },
+    );
   return { name, emitter };
 }

@@ -17,7 +17,12 @@ test('every route is audited or public by name, and described in openapi.json', 
   const described = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  const mounted = server.api.routes.map(({ method, url, audited, open }) => {
+  // HEAD comes with a GET that is public; none of a person's reads has one.
+  const [heads, routes] = [true, false].map((head) =>
+    server.api.routes.filter(({ method }) => (method === 'HEAD') === head),
+  );
+  assert.ok(heads?.length === 9 && heads.every(({ open, url }) => open !== undefined && !/^\/(auth|v1)/.test(url)));
+  const mounted = (routes ?? []).map(({ method, url, audited, open }) => {
     assert.ok(
       (audited === undefined) !== (open === undefined),
       `${method} ${url} is audited or public, not both, not neither`,
@@ -25,7 +30,7 @@ test('every route is audited or public by name, and described in openapi.json', 
     return `${method} ${url}`;
   });
   assert.deepEqual(
-    server.api.routes
+    (routes ?? [])
       .filter(({ open }) => open !== undefined)
       .map(({ method, url }) => `${method} ${url}`)
       .sort(),
@@ -46,6 +51,44 @@ test('every route is audited or public by name, and described in openapi.json', 
       url: url.replace(':index', '0').replace(':id', 'x'),
     });
     assert.equal(answer.statusCode, 401, `${method} ${url} answers only whom it knows`);
+  }
+});
+
+test('a path that takes other methods says which, and a probe may ask for the head alone', async () => {
+  await using server = await startTestServer();
+  const { fastify } = server.api;
+  for (const [method, url, allow] of [
+    ['DELETE', '/v1/events', 'GET, POST'],
+    ['PUT', '/v1/events/0', 'GET'],
+    ['HEAD', '/v1/events', 'GET, POST'],
+    ['GET', '/v1/write-keys/x', 'DELETE'],
+    ['POST', '/log/clinic/tile/0/000', 'GET, HEAD'],
+    ['GET', '/auth/logout', 'POST'],
+  ] as const) {
+    const answer = await fastify.inject({ method, url });
+    assert.equal(answer.statusCode, 405, `${method} ${url}`);
+    assert.equal(answer.headers.allow, allow, `${method} ${url}`);
+    if (method !== 'HEAD') assert.equal((answer.json() as { code: string }).code, 'method-not-allowed');
+  }
+  for (const url of ['/v1/nothing', '/nothing', '/v1/events/', '/log/clinic']) {
+    assert.equal((await fastify.inject({ method: 'DELETE', url })).statusCode, 404, url);
+  }
+  for (const url of ['/healthz', '/readyz', '/log', '/log/clinic/checkpoint', '/openapi.json']) {
+    const answer = await fastify.inject({ method: 'HEAD', url });
+    assert.deepEqual([answer.statusCode, answer.body], [200, ''], url);
+  }
+});
+
+test('a question is JSON, and not what a form of another site can send', async () => {
+  await using server = await startTestServer();
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded']) {
+    const answer = await server.api.fastify.inject({
+      method: 'POST',
+      url: '/v1/events/search',
+      headers: { authorization: `Bearer ${await server.token('privacy-officer')}`, 'content-type': type },
+      payload: '{}',
+    });
+    assert.deepEqual([answer.statusCode, (answer.json() as { code: string }).code], [415, 'media-type'], type);
   }
 });
 
@@ -349,6 +392,33 @@ test('write keys are made, shown once, listed, and end', async () => {
   assert.equal(revoked.statusCode, 204, revoked.body);
   assert.equal((await post(server, testEvent(), { authorization: `Bearer ${made.secret}` })).statusCode, 401);
   assert.equal((await ask(server, administrator, '/v1/write-keys', { name: '', emitter: 'x y' })).statusCode, 422);
+});
+
+test('the operator adds people, whose password is shown once; an administrator cannot make a privacy officer', async () => {
+  await using server = await startTestServer();
+  const person = { username: 'd.ito', name: 'Dana Ito', roles: ['privacy-officer'], department: 'Privacy office' };
+  const administrator = await server.token('administrator');
+  const refused = await ask(server, administrator, '/v1/people', person);
+  assert.deepEqual([refused.statusCode, (refused.json() as { code: string }).code], [403, 'forbidden']);
+  assert.equal(server.access.people.find('d.ito'), undefined);
+
+  const operator = server.operator;
+  for (const wrong of [{ ...person, roles: ['operator'] }, { ...person, roles: [] }, { ...person, role: 'x' }, {}])
+    assert.equal((await ask(server, operator, '/v1/people', wrong)).statusCode, 422, JSON.stringify(wrong));
+  const added = await ask(server, operator, '/v1/people', person);
+  assert.equal(added.statusCode, 201, added.body);
+  const { id, password } = added.json() as { id: string; password: string };
+  const signedIn = await server.access.people.signIn({ username: 'd.ito', password, client: 'test' });
+  assert.equal(signedIn.kind, 'person');
+  assert.equal((await ask(server, operator, '/v1/people', person)).statusCode, 422, 'a username is given once');
+  const listed = (await ask(server, administrator, '/v1/people')).body;
+  assert.ok(listed.includes(id) && !listed.includes(password));
+  await indexed(server);
+  const officer = await server.token('privacy-officer');
+  const count = async (filters: object): Promise<number> =>
+    ((await ask(server, officer, '/v1/events/search', filters)).json() as { count: number }).count;
+  assert.equal(await count({ operation: 'person-added' }), 1);
+  assert.equal(await count({ operation: 'person-add', outcome: 'denied' }), 1);
 });
 
 test('health, metrics and the security headers', async () => {

@@ -106,8 +106,8 @@ test('a sender who uses the name of our own emitter stores nothing and uses up n
   const refused = await post(server, [testEvent(), spoofed]);
   assert.equal(refused.statusCode, 422, refused.body);
   assert.deepEqual(
-    (refused.json() as { errors: { at: string }[] }).errors.map(({ at }) => at),
-    ['/1/emitter/id'],
+    (refused.json() as { errors: { at: number; path: string }[] }).errors.map(({ at, path }) => [at, path]),
+    [[1, '/emitter/id']],
   );
   assert.equal((await post(server, testEvent({ emitter: { id: 'ledger', seq: 1 } }))).statusCode, 422);
   assert.equal(server.ledger.head(clinic).size, size);
@@ -133,6 +133,10 @@ test('staff are named beside the events of a page, and beside an event', async (
   assert.deepEqual(page.people, people);
   const one = (await ask(server, officer, `/v1/events/${page.events[0]?.index}`)).json() as { people: object };
   assert.deepEqual(one.people, people);
+  const counted = (await ask(server, officer, '/v1/events/summary', { operation: 'named' })).json() as {
+    people: object;
+  };
+  assert.deepEqual(counted.people, people, 'whoever is counted is named as well');
   const unnamed = (await ask(server, officer, '/v1/events/search', { operation: 'unnamed' })).json();
   assert.deepEqual((unnamed as { people: object }).people, {});
 });

@@ -5,9 +5,9 @@
  * A ledger that is read-only or full therefore refuses reads too, with `503`. The one exception is named where it is made (`answersUnrecorded`), and shows no events.
  */
 
-import type { EventAction, OutcomeStatus, Target, TenantId } from '@watchglass/record';
+import type { Change, EventAction, OutcomeStatus, Purpose, Target, TenantId } from '@watchglass/record';
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify';
-import type { Access, OwnEvent, Principal, RecordOwn, Right } from '../access/access.ts';
+import type { Access, OwnEvent, Principal, RecordOwn, RecordPlaced, Right } from '../access/access.ts';
 import { sourceOf } from '../access/change.ts';
 import { ServerError } from '../errors.ts';
 import type { RefusalTally } from '../review/refusal-tally.ts';
@@ -17,6 +17,7 @@ import { asServerError } from './problems.ts';
 export interface AuditDeps {
   readonly access: Access;
   readonly record: RecordOwn;
+  readonly recordPlaced: RecordPlaced;
   readonly tally: RefusalTally;
   /** Whose log takes what an operator asked without naming a tenant that exists. */
   readonly homeTenant: TenantId;
@@ -55,6 +56,8 @@ export interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON unless it is a text (with its `content-type` in `headers`). */
   readonly body?: unknown;
+  /** Instead of a body: makes it from where its record is in the log, once that is durable. */
+  readonly complete?: (index: number) => Promise<unknown>;
   /** Instead of a body: writes to the hijacked reply until it is over, and answers how many rows went out. */
   readonly stream?: (reply: FastifyReply) => Promise<number>;
   readonly audit: {
@@ -66,6 +69,8 @@ export interface Answer {
     readonly targets?: readonly Target[];
     /** Rows that are in the answer. */
     readonly count?: number;
+    readonly purpose?: Purpose;
+    readonly changes?: readonly Change[];
   };
 }
 
@@ -96,19 +101,18 @@ async function answerAudited(
   const principal = await identify(request, deps, route);
   const rights = deps.access.rightsOf(principal);
   let tenant = principal.kind === 'person' ? principal.tenant : deps.homeTenant;
-  const note = (outcome: Outcome, audit: Answer['audit'] = {}): Promise<void> =>
-    deps.record(
-      eventOf({
-        request,
-        route,
-        principal,
-        tenant,
-        outcome,
-        audit,
-        access: deps.access,
-        durationMs: deps.nowMs() - startedMs,
-      }),
-    );
+  const eventWith = (outcome: Outcome, audit: Answer['audit'] = {}): OwnEvent =>
+    eventOf({
+      request,
+      route,
+      principal,
+      tenant,
+      outcome,
+      audit,
+      access: deps.access,
+      durationMs: deps.nowMs() - startedMs,
+    });
+  const note = (outcome: Outcome, audit?: Answer['audit']): Promise<void> => deps.record(eventWith(outcome, audit));
 
   if (!rights.has(route.right)) {
     await note({ status: 'denied', code: 403, reason: 'right-missing' });
@@ -129,6 +133,17 @@ async function answerAudited(
     throw thrown;
   }
   const status = answer.status ?? 200;
+  const send = (body: unknown): FastifyReply => {
+    reply
+      .code(status)
+      .header('cache-control', 'no-store')
+      .headers({ ...answer.headers });
+    return body === undefined ? reply.send() : reply.send(body);
+  };
+  if (answer.complete !== undefined) {
+    const index = await deps.recordPlaced(eventWith({ status: 'success', code: status }, answer.audit));
+    return send(await answer.complete(index));
+  }
   try {
     await note({ status: 'success', code: status }, answer.audit);
   } catch (error) {
@@ -139,11 +154,7 @@ async function answerAudited(
     );
   }
   if (answer.stream !== undefined) return await streamAnswer(reply, answer.stream, note);
-  reply
-    .code(status)
-    .header('cache-control', 'no-store')
-    .headers({ ...answer.headers });
-  return answer.body === undefined ? reply.send() : reply.send(answer.body);
+  return send(answer.body);
 }
 
 async function streamAnswer(
@@ -220,7 +231,7 @@ function tenantOf(request: FastifyRequest, principal: Principal, access: Access)
   const given = memberOf(request.query, 'tenant') ?? memberOf(request.body, 'tenant');
   if (given !== undefined && typeof given !== 'string') {
     throw new ServerError('query-invalid', 'tenant: expected a text', {
-      errors: [{ at: '/tenant', expected: 'a text', got: typeof given }],
+      errors: [{ path: '/tenant', expected: 'a text', got: typeof given }],
     });
   }
   if (principal.kind === 'person') {
@@ -235,7 +246,7 @@ function tenantOf(request: FastifyRequest, principal: Principal, access: Access)
   const [only] = tenants;
   if (only !== undefined && tenants.length === 1) return only;
   throw new ServerError('query-invalid', 'tenant: expected one, since there are several; GET /log lists them', {
-    errors: [{ at: '/tenant', expected: 'a tenant', got: 'nothing' }],
+    errors: [{ path: '/tenant', expected: 'a tenant', got: 'nothing' }],
   });
 }
 
@@ -270,6 +281,8 @@ function eventOf(parts: {
     ...sourceOf(originOf(request)),
     ...(audit.targets === undefined || audit.targets.length === 0 ? {} : { targets: audit.targets }),
     ...(audit.count === undefined ? {} : { exposure: { count: audit.count } }),
+    ...(audit.purpose === undefined ? {} : { purpose: audit.purpose }),
+    ...(audit.changes === undefined ? {} : { changes: audit.changes }),
     request: {
       method: request.method,
       route: route.url.replaceAll(/:([a-zA-Z]+)/g, '{$1}'),

@@ -3,22 +3,26 @@
  */
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { ServerError } from '../errors.ts';
 import { mountPublic } from './public-routes.ts';
+import { pathOf, type RefuseUnrouted } from './unrouted.ts';
 
 const ofTheApi = /^\/(v1|log|auth|fhir|healthz|readyz|metrics|openapi\.json)(\/|$)/;
 /** Names of built assets carry a digest of what is in them. */
 const immutable = /^\/assets\//;
 const yearMs = 31_536_000_000;
 
-export async function mountConsoleFiles(app: FastifyInstance, consoleDir: string | undefined): Promise<void> {
+export async function mountConsoleFiles(
+  app: FastifyInstance,
+  consoleDir: string | undefined,
+  refuse: RefuseUnrouted,
+): Promise<void> {
   if (consoleDir !== undefined) {
     await app.register(fastifyStatic, { root: consoleDir, serve: false, index: false, dotfiles: 'ignore' });
   }
   // Not async: awaiting a reply costs listeners on the response each time.
   mountPublic(app, 'GET /*', (request, reply) => {
     const path = pathOf(request);
-    if (consoleDir === undefined || ofTheApi.test(path)) throw nothingHere();
+    if (consoleDir === undefined || ofTheApi.test(path)) return refuse(request, reply);
     if (path === '/' || isPage(path, request)) {
       return reply.header('cache-control', 'no-cache').sendFile('index.html', { cacheControl: false });
     }
@@ -26,21 +30,10 @@ export async function mountConsoleFiles(app: FastifyInstance, consoleDir: string
       ? reply.sendFile(path, { maxAge: yearMs, immutable: true })
       : reply.header('cache-control', 'no-cache').sendFile(path, { cacheControl: false });
   });
-  app.setNotFoundHandler(() => {
-    throw nothingHere();
-  });
+  app.setNotFoundHandler(refuse);
 }
 
 /** A path the console routes by itself: a browser asks for a page, and no file has such a name. */
 function isPage(path: string, { headers }: FastifyRequest): boolean {
   return (headers.accept ?? '').includes('text/html') && !/\.[a-z0-9]+$/i.test(path);
-}
-
-function pathOf({ url }: FastifyRequest): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
-}
-
-function nothingHere(): ServerError {
-  return new ServerError('not-found', 'expected one of the paths of /openapi.json');
 }

@@ -14,16 +14,20 @@ import {
 import { RefusalTally } from '../review/refusal-tally.ts';
 import { mountAdminRoutes } from './admin-routes.ts';
 import type { AuditDeps } from './audited.ts';
+import { mountBundleRoutes } from './bundle-routes.ts';
 import { mountConsoleFiles } from './console-files.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
+import { mountKeyRoutes } from './key-routes.ts';
 import { mountLogRoutes } from './log-routes.ts';
 import { createMetrics } from './metrics.ts';
+import { mountPeopleRoutes } from './people-routes.ts';
 import { asServerError, problemOf, problemType, sendProblem } from './problems.ts';
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
 import { mountSessionRoutes } from './session-routes.ts';
+import { refuseUnrouted } from './unrouted.ts';
 
 /** Of requests other than events. */
 const jsonBytesMax = 64 * 1024;
@@ -50,6 +54,8 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     for (const one of [method].flat())
       routes.push({ method: one, url, audited: config?.audited, open: config?.public });
   });
+  // Questions are JSON; a form of another site could send plain text.
+  app.removeContentTypeParser('text/plain');
   addSecurityHeaders(app, { tls: tls !== undefined });
   app.setErrorHandler(async (error, request, reply) => await sendProblem(error, request, reply));
   app.addHook('onResponse', async (request, reply) => {
@@ -64,6 +70,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const audit: AuditDeps = {
     access: deps.access,
     record: deps.record,
+    recordPlaced: deps.recordPlaced,
     tally,
     homeTenant: deps.homeTenant,
     url: deps.url,
@@ -74,13 +81,19 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   await app.register((scope, _options, registered) => {
     scope.register(fastifyCookie);
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
+    mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
+    mountPeopleRoutes(scope, { ...audit, world });
+    if (deps.keys !== undefined) {
+      const { service, rewraps } = deps.keys;
+      mountKeyRoutes(scope, { ...audit, keys: service, rewraps, tenants: () => ledger.tenants() });
+    }
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });
   mountLogRoutes(app, { ledger, origin: deps.origin });
   mountHealthRoutes(app, { ...pick(deps), metrics });
-  await mountConsoleFiles(app, deps.consoleDir);
+  await mountConsoleFiles(app, deps.consoleDir, refuseUnrouted(routes));
 
   return {
     fastify: app,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { errorTable } from '@watchglass/record';
+import { bundleFindingTable, errorTable } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { ledgerErrorCodes } from '../ledger/errors.ts';
 
@@ -24,7 +24,7 @@ function page(): string {
     '## Over HTTP (`ServerError`)',
     '',
     'Answers are problem details (RFC 9457), `application/problem+json`: `type` is `urn:watchglass:error:<code>`; `title`, `status`, `detail`, `code` and `requestId` are',
-    'always there. `errors` names places: `at` is a JSON Pointer (in a batch it begins with the position of the event), `expected` and `got` are words. `429` and some `503`',
+    'always there. `errors` names places: `path` is a JSON Pointer into the request or, where `at` says which one of the body (from 0), into an event; `expected` and `got` are words. `429` and some `503`',
     'carry `Retry-After`. Codes with status 500 also stop the server at its start, where they are about its own files.',
     '',
     '| code | status | meaning, and what to do |',
@@ -44,6 +44,14 @@ function page(): string {
     '| code | meaning |',
     '|---|---|',
     ...rows(errorTable),
+    '',
+    '## A bundle of evidence',
+    '',
+    'What `watchglass verify FILE` and the page in a bundle find wrong ([bundle.md](bundle.md)), each with its place; exit code 3.',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...rows(bundleFindingTable),
     '',
   ].join('\n')}`;
 }

@@ -15,8 +15,8 @@ test('the same id gives the same receipt, and other bytes under it a conflict', 
   assert.deepEqual((again.json() as typeof first).receipts, first.receipts);
   const other = await post(server, [testEvent(), { ...event, operation: 'vread' }]);
   assert.equal(other.statusCode, 409);
-  const problem = other.json() as { code: string; errors: { at: string }[] };
-  assert.deepEqual([problem.code, problem.errors[0]?.at], ['id-conflict', '/1/id']);
+  const problem = other.json() as { code: string; errors: { at: number; path: string }[] };
+  assert.deepEqual([problem.code, problem.errors[0]?.at, problem.errors[0]?.path], ['id-conflict', 1, '/id']);
   assert.equal(server.ledger.head(clinic).size, before, 'nothing of the batch was stored');
 });
 
@@ -39,21 +39,27 @@ test('one bad event refuses the whole batch and is named', async () => {
     body: unknown,
     status: number,
     code: string,
-    at: string | undefined,
+    place: readonly [at: number, path: string] | undefined,
     headers?: Record<string, string>,
   ][] = [
-    ['a missing member', [testEvent(), { ...testEvent(), actor: {} }], 422, 'event-invalid', '/1/actor/id'],
-    ['one event alone', { ...testEvent(), actor: {} }, 422, 'event-invalid', '/actor/id'],
-    ['an unknown version', { ...testEvent(), v: 2 }, 422, 'event-invalid', '/v'],
+    ['a missing member', [testEvent(), { ...testEvent(), actor: {} }], 422, 'event-invalid', [1, '/actor/id']],
+    ['one event alone', { ...testEvent(), actor: {} }, 422, 'event-invalid', [0, '/actor/id']],
+    ['an unknown version', { ...testEvent(), v: 2 }, 422, 'event-invalid', [0, '/v']],
     ['an unknown member', [{ ...testEvent(), [canary]: canary }], 422, 'event-invalid', undefined],
-    ['a future time', [testEvent({ time: inMinutes(6) })], 422, 'event-in-future', '/0/time'],
-    ['an ancient time', testEvent({ time: '2001-01-01T00:00:00Z' }), 422, 'event-too-old', '/time'],
-    ['another tenant', testEvent({ tenant: 'elsewhere' }), 422, 'wrong-tenant', '/tenant'],
-    ['broken JSON', `{"v":1,"x":"${canary}`, 400, 'bad-request', ''],
+    ['a future time', [testEvent({ time: inMinutes(6) })], 422, 'event-in-future', [0, '/time']],
+    ['an ancient time', testEvent({ time: '2001-01-01T00:00:00Z' }), 422, 'event-too-old', [0, '/time']],
+    ['another tenant', testEvent({ tenant: 'elsewhere' }), 422, 'wrong-tenant', [0, '/tenant']],
+    ['broken JSON', `{"v":1,"x":"${canary}`, 400, 'bad-request', [0, '']],
     ['a broken array', `[{"v":1}`, 400, 'bad-request', undefined],
-    ['a broken item', `[${JSON.stringify(testEvent())},{"v":1,"v":1}]`, 422, 'event-invalid', undefined],
-    ['a member twice', JSON.stringify(testEvent()).replace('"v":1', '"v":1,"v":1'), 400, 'bad-request', ''],
-    ['an oversized event', [{ ...testEvent(), site: canary.repeat(5_000) }], 422, 'event-invalid', undefined],
+    ['a broken item', `[${JSON.stringify(testEvent())},{"v":1,"v":1}]`, 422, 'event-invalid', [1, '/kind']],
+    ['a member twice', JSON.stringify(testEvent()).replace('"v":1', '"v":1,"v":1'), 400, 'bad-request', [0, '']],
+    [
+      'an oversized event',
+      [testEvent(), { ...testEvent(), site: canary.repeat(5_000) }],
+      422,
+      'event-invalid',
+      [1, ''],
+    ],
     ['an empty body', '', 400, 'bad-request', undefined],
     ['an empty batch', [], 400, 'bad-request', undefined],
     ['too many events', `[${Array.from({ length: 10_001 }, () => '{}').join(',')}]`, 413, 'body-too-large', undefined],
@@ -63,7 +69,7 @@ test('one bad event refuses the whole batch and is named', async () => {
     ['a wrong key', testEvent(), 401, 'write-key-invalid', undefined, { authorization: 'Bearer wgk_wrong' }],
     ['bytes that are no UTF-8', '\u00ff', 400, 'bad-request', undefined],
   ];
-  for (const [what, body, status, code, at, headers] of cases) {
+  for (const [what, body, status, code, place, headers] of cases) {
     const answer = await post(server, body, headers);
     assert.equal(answer.statusCode, status, `${what}: ${answer.body}`);
     const problem = answer.json() as {
@@ -71,12 +77,13 @@ test('one bad event refuses the whole batch and is named', async () => {
       code: string;
       status: number;
       detail: string;
-      errors?: { at: string }[];
+      errors?: { at: number; path: string }[];
     };
     assert.deepEqual([problem.type, problem.status], [`urn:watchglass:error:${code}`, status], what);
     assert.match(answer.headers['content-type'] as string, /^application\/problem\+json/);
-    if (at !== undefined) assert.equal(problem.errors?.[0]?.at, at, what);
+    if (place !== undefined) assert.deepEqual([problem.errors?.[0]?.at, problem.errors?.[0]?.path], place, what);
     assert.ok(problem.detail.length > 20, `${what}: says what to do`);
+    assert.doesNotMatch(problem.detail, /(expected|got) expected|got got/, `${what}: reads aloud`);
     assert.ok(!answer.body.includes('canary'), `${what}: repeats nothing that was sent`);
   }
   const manyBad = await post(

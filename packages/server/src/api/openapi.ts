@@ -84,6 +84,11 @@ const search: Json = object(
   ['events', 'people', 'next', 'count'],
 );
 
+const whose: Json = {
+  enum: ['installation', 'tenant'],
+  description: 'The keys that tenants share (the operator’s), or those a tenant brought.',
+};
+
 const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   '/v1/events': {
     post: {
@@ -160,6 +165,46 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '200': textOf('The proof.'), ...problems(400, 401, 403, 404, 503) },
     },
   },
+  '/v1/bundles': {
+    post: {
+      summary:
+        'A bundle of evidence: events with their openings and proofs, in one HTML file that checks itself offline. Needs the right `open`; recorded, with the digest of what it discloses, before it leaves.',
+      security: signedIn,
+      requestBody: body({
+        type: 'object',
+        properties: {
+          tenant: filters.tenant,
+          purpose: { type: 'string', description: 'HL7 v3 PurposeOfUse.' },
+          reason: { type: 'string', maxLength: 500, description: 'Stands in the bundle and, sealed, in the log.' },
+          indexes: {
+            ...list({ oneOf: [whole, { type: 'array', items: whole, minItems: 2, maxItems: 2 }] }),
+            description: 'Indexes, and first and last of ranges. Either these or `filters`.',
+          },
+          filters: {
+            type: 'object',
+            properties: Object.fromEntries(Object.entries(filters).filter(([name]) => name !== 'tenant')),
+            additionalProperties: false,
+            description: 'All events that match.',
+          },
+          scan: {
+            type: 'boolean',
+            description: 'Open and compare every record of the log instead of asking the index.',
+          },
+          withhold: {
+            ...list(text),
+            maxItems: 32,
+            description: 'JSON Pointers into the event, `*` for every position; of a log whose leaves are of type 2.',
+          },
+        },
+        required: ['purpose', 'reason'],
+        additionalProperties: false,
+      }),
+      responses: {
+        '200': { description: 'The file (docs/bundle.md).', content: { 'text/html': { schema: text } } },
+        ...problems(400, 401, 403, 404, 413, 415, 422, 429, 503),
+      },
+    },
+  },
   '/v1/session': {
     get: {
       summary: 'Who is signed in.',
@@ -198,6 +243,63 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       security: signedIn,
       parameters: [path('id'), tenantParameter],
       responses: { '204': { description: 'Revoked.' }, ...problems(401, 403, 404, 503) },
+    },
+  },
+  '/v1/people': {
+    get: {
+      summary: 'The people of the tenant at the embedded identity provider.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: { '200': answer('The people.', object({ people: list(ref('Person')) })), ...problems(401, 403, 503) },
+    },
+    post: {
+      summary: 'Add a person. The operator alone may; the password is shown here once.',
+      security: signedIn,
+      requestBody: body(
+        object({ username: text, name: text, roles: list(text), department: text, tenant: text }, [
+          'username',
+          'name',
+          'roles',
+        ]),
+      ),
+      responses: {
+        '201': answer('The person.', { allOf: [ref('Person'), object({ password: text })] }),
+        ...problems(401, 403, 422, 503),
+      },
+    },
+  },
+  '/v1/keys': {
+    get: {
+      summary: 'The key-encryption keys, how many files lie under each, and how far wrapping anew is.',
+      security: signedIn,
+      parameters: [tenantParameter],
+      responses: {
+        '200': answer(
+          'The keys.',
+          object({ keys: list(ref('Kek')), rewrap: { anyOf: [ref('Rewrap'), { type: 'null' }] } }),
+        ),
+        ...problems(401, 403, 503),
+      },
+    },
+  },
+  '/v1/keys/rotate': {
+    post: {
+      summary: 'Make another key current: the one named, or a fresh one. What older keys wrapped stays readable.',
+      security: signedIn,
+      requestBody: body(object({ of: whose, key: text, tenant: text }, ['of'])),
+      responses: {
+        '200': answer('The key before, and the current one.', object({ from: { type: ['string', 'null'] }, to: text })),
+        ...problems(401, 403, 409, 422, 503),
+      },
+    },
+  },
+  '/v1/keys/rewrap': {
+    post: {
+      summary:
+        'Begin to wrap everything under the current key. GET /v1/keys says how far it is; asking again goes on where it ended.',
+      security: signedIn,
+      requestBody: body(object({ of: whose, tenant: text }, ['of'])),
+      responses: { '202': answer('Begun.', object({ rewrap: ref('Rewrap') })), ...problems(401, 403, 422, 429, 503) },
     },
   },
   '/auth/login': {
@@ -325,6 +427,18 @@ export function openApi(version: string): Json {
           description: 'Actors who are staff known to this server, by id; never patients.',
           additionalProperties: object({ name: text, department: text }, ['name']),
         },
+        Person: object(
+          {
+            id: text,
+            username: text,
+            name: text,
+            tenant: text,
+            roles: list(text),
+            department: text,
+            disabled: { type: 'boolean' },
+          },
+          ['id', 'username', 'name', 'tenant', 'roles', 'disabled'],
+        ),
         Summary: object(
           {
             count: whole,
@@ -333,10 +447,11 @@ export function openApi(version: string): Json {
             stepMs: whole,
             series: list(object({ time: text, success: whole, denied: whole, failed: whole, error: whole })),
             facets: { type: 'object', additionalProperties: list(object({ value: text, count: whole })) },
+            people: ref('People'),
             truncated: { const: true },
             unindexed,
           },
-          ['count', 'from', 'to', 'stepMs', 'series', 'facets'],
+          ['count', 'from', 'to', 'stepMs', 'series', 'facets', 'people'],
         ),
         Session: object(
           {
@@ -353,6 +468,31 @@ export function openApi(version: string): Json {
           { id: text, tenant: text, emitter: text, name: text, created: text, createdBy: text, revoked: text },
           ['id', 'tenant', 'emitter', 'name', 'created', 'createdBy'],
         ),
+        Kek: object(
+          {
+            id: text,
+            provider: text,
+            tenant: text,
+            state: { enum: ['current', 'older', 'ending', 'destroyed'] },
+            since: text,
+            until: text,
+            files: object({ seeds: whole, others: whole }),
+          },
+          ['id', 'provider', 'state', 'since', 'files'],
+        ),
+        Rewrap: object(
+          {
+            state: { enum: ['running', 'done', 'failed'] },
+            done: whole,
+            total: whole,
+            rewrapped: whole,
+            already: whole,
+            left: whole,
+            failed: list(object({ place: text, code: text, message: text })),
+            error: object({ code: text, message: text }),
+          },
+          ['state', 'done', 'total', 'rewrapped', 'already', 'left', 'failed'],
+        ),
         Problem: object(
           {
             type: text,
@@ -361,7 +501,17 @@ export function openApi(version: string): Json {
             detail: { type: 'string', description: 'What was expected, what came, what to do.' },
             code: { enum: Object.keys(serverErrors) },
             requestId: text,
-            errors: list(object({ at: text, expected: text, got: text })),
+            errors: list(
+              object(
+                {
+                  at: { type: 'integer', description: 'Position of the event in the body, from 0.' },
+                  path: { type: 'string', description: 'JSON Pointer into the event or the request.' },
+                  expected: text,
+                  got: text,
+                },
+                ['path', 'expected', 'got'],
+              ),
+            ),
           },
           ['type', 'title', 'status', 'detail', 'code', 'requestId'],
         ),

@@ -36,11 +36,20 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'GET /*': 'the files of the console, which hold no data',
 };
 
+/** HEAD of these begins or ends something, or would be a read of somebody. */
+const withoutHead: ReadonlySet<PublicRoute> = new Set(['GET /v1/session', 'GET /auth/login', 'GET /auth/callback']);
+
 export function mountPublic(
   app: FastifyInstance,
   route: PublicRoute,
   handler: (request: FastifyRequest, reply: FastifyReply) => unknown,
 ): void {
   const [method = '', url = ''] = route.split(' ');
-  app.route({ method: method as HTTPMethods, url, config: { public: publicRoutes[route] }, handler });
+  app.route({
+    method: method as HTTPMethods,
+    url,
+    config: { public: publicRoutes[route] },
+    exposeHeadRoute: method === 'GET' && !withoutHead.has(route),
+    handler,
+  });
 }

@@ -10,16 +10,22 @@ import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchgla
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
-import type { Access } from '../access/access.ts';
+import type { Access, OwnEvent } from '../access/access.ts';
 import { openAccess } from '../access/open-access.ts';
 import { createOwnRecorder, serverEmitterId } from '../access/own-recorder.ts';
+import { wrappedKeysOf } from '../indexes/index-keys.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import { openIndexes } from '../indexes/open-indexes.ts';
 import { createIntake } from '../intake/create-intake.ts';
+import { KeyService } from '../ledger/kek/key-service.ts';
+import { type OpenedKeyrings, openKeyrings } from '../ledger/kek/open-keyrings.ts';
+import { defaultKeys, type KeysSettings } from '../ledger/kek/settings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { createReview } from '../review/create-review.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
+import { createBundleMaker } from '../review/make-bundle.ts';
+import { RewrapJob } from '../review/rewrap-job.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import { createApi } from './create-api.ts';
@@ -33,6 +39,7 @@ export interface TestServer extends AsyncDisposable {
   readonly dir: string;
   readonly world: World;
   readonly ledger: Ledger;
+  readonly keys: KeyService;
   readonly access: Access;
   readonly indexes: Indexes;
   readonly api: Api;
@@ -51,11 +58,16 @@ export interface TestServerOptions {
   readonly dir?: string;
   readonly tenants?: readonly string[];
   readonly signIn?: SignInSettings;
+  readonly keys?: KeysSettings;
   readonly url?: string;
+  /** That bundles are put into. */
+  readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
   /** Stands in for the ledger's append of Watchglass's own events. */
   readonly beforeRecord?: () => void;
 }
+
+const testPage = '<!doctype html><title>Evidence</title><script type="application/json" id="evidence"></script>\n';
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'server-'));
@@ -68,9 +80,30 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const keysDir = join(dir, 'keys');
   await world.disk.makeDirectory(dir);
   const tenants = (options.tenants ?? [clinic]).map(parseTenantId);
+  let opened: OpenedKeyrings | undefined;
   const ledger = stack.use(
-    await openLedger({ dir: join(dir, 'ledger'), keysDir, originBase: 'watchglass.test', world }),
+    await openLedger({
+      dir: join(dir, 'ledger'),
+      keysDir,
+      originBase: 'watchglass.test',
+      world,
+      keyrings: async (mayMake) => {
+        opened = await openKeyrings({ world, env: {}, keysDir, mayMake, settings: options.keys ?? defaultKeys });
+        return opened;
+      },
+    }),
   );
+  const keyrings = opened as unknown as OpenedKeyrings;
+  const service = new KeyService({
+    keyrings,
+    sources: [
+      (tenant) => ledger.wrappedSeeds(tenant),
+      (tenant) => wrappedKeysOf(world, { dir: join(dir, 'index'), keysDir, tenant }),
+    ],
+    tenants: () => ledger.tenants(),
+    world,
+  });
+  const rewraps = stack.use(new RewrapJob(service));
   for (const tenant of tenants) await ledger.addTenant(tenant);
   const recordOwn = createOwnRecorder({
     world,
@@ -78,9 +111,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     append: (tenant, items) => ledger.append(tenant, items),
     lastSeq: (tenant) => ledger.emitters(tenant).find(({ id }) => id === serverEmitterId)?.lastSeq ?? 0,
   });
-  const record: typeof recordOwn = async (event) => {
+  const record = async (event: OwnEvent): Promise<void> => {
     options.beforeRecord?.();
     await recordOwn(event);
+  };
+  const recordPlaced = async (event: OwnEvent): Promise<number> => {
+    options.beforeRecord?.();
+    return await recordOwn.placed(event);
   };
   const keys = await generateKeyPair('RS256');
   const jwks = createLocalJWKSet({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'RS256' }] });
@@ -94,9 +131,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     }),
   );
   for (const tenant of tenants) access.tenants.add(tenant);
-  const { keyrings } = ledger;
   const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, keyrings, world }));
   const review = createReview({ ledger, indexes, staff: access.people, world });
+  const bundles = createBundleMaker({ ledger, indexes, world, page: 'page' in options ? options.page : testPage });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant: clinic, world }),
   );
@@ -122,8 +159,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       ledger,
       indexes,
       review,
+      bundles,
+      keys: { service, rewraps },
       door,
       record,
+      recordPlaced,
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
       origin: 'watchglass.test',
@@ -139,6 +179,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     dir,
     world,
     ledger,
+    keys: service,
     access,
     indexes,
     api,

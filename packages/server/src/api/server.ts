@@ -10,10 +10,13 @@
 import type { TenantId } from '@watchglass/record';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Access, RecordOwn } from '../access/access.ts';
+import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
 import type { Indexes } from '../indexes/indexes.ts';
+import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
+import type { RewrapJob } from '../review/rewrap-job.ts';
 import type { World } from '../world/world.ts';
 
 export interface ApiDeps {
@@ -23,9 +26,13 @@ export interface ApiDeps {
   readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
   readonly indexes: Pick<Indexes, 'status'>;
   readonly review: Review;
+  readonly bundles: BundleMaker;
+  /** The key-encryption keys; without them nothing is mounted for them. */
+  readonly keys?: { readonly service: KeyService; readonly rewraps: RewrapJob };
   readonly door: EventDoor;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
+  readonly recordPlaced: RecordPlaced;
   /** The tenant whose log takes events that belong to none: the first configured. */
   readonly homeTenant: TenantId;
   /** Public URL of the server, without trailing slash. */

@@ -10,7 +10,7 @@ import { authenticate, checkOrigin, originOf, sessionCookie } from './authentica
 import { asServerError } from './problems.ts';
 import { mountPublic } from './public-routes.ts';
 import type { ApiDeps } from './server.ts';
-import { createSignIn, loginCookie, loginCookieSeconds } from './sign-in.ts';
+import { createSignIn, isThisMachine, loginCookie, loginCookieSeconds } from './sign-in.ts';
 
 const cookieOptions: CookieSerializeOptions = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' };
 const sessionSeconds = 12 * 60 * 60;
@@ -41,6 +41,10 @@ export function mountSessionRoutes(app: FastifyInstance, deps: SessionRoutesDeps
 
   mountPublic(app, 'GET /auth/login', async (request, reply) => {
     const { to } = request.query as { to?: unknown };
+    if (isOtherNameOfThisMachine(request.headers.host, url)) {
+      const query = typeof to === 'string' ? `?to=${encodeURIComponent(to)}` : '';
+      return reply.header('cache-control', 'no-store').redirect(`${url}/auth/login${query}`, 302);
+    }
     const { location, cookie } = await provider().begin(typeof to === 'string' ? to : undefined);
     return reply
       .setCookie(loginCookie, cookie, { ...cookieOptions, maxAge: loginCookieSeconds })
@@ -79,6 +83,17 @@ export function mountSessionRoutes(app: FastifyInstance, deps: SessionRoutesDeps
     }
     return reply.clearCookie(sessionCookie, cookieOptions).header('cache-control', 'no-store').code(204).send();
   });
+}
+
+/**
+ * Somebody came to `127.0.0.1` where the way back leads to `localhost`, or the other way round: the cookies of the one are none of the other's,
+ * and the sign-in would end in another browser, as it seems.
+ */
+function isOtherNameOfThisMachine(host: string | undefined, url: string): boolean {
+  const here = new URL(url);
+  if (host === undefined || host === here.host || !isThisMachine(here.hostname)) return false;
+  const asked = `${here.protocol}//${host}`;
+  return URL.canParse(asked) && isThisMachine(new URL(asked).hostname) && new URL(asked).port === here.port;
 }
 
 /** A person's browser going to a page, for whom a problem in JSON is nothing: the console says it in words. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseTenantId } from '@watchglass/record';
 import { startServer } from '../main.ts';
+import { startTestServer } from './server.fixture.ts';
 import { ownPath } from './sign-in.ts';
 
 async function freePort(): Promise<number> {
@@ -124,6 +125,19 @@ test('a person signs in to the console, is known by a cookie the page cannot rea
   );
   assert.equal((await browser.fetch(`${url}/auth/logout`, { method: 'POST', headers: { origin: url } })).status, 204);
   assert.deepEqual(await (await browser.fetch(`${url}/v1/session`)).json(), { signedIn: false, demo: true });
+});
+
+test('who comes by another name of this machine begins at the one the way back leads to', async () => {
+  await using server = await startTestServer();
+  const begin = (host: string): Promise<{ statusCode: number; headers: Record<string, unknown> }> =>
+    server.api.fastify.inject({ url: '/auth/login?to=/ledger', headers: { host } });
+  for (const host of ['127.0.0.1:9440', '[::1]:9440']) {
+    const { statusCode, headers } = await begin(host);
+    assert.deepEqual([statusCode, headers.location], [302, 'http://localhost:9440/auth/login?to=%2Fledger'], host);
+  }
+  for (const host of ['localhost:9440', '127.0.0.1:9441', 'evil.test', '127.0.0.1:9440@evil.test', '']) {
+    assert.equal((await begin(host)).headers.location, undefined, host);
+  }
 });
 
 test('signing in never leads to another site', () => {

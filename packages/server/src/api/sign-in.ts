@@ -127,11 +127,15 @@ export function createSignIn(parts: {
 async function discover({ issuer, clientId, clientSecret }: SignInSettings): Promise<openid.Configuration> {
   const url = new URL(issuer);
   // Plain HTTP only to this very machine: the demo.
-  const loopback = url.protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname);
+  const loopback = url.protocol === 'http:' && isThisMachine(url.hostname);
   return await openid.discovery(url, clientId, clientSecret, openid.ClientSecretPost(clientSecret), {
     timeout: discoveryMsMax / 1_000,
     ...(loopback ? { execute: [openid.allowInsecureRequests] } : {}),
   });
+}
+
+export function isThisMachine(hostname: string): boolean {
+  return ['localhost', '127.0.0.1', '[::1]'].includes(hostname);
 }
 
 /** A path of our own, never another site: `//host`, `/\host` and control characters lead elsewhere. */

@@ -61,7 +61,7 @@ export function conditionsOf(filters: Filters, tokens: Tokens): Conditions {
 }
 
 /** `Type` or `Type/id`. */
-function splitResource(resource: string): { type: string; id: string | undefined } {
+export function splitResource(resource: string): { type: string; id: string | undefined } {
   const slash = resource.indexOf('/');
   return slash < 0
     ? { type: resource, id: undefined }

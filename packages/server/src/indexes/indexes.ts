@@ -43,6 +43,8 @@ export interface Indexes extends AsyncDisposable {
   summarise(tenant: TenantId, query: SummaryQuery, signal?: AbortSignal): Promise<Summary>;
   /** Resolves once every entry below `size` can be found. */
   reached(tenant: TenantId, size: number, signal?: AbortSignal): Promise<void>;
+  /** Whether a stored record matches, by the same reading of it as the index has: for whoever opens every record instead of trusting the index. */
+  matcher(tenant: TenantId, filters: Filters): (m: Uint8Array) => boolean;
   /** How far each follower is. */
   status(): readonly IndexStatus[];
   /** The names under which patients and resources of a tenant are shown. */

@@ -3,9 +3,11 @@
  */
 import type { TenantId } from '@watchglass/record';
 import { ServerError } from '../errors.ts';
+import type { Filters } from './filters.ts';
 import { Follower } from './follower.ts';
 import { pseudonymKey } from './index-keys.ts';
 import type { FindQuery, Found, Indexes, IndexesDeps, IndexStatus, Summary, SummaryQuery } from './indexes.ts';
+import { matcherOf } from './match-record.ts';
 import type { FindAnswer, ReadRequest, SummaryAnswer, WriteRequest } from './messages.ts';
 import { Pseudonyms } from './tokens.ts';
 import { isDamage, WorkerClient } from './worker-client.ts';
@@ -81,6 +83,10 @@ class SqliteIndexes implements Indexes {
 
   async reached(tenant: TenantId, size: number, signal?: AbortSignal): Promise<void> {
     await this.#of(tenant).follower.reached(size, signal);
+  }
+
+  matcher(tenant: TenantId, filters: Filters): (m: Uint8Array) => boolean {
+    return matcherOf(filters, this.#of(tenant).pseudonyms);
   }
 
   status(): readonly IndexStatus[] {

@@ -4,16 +4,22 @@
 import type { TenantId } from '@watchglass/record';
 import type { WriteKey } from '../access/access.ts';
 import { ServerError } from '../errors.ts';
+import type { Appended } from '../ledger/ledger.ts';
 import { asRefusal } from '../review/ledger-refusal.ts';
 import { RefusalTally } from '../review/refusal-tally.ts';
 import { DoorSequence, type Numbered } from './door-sequence.ts';
 import type { Intake, IntakeAnswer, IntakeDeps, IntakeRequest, IntakeStatistics } from './intake.ts';
-import { placeOf, prepareEvents } from './prepare-events.ts';
+import { type PreparedBatch, prepareEvents } from './prepare-events.ts';
 import { BytesInFlight, readBody } from './read-body.ts';
 import { kindOf, splitBody } from './split-body.ts';
 
 /** Six years (45 CFR 164.316(b)(2)(i)) and a month for what arrives late. */
 const ageMaxDefaultMs = (6 * 365.25 + 31) * 86_400_000;
+
+interface Appending {
+  readonly numbers: PreparedBatch['numbers'];
+  readonly appended: Promise<Appended>;
+}
 
 export function createIntake(deps: IntakeDeps): Intake {
   return new HttpIntake(deps);
@@ -88,16 +94,17 @@ class HttpIntake implements Intake {
   async #store(bytes: Uint8Array, contentType: string | undefined, key: WriteKey): Promise<IntakeAnswer> {
     const { ledger, world, ageMaxMs = ageMaxDefaultMs } = this.#deps;
     const body = splitBody(bytes, contentType);
-    let prepared: Awaited<ReturnType<typeof prepareEvents>>;
+    const count = body.items.length;
+    let appending: Appending;
     try {
-      prepared = await prepareEvents(body, key, { world, sequence: this.#sequence, ageMaxMs });
+      appending = this.#append(key, await prepareEvents(body, key, { world, sequence: this.#sequence, ageMaxMs }));
     } catch (error) {
-      ledger.countRefused(key.tenant, body.items.length);
+      ledger.countRefused(key.tenant, count);
       throw error;
     }
-    const { items, numbers } = prepared;
+    const { numbers } = appending;
     try {
-      const { receipts, checkpoint } = await ledger.append(key.tenant, items);
+      const { receipts, checkpoint } = await appending.appended;
       receipts.forEach(({ id, duplicate }, position) => {
         this.#settle(key.tenant, numbers[position], id, duplicate);
       });
@@ -110,9 +117,14 @@ class HttpIntake implements Intake {
       };
     } catch (error) {
       for (const number of numbers) if (number !== undefined) this.#sequence.giveBack(key.tenant, number);
-      ledger.countRefused(key.tenant, items.length);
-      throw asRefusal(error, (position) => placeOf(body, position));
+      ledger.countRefused(key.tenant, count);
+      throw asRefusal(error);
     }
+  }
+
+  /** What is kept while the disk works: nothing of the events themselves. */
+  #append(key: WriteKey, { items, numbers }: PreparedBatch): Appending {
+    return { numbers, appended: this.#deps.ledger.append(key.tenant, items) };
   }
 
   #settle(tenant: TenantId, number: Numbered | undefined, id: string, duplicate: boolean): void {

@@ -15,7 +15,7 @@ import {
   uuidv7,
 } from '@watchglass/record';
 import type { WriteKey } from '../access/access.ts';
-import { type ErrorPlace, ServerError, type ServerErrorCode } from '../errors.ts';
+import { type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from '../errors.ts';
 import type { AppendItem } from '../ledger/ledger.ts';
 import type { World } from '../world/world.ts';
 import type { DoorSequence, Numbered } from './door-sequence.ts';
@@ -45,15 +45,10 @@ interface Parsed {
   readonly digest: string;
 }
 
-/** JSON Pointer of an event of the body. */
-export function placeOf({ single }: Pick<SplitBody, 'single'>, position: number | undefined): string {
-  return single || position === undefined ? '' : `/${position}`;
-}
-
 /** @throws ServerError `bad-request`, `event-invalid`, `wrong-tenant`, `event-in-future`, `event-too-old` */
 export async function prepareEvents(body: SplitBody, key: WriteKey, options: PrepareOptions): Promise<PreparedBatch> {
   const parsed = await parseAll(body, key, options);
-  return complete(parsed, key, options);
+  return await complete(parsed, key, options);
 }
 
 async function parseAll(body: SplitBody, key: WriteKey, { world, ageMaxMs }: PrepareOptions): Promise<Parsed[]> {
@@ -61,9 +56,8 @@ async function parseAll(body: SplitBody, key: WriteKey, { world, ageMaxMs }: Pre
   const parsed: Parsed[] = [];
   const errors: ErrorPlace[] = [];
   let firstCode: ServerErrorCode | undefined;
-  for (const [position, bytes] of body.items.entries()) {
-    if (position % eventsPerTurn === eventsPerTurn - 1) await setImmediate();
-    const at = placeOf(body, position);
+  for (const [at, bytes] of body.items.entries()) {
+    if (at % eventsPerTurn === eventsPerTurn - 1) await setImmediate();
     const checked = parseOne(bytes, { at, key, nowMs, ageMaxMs });
     if ('read' in checked) parsed.push(checked);
     else {
@@ -79,18 +73,16 @@ async function parseAll(body: SplitBody, key: WriteKey, { world, ageMaxMs }: Pre
   }
   const [first] = errors;
   if (first !== undefined && firstCode !== undefined) {
-    const place = first.at === '' ? 'the event' : first.at;
-    throw new ServerError(
-      firstCode,
-      `${place}: expected ${first.expected}, got ${first.got}; nothing of the body was stored`,
-      { errors },
-    );
+    const event = body.single ? 'the event' : `event ${first.at} (counted from 0)`;
+    const place = first.path === '' ? event : `${event}, ${first.path}`;
+    const { remedy } = serverErrors[firstCode];
+    throw new ServerError(firstCode, `${place}: expected ${first.expected}, got ${first.got}. ${remedy}`, { errors });
   }
   return parsed;
 }
 
 interface CheckOptions {
-  readonly at: string;
+  readonly at: number;
   readonly key: WriteKey;
   readonly nowMs: number;
   readonly ageMaxMs: number;
@@ -106,15 +98,15 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
     if (!(error instanceof RecordError)) throw error;
     if (error.code === 'event-invalid') {
       const places = error.details.errors ?? [];
-      return { code: 'event-invalid', errors: places.map((place) => ({ ...place, at: at + place.at })) };
+      return { code: 'event-invalid', errors: places.map(({ at: path, ...place }) => ({ at, path, ...place })) };
     }
-    return { code: 'bad-request', errors: [{ at, expected: 'an event as strict JSON', got: error.message }] };
+    return { code: 'bad-request', errors: [{ at, path: '', ...wordsOf(error) }] };
   }
   const { draft } = read;
   if (draft.tenant !== undefined && draft.tenant !== key.tenant) {
     return {
       code: 'wrong-tenant',
-      errors: [{ at: `${at}/tenant`, expected: 'the tenant of the write key', got: 'another tenant' }],
+      errors: [{ at, path: '/tenant', expected: 'the tenant of the write key', got: 'another tenant' }],
     };
   }
   if (draft.time !== undefined) {
@@ -123,7 +115,7 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
       const expected = `a time at most ${futureMaxMs / 60_000} minutes ahead of the server's`;
       return {
         code: 'event-in-future',
-        errors: [{ at: `${at}/time`, expected, got: `one ${Math.round((timeMs - nowMs) / 1_000)} s ahead` }],
+        errors: [{ at, path: '/time', expected, got: `one ${spanOf(timeMs - nowMs)} ahead` }],
       };
     }
     if (timeMs < nowMs - ageMaxMs) {
@@ -131,11 +123,26 @@ function parseOne(bytes: Uint8Array, { at, key, nowMs, ageMaxMs }: CheckOptions)
       const expected = `a time at most ${days(ageMaxMs)} days ago, which is the retention`;
       return {
         code: 'event-too-old',
-        errors: [{ at: `${at}/time`, expected, got: `one ${days(nowMs - timeMs)} days ago` }],
+        errors: [{ at, path: '/time', expected, got: `one ${days(nowMs - timeMs)} days ago` }],
       };
     }
   }
   return { read, digest: hash('sha256', bytes, 'hex') };
+}
+
+/** `expected …, got …` of a message about strict JSON, apart. */
+function wordsOf({ message }: RecordError): Pick<ErrorPlace, 'expected' | 'got'> {
+  const [, expected, got] = /^expected (.+?)(?:, got (.+))?$/.exec(message) ?? [];
+  return { expected: expected ?? 'strict JSON', got: got ?? 'something else, or a part of it' };
+}
+
+function spanOf(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  return minutes < 120
+    ? `${minutes} minutes`
+    : minutes < 2_880
+      ? `${Math.floor(minutes / 60)} hours`
+      : `${Math.floor(minutes / 1_440)} days`;
 }
 
 async function complete(
@@ -167,7 +174,12 @@ async function complete(
   } catch (error) {
     for (const number of numbers) if (number !== undefined) sequence.giveBack(key.tenant, number);
     if (error instanceof RecordError && error.code === 'event-too-large') {
-      const place = { at: '', expected: 'an event of at most 64,000 bytes', got: 'a larger one' };
+      const place = {
+        at: numbers.length - 1,
+        path: '',
+        expected: 'an event of at most 64,000 bytes',
+        got: 'a larger one',
+      };
       throw new ServerError('event-invalid', undefined, { cause: error, errors: [place] });
     }
     throw error;

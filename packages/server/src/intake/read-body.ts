@@ -166,6 +166,6 @@ function drained(decoder: Gunzip | ZstdDecompress): Promise<void> {
 function tooLarge(): ServerError {
   return new ServerError(
     'body-too-large',
-    `expected a body of at most ${bodyBytesMax} bytes; nothing of it was stored`,
+    `expected a body of at most ${bodyBytesMax / 1_048_576} MiB, got a larger one; send it in parts, nothing of it was stored`,
   );
 }

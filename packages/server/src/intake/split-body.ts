@@ -21,7 +21,10 @@ export function splitBody(bytes: Uint8Array, contentType: string | undefined): S
   const split = kind === 'lines' ? { items: lines(bytes), single: false } : json(bytes);
   if (split.items.length === 0) throw new ServerError('bad-request', 'expected at least one event, got none');
   if (split.items.length > eventsMax) {
-    throw new ServerError('body-too-large', `expected at most ${eventsMax} events at once; nothing of them was stored`);
+    throw new ServerError(
+      'body-too-large',
+      `expected at most ${eventsMax} events at once, got more; send them in parts, nothing of them was stored`,
+    );
   }
   return split;
 }

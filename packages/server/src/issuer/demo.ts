@@ -8,6 +8,7 @@ import type { TenantId } from '@watchglass/record';
 import { z } from 'zod';
 import type { Access, NewPerson, Person } from '../access/access.ts';
 import { readKeyFile, writeKeyFile } from '../access/key-file.ts';
+import { freshPassword } from '../access/passwords.ts';
 import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
 import type { Issuer } from './issuer.ts';
@@ -182,17 +183,4 @@ async function describe(
 
 function parseStrings(text: string | undefined): Record<string, string> {
   return text === undefined ? {} : z.record(z.string(), z.string()).parse(JSON.parse(text));
-}
-
-/** 80 bits in four groups that can be typed: no letters that look alike. */
-function freshPassword(world: World): string {
-  const alphabet = 'abcdefghjkmnpqrstuvwxyz23456789';
-  const letters: string[] = [];
-  while (letters.length < 16) {
-    for (const byte of world.random.bytes(32)) {
-      // 248 = 8 · 31: bytes past it would favour the first letters.
-      if (byte < 248 && letters.length < 16) letters.push(alphabet[byte % alphabet.length] ?? '');
-    }
-  }
-  return [0, 4, 8, 12].map((from) => letters.slice(from, from + 4).join('')).join('-');
 }

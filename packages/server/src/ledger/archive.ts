@@ -19,6 +19,7 @@ import {
   parseBlockHeader,
 } from '@watchglass/record/reader';
 import type { Disk, DiskFile } from '../world/disk.ts';
+import { GrowingBytes } from './growing-bytes.ts';
 import type { MergedBlock } from './storage.ts';
 
 const blockFileBytesMax = 64 * 1024 * 1024;
@@ -83,7 +84,7 @@ export class Archiving {
   /** Number of the newest block file, by tenant, class and epoch. */
   readonly #newest: Map<string, number> = new Map();
   readonly #sizes: Map<string, number> = new Map();
-  readonly #ids: Map<string, { firstIndex: number; parts: Uint8Array[] }> = new Map();
+  readonly #ids: Map<string, { readonly firstIndex: number; readonly ids: GrowingBytes }> = new Map();
   readonly blocks: ArchivedBlock[] = [];
   receivedMs = 0;
 
@@ -110,7 +111,7 @@ export class Archiving {
 
   /** Ids of the events added, by tenant. */
   ids(): { tenant: string; firstIndex: number; ids: Uint8Array }[] {
-    return [...this.#ids].map(([tenant, { firstIndex, parts }]) => ({ tenant, firstIndex, ids: Buffer.concat(parts) }));
+    return [...this.#ids].map(([tenant, { firstIndex, ids }]) => ({ tenant, firstIndex, ids: ids.view() }));
   }
 
   async add(group: ParsedGroup): Promise<void> {
@@ -119,10 +120,9 @@ export class Archiving {
       const { tenant } = part;
       await this.#addCommitments(tenant, part.sizeBefore, part.commitments);
       this.#sizes.set(tenant, part.sizeBefore + part.count);
-      const known = this.#ids.get(tenant);
-      if (known === undefined)
-        this.#ids.set(tenant, { firstIndex: part.sizeBefore, parts: [Uint8Array.from(part.ids)] });
-      else known.parts.push(Uint8Array.from(part.ids));
+      const known = this.#ids.get(tenant) ?? { firstIndex: part.sizeBefore, ids: new GrowingBytes(part.ids.length) };
+      known.ids.put(part.ids);
+      this.#ids.set(tenant, known);
       for (const block of part.blocks) await this.#addBlock(tenant, block);
     }
   }
@@ -203,8 +203,7 @@ export class Archiving {
 /** Appends at the end of what counts of a file, over left-overs of an interrupted archiving. */
 class FileWriter {
   readonly #file: DiskFile;
-  #buffered: Uint8Array[] = [];
-  #bufferedBytes = 0;
+  readonly #buffered: GrowingBytes = new GrowingBytes(4096);
   #written: number;
 
   private constructor(file: DiskFile, bytes: number) {
@@ -219,14 +218,13 @@ class FileWriter {
   }
 
   get bytes(): number {
-    return this.#written + this.#bufferedBytes;
+    return this.#written + this.#buffered.length;
   }
 
   async append(bytes: Uint8Array): Promise<void> {
     // A copy: the caller's bytes are views of the segment that is being read.
-    this.#buffered.push(Uint8Array.from(bytes));
-    this.#bufferedBytes += bytes.length;
-    if (this.#bufferedBytes >= bufferBytesMax) await this.#flush();
+    this.#buffered.put(bytes);
+    if (this.#buffered.length >= bufferBytesMax) await this.#flush();
   }
 
   async finish(): Promise<void> {
@@ -240,15 +238,14 @@ class FileWriter {
   }
 
   async #flush(): Promise<void> {
-    const bytes = Buffer.concat(this.#buffered);
-    this.#buffered = [];
-    this.#bufferedBytes = 0;
+    const bytes = this.#buffered.view();
     let at = 0;
     while (at < bytes.length) {
-      const count = await this.#file.write(bytes.subarray(at), this.#written);
+      const count = await this.#file.write(bytes.subarray(at), this.#written + at);
       if (count === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'ENOSPC' });
       at += count;
-      this.#written += count;
     }
+    this.#written += at;
+    this.#buffered.clear();
   }
 }

@@ -123,7 +123,7 @@ class FilesDriver implements StorageDriver {
     return (log === undefined ? [] : blockFilesOf(log)).reduce((newest, { epoch }) => Math.max(newest, epoch), 0);
   }
 
-  async addTenant(tenant: string, log: { origin: string; vkey: string; checkpoint: string }): Promise<void> {
+  async addTenant(tenant: string, log: Parameters<StorageDriver['addTenant']>[1]): Promise<void> {
     if (this.#logs.has(tenant)) return;
     const dir = `${this.#dir}/${tenant}`;
     if ((checkpointSize(await this.checkpoint(tenant)) ?? 0) > 0) {
@@ -132,13 +132,15 @@ class FilesDriver implements StorageDriver {
         `ledger/${tenant} holds a log that the manifest does not name; restore the manifest, or move the directory away`,
       );
     }
-    for (const folder of ['blocks', 'commitments', 'seeds', 'tile']) await this.#disk.makeDirectory(`${dir}/${folder}`);
+    for (const folder of ['blocks', 'commitments', 'seals', 'seeds', 'tile'])
+      await this.#disk.makeDirectory(`${dir}/${folder}`);
     await this.#disk.replace(`${dir}/vkey`, Buffer.from(`${log.vkey}\n`), {
       temporary: `${this.#tmp()}/vkey-${tenant}`,
     });
     await this.#disk.replace(`${dir}/checkpoint`, Buffer.from(log.checkpoint), {
       temporary: `${this.#tmp()}/checkpoint-${tenant}`,
     });
+    for (const { name, bytes } of log.documents ?? []) await this.putDocument(tenant, name, bytes);
     await this.#disk.syncDirectory(this.#dir);
     const { origin } = log;
     const opened = await FilesLog.open({ disk: this.#disk, dir, tmpDir: this.#tmp(), origin, archivedSize: 0 });
@@ -196,7 +198,7 @@ class FilesDriver implements StorageDriver {
 
   async putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     await this.#disk.replace(`${this.#dir}/${tenant}/seeds/${name}`, bytes, {
-      temporary: `${this.#tmp()}/seed-${tenant}`,
+      temporary: `${this.#tmp()}/seed-${tenant}-${name}`,
     });
   }
 
@@ -376,15 +378,18 @@ class FilesDriver implements StorageDriver {
     for (const { tenant, retentionClass, first } of archiving.blocks) this.#merged.drop(tenant, retentionClass, first);
   }
 
-  /** One group in memory at a time. */
+  /** One group in memory at a time, in the same place. */
   async #readGroups(segment: Segment, visit: (group: ParsedGroup) => Promise<void>): Promise<void> {
     const file = await this.#disk.open(segment.path, 'read');
     try {
       const head = Buffer.allocUnsafe(24);
+      let whole = Buffer.allocUnsafe(0);
       for (let at = segmentHeaderBytes; at < segment.bytes; ) {
         await file.read(head, at);
         const length = 24 + head.readUInt32BE(20) + 4;
-        const bytes = Buffer.allocUnsafe(Math.min(length, segment.bytes - at));
+        const count = Math.min(length, segment.bytes - at);
+        if (whole.length < count) whole = Buffer.allocUnsafe(count);
+        const bytes = whole.subarray(0, count);
         await file.read(bytes, at);
         await visit(parseGroup(bytes, 0));
         at += length;

@@ -41,7 +41,7 @@ export class FilesLog {
 
   /** Makes a durable group's blocks and commitments findable. `positions` are those of its blocks in the segment. */
   add(part: GroupTenant, positions: readonly number[], segmentPath: string): void {
-    this.#tail.push({ first: part.sizeBefore, commitments: Uint8Array.from(part.commitments) });
+    this.#tail.push({ first: part.sizeBefore, commitments: new Uint8Array(part.commitments) });
     for (const [i, block] of part.blocks.entries()) {
       const { retentionClass, epoch, ranges } = parseBlockHeader(block);
       const place = {

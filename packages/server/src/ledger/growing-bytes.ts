@@ -37,4 +37,35 @@ export class GrowingBytes {
   view(from = 0, to: number = this.#length): Buffer {
     return this.#bytes.subarray(from, to);
   }
+
+  /** Begins anew in the same memory. */
+  clear(): void {
+    this.#length = 0;
+  }
+}
+
+/**
+ * Large buffers that are used again: new memory costs the system more than what is written into it, and old memory the garbage
+ * collector. At most `countMax` lie idle.
+ */
+export class SpareBytes {
+  readonly sizeBytes: number;
+  readonly #countMax: number;
+  readonly #spare: GrowingBytes[] = [];
+
+  constructor(sizeBytes: number, countMax: number) {
+    this.sizeBytes = sizeBytes;
+    this.#countMax = countMax;
+  }
+
+  take(): GrowingBytes {
+    return this.#spare.pop() ?? new GrowingBytes(this.sizeBytes);
+  }
+
+  /** Nobody may hold a view of it any more. Others than of this size aren't kept. */
+  give(bytes: GrowingBytes): void {
+    if (bytes.buffer.length !== this.sizeBytes || this.#spare.length >= this.#countMax) return;
+    bytes.clear();
+    this.#spare.push(bytes);
+  }
 }

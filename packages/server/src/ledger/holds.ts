@@ -59,8 +59,11 @@ export class Holds {
     const { tenant, origin, originHash } = log;
     const id = Buffer.from(world.random.bytes(16)).toString('hex');
     const seed = world.random.bytes(32);
-    const wrapped = await wrapSecret(seed, holdSeedData(origin, id), keyrings.of(tenant).current);
-    await driver.putDocument(tenant, `holds/${id}/seed`, wrapped);
+    await keyrings
+      .of(tenant)
+      .hold(async (kek) =>
+        driver.putDocument(tenant, `holds/${id}/seed`, await wrapSecret(seed, holdSeedData(origin, id), kek)),
+      );
     const salt = world.random.bytes(16);
     const sealed = sealHoldTerms({ originHash, hold: id, seed, salt, text: JSON.stringify(terms) });
     seed.fill(0);

@@ -97,7 +97,7 @@ function encodeSegment({ receivedMs, ids }: ArchivingSegment): Uint8Array {
     count: part.ids.length / 16,
   }));
   const head = Buffer.from(`${magic}${JSON.stringify({ receivedMs, tenants })}\n`);
-  return withCrc(Buffer.concat([head, ...ids.map((part) => part.ids)]));
+  return withCrc([head, ...ids.map((part) => part.ids)]);
 }
 
 function decodeSegment(bytes: Uint8Array): RememberedIds[] | undefined {
@@ -117,7 +117,7 @@ function decodeSegment(bytes: Uint8Array): RememberedIds[] | undefined {
 }
 
 function encodeEmitters({ group, tenants }: RememberedEmitters): Uint8Array {
-  return withCrc(Buffer.from(JSON.stringify({ v: 1, group, tenants: Object.fromEntries(tenants) })));
+  return withCrc([Buffer.from(JSON.stringify({ v: 1, group, tenants: Object.fromEntries(tenants) }))]);
 }
 
 function decodeEmitters(bytes: Uint8Array): RememberedEmitters | undefined {
@@ -130,10 +130,11 @@ function decodeEmitters(bytes: Uint8Array): RememberedEmitters | undefined {
   return { group, tenants: new Map(Object.entries(tenants)) };
 }
 
-function withCrc(body: Buffer): Buffer {
-  const crc = Buffer.alloc(4);
-  crc.writeUInt32BE(crc32(body));
-  return Buffer.concat([body, crc]);
+function withCrc(parts: readonly Uint8Array[]): Buffer {
+  const whole = Buffer.concat([...parts, new Uint8Array(4)]);
+  const at = whole.length - 4;
+  whole.writeUInt32BE(crc32(whole.subarray(0, at)), at);
+  return whole;
 }
 
 /** What stands before the CRC, if the CRC is right: then we wrote it. */

@@ -7,7 +7,14 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { crc32 } from 'node:zlib';
-import { formatVerifierKey, generateSigner, parseCheckpoint, parseTenantId } from '@watchglass/record';
+import {
+  formatVerifierKey,
+  generateSigner,
+  parseCheckpoint,
+  parseSeal,
+  parseTenantId,
+  signSeal,
+} from '@watchglass/record';
 import {
   encodeManifest,
   frameHeaderBytes,
@@ -122,9 +129,16 @@ test('a checkpoint signed by another key, put beside its key, is found against t
     await writeFile(join(ledgerDir, 'clinic/checkpoint'), signHead(stranger, stranger.name, Number(size), root));
     await writeFile(join(ledgerDir, 'clinic/vkey'), `${formatVerifierKey(stranger)}\n`);
   };
-  assert.deepEqual(await codesAfter(forge), []);
-  assert.deepEqual(await codesAfter(forge, { vkey }), ['checkpoint-invalid', 'key-mismatch']);
-  assert.deepEqual(await codesAfter(forge, { checkpoint: remembered }), ['key-mismatch']);
+  const withSeal = async (place: TestPlace): Promise<void> => {
+    await forge(place);
+    const [name = ''] = await readdir(join(place.ledgerDir, 'clinic/seals'));
+    const path = join(place.ledgerDir, 'clinic/seals', name);
+    await writeFile(path, signSeal(parseSeal(await readFile(path)), stranger));
+  };
+  assert.deepEqual(await codesAfter(forge), ['seal-forged']);
+  assert.deepEqual(await codesAfter(withSeal), []);
+  assert.deepEqual(await codesAfter(withSeal, { vkey }), ['checkpoint-invalid', 'key-mismatch', 'seal-forged']);
+  assert.deepEqual(await codesAfter(withSeal, { checkpoint: remembered }), ['key-mismatch']);
 });
 
 /** Who holds all keys writes another history of the same length with the writer itself. */

@@ -60,7 +60,7 @@ export async function scanJournal(
     }
     if (walk.tornBytes > 0) {
       const position = bytes.length - walk.tornBytes;
-      const torn = { path, position, bytes: Uint8Array.from(bytes.subarray(position)) };
+      const torn = { path, position, bytes: new Uint8Array(bytes.subarray(position)) };
       return { segments, nextGroup, torn, fault: undefined };
     }
   }

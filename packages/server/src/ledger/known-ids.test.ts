@@ -76,3 +76,21 @@ test(`it holds exactly the newest ids, whatever is added, rolled back and evicte
     { seed, numRuns: 60 },
   );
 });
+
+test('a full table of 65,536 finds each of the newest ids and none of the evicted, also where probing is long', () => {
+  const entriesMax = 65_536;
+  const ids = new KnownIds(entriesMax, hour, realRandom);
+  const added = 150_000;
+  for (let n = 0; n < added; n++) ids.add(n % 3, idOf(n), 0, n);
+  ids.rollBack(ids.mark() - 1000);
+  const newest = added - 1000;
+  for (let n = 0; n < added; n++) {
+    const found = ids.find(n % 3, idOf(n), 0);
+    const expected = n >= newest || n < added - entriesMax ? -1 : n;
+    assert.equal(found < 0 ? -1 : ids.indexOf(found), expected);
+  }
+});
+
+test('a table whose size is no power of two is refused', () => {
+  assert.throws(() => new KnownIds(1000, hour, realRandom), RangeError);
+});

@@ -20,14 +20,17 @@ import {
   SeedKeeper,
   ShreddedUnits,
 } from '@watchglass/record/reader';
+import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
+import { isHarmless } from './fail-stop-disk.ts';
 import { faultOf } from './files-recovery.ts';
 import type { IdWindow, RememberedEmitters } from './id-window.ts';
 import { openCheckpointKey } from './key-files.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { LedgerReport } from './ledger.ts';
+import { LogSeals, type SealPlace } from './sealing.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
 import { type Head, TenantLog } from './tenant-log.ts';
 import { TreeReader } from './tree-reader.ts';
@@ -36,7 +39,11 @@ export interface LedgerPlace {
   readonly world: World;
   /** `DIR/ledger`. */
   readonly dir: string;
+  /** The disk that isn't written to after it failed. */
+  readonly disk: Disk;
   readonly keysDir: string;
+  /** Beside the ledger: up to which epoch each log says itself that it was sealed. */
+  readonly sealingDir: string;
   readonly driver: StorageDriver;
   readonly keyrings: Keyrings;
   readonly ids: KnownIds;
@@ -55,7 +62,6 @@ export interface NewLog {
   readonly coverage: EmitterCoverage;
   readonly frontier: Frontier;
   readonly head: Head;
-  readonly epoch: number;
 }
 
 /** Opens every log the driver holds. @returns why the ledger must be read-only, if it must */
@@ -100,7 +106,12 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
   fault = await replay(place, remembered?.group ?? -1);
   if (fault !== undefined) return fault;
   for (const log of logs.values()) {
-    fault = await checkHead(place, log);
+    try {
+      fault = await checkHead(place, log);
+    } catch (error) {
+      fault = faultOf(error);
+      if (fault === undefined) throw error;
+    }
     if (fault !== undefined) return fault;
   }
   return undefined;
@@ -127,13 +138,17 @@ async function openLog(
   const { frontier, nodes } = await new TreeReader(driver, tenant).frontier(size);
   driver.addTileNodes(tenant, nodes);
   const head: Head = { size, root: frontier.root(), checkpoint: '' };
-  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, epoch: driver.newestEpoch(tenant) });
+  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head });
 }
 
 /** Makes a log known to readers and writers. */
 export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
   const { world, dir, driver, keyrings, logs, trees } = place;
   const { tenant, origin } = log;
+  const seals = await LogSeals.open(sealPlaceOf(place), log);
+  const newest = driver.newestEpoch(tenant);
+  if (newest > seals.epoch) throw unsealed(tenant, newest, seals.epoch);
+  const recordedEpoch = await readRecorded(place, tenant);
   const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
   const units = await ShreddedUnits.read(driver.files, `${dir}/${tenant}`);
   const held = new HeldCopies(driver.files, `${dir}/${tenant}`, origin, keyrings.of(tenant));
@@ -141,10 +156,25 @@ export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
   const remains = { units, held };
   const records = new RecordReader(driver.files, driver.blocks(tenant), seeds, remains);
   trees.set(tenant, new TreeReader(driver, tenant));
-  // An epoch is never opened again, though nothing but the record of its shred may be left of it.
-  const epoch = Math.max(log.epoch, ...units.records().map(({ terms }) => terms.epoch));
   const lastEventMs = world.clock.monotonicMs();
-  logs.set(tenant, new TenantLog({ ...log, epoch, number: logs.size, records, remains, lastEventMs }));
+  logs.set(tenant, new TenantLog({ ...log, seals, recordedEpoch, number: logs.size, records, remains, lastEventMs }));
+}
+
+export function sealPlaceOf({ world, disk, keysDir, driver }: LedgerPlace): SealPlace {
+  return { disk, random: world.random, keysDir, driver };
+}
+
+function unsealed(tenant: string, newest: number, open: number): LedgerError {
+  return new LedgerError(
+    'corrupt',
+    `${tenant} has events of epoch ${newest}, and epoch ${open} before it has no seal: older seals were restored; restore the newest`,
+  );
+}
+
+async function readRecorded({ disk, sealingDir }: LedgerPlace, tenant: string): Promise<number | undefined> {
+  const bytes = await disk.readFile(`${sealingDir}/${tenant}`);
+  const text = Buffer.from(bytes ?? []).toString('utf8');
+  return /^\d{1,10}\n$/.test(text) ? Number(text) : undefined;
 }
 
 async function recallIds({ world, driver, window, logs, ids, report }: LedgerPlace): Promise<void> {
@@ -182,7 +212,10 @@ async function replay({ world, driver, logs, ids }: LedgerPlace, emittersKnownTo
       }
       log.head = { size: log.frontier.size, root, checkpoint: '' };
       knowIds(ids, log, part.ids, part.sizeBefore, log.frontier.size);
-      for (const block of part.blocks) log.epoch = Math.max(log.epoch, parseBlockHeader(block).epoch);
+      for (const block of part.blocks) {
+        const { epoch } = parseBlockHeader(block);
+        if (epoch > log.epoch) fault = unsealed(part.tenant, epoch, log.epoch).message;
+      }
       if (group.number <= emittersKnownTo) continue;
       for (const run of part.runs) log.coverage.arrived(run.emitter, run.firstSeq, run.count, nowMs);
     }
@@ -192,8 +225,14 @@ async function replay({ world, driver, logs, ids }: LedgerPlace, emittersKnownTo
 
 /** The stored checkpoint must be one of ours, of this tree or of one that it extends; then the head is signed. */
 async function checkHead(place: LedgerPlace, log: TenantLog): Promise<string | undefined> {
-  const { driver, report } = place;
+  const { driver, report, trees } = place;
   const { size, root } = log.head;
+  const { last } = log.seals;
+  if (last.size <= size) {
+    const sealed = last.size === size ? root : await (trees.get(log.tenant) as TreeReader).root(last.size);
+    if (Buffer.compare(sealed, last.root) !== 0)
+      return `the seal of epoch ${last.epoch} of ${log.tenant} states another root for ${last.size} leaves than the files do; run watchglass verify`;
+  }
   const text = await driver.checkpoint(log.tenant);
   if (text === undefined) {
     report({
@@ -204,6 +243,12 @@ async function checkHead(place: LedgerPlace, log: TenantLog): Promise<string | u
     const fault = await compareCheckpoint(place, log, text);
     if (fault !== undefined) return fault;
   }
+  // Before anything is signed or sealed: what an earlier process had begun to seal is sealed as it was.
+  await log.seals.finish(log.head).catch((error: unknown) => {
+    // Where there is no room it is tried again before the next append.
+    if (!isHarmless(error)) throw error;
+    report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
+  });
   const head = log.sign(size, root);
   if (head.checkpoint !== text) await driver.putCheckpoint(log.tenant, head.checkpoint);
   log.publish(head);

@@ -7,9 +7,10 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
+import type { Envelope, LeafType, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
 import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
+import type { WrappedFiles } from './kek/wrapped-file.ts';
 import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
@@ -23,6 +24,8 @@ export interface Ledger extends AsyncDisposable {
   readonly keyrings: Keyrings;
   /** Shreds and legal holds. */
   readonly ending: Ending;
+  /** The wrapped seeds of a tenant, for a rotation of the key they are wrapped under. */
+  readonly wrappedSeeds: WrappedFiles;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
   /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
@@ -38,6 +41,8 @@ export interface Ledger extends AsyncDisposable {
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
   /** The text of the verifier key of the tenant's checkpoints. */
   vkey(tenant: TenantId): string;
+  /** What the leaves of the tenant's log commit to; one for all of them. */
+  leafType(tenant: TenantId): LeafType;
   /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. Shredded ones are passed over, but for those that a hold keeps. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
   /** The first index from `from` on whose record is left to read; the size of the log where there is none. */
@@ -52,6 +57,15 @@ export interface Ledger extends AsyncDisposable {
     tenant: TenantId,
     index: number,
   ): Promise<{ readonly index: number; readonly hashes: Uint8Array[]; readonly checkpoint: string }>;
+  /**
+   * One proof for the leaves at `indexes` (ascending) in the newest checkpoint, as `rootOfMultiproof` of record takes it; with `since`, also that the tree of so
+   * many leaves is the beginning of it. @throws LedgerError `not-found`.
+   */
+  proveAll(
+    tenant: TenantId,
+    indexes: readonly number[],
+    since?: number,
+  ): Promise<{ readonly hashes: Uint8Array[]; readonly growth: Uint8Array[]; readonly checkpoint: string }>;
   /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
   /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */
@@ -150,10 +164,10 @@ export interface LedgerStatistics {
 export interface OpenLedgerOptions {
   /** `DIR/ledger`. */
   readonly dir: string;
-  /** `DIR/keys`: `kek` (unless `keyrings` is given) and `<tenant>.checkpoint-key`, made 0600 when missing. */
+  /** `DIR/keys`: `kek` (unless `keyrings` is given), `<tenant>.checkpoint-key` and `<tenant>.epoch-key-<epoch>`, made 0600 when missing. */
   readonly keysDir: string;
-  /** The key-encryption keys; the local ones in `keysDir` unless given. */
-  readonly keyrings?: Keyrings;
+  /** Opens the key-encryption keys, once the ledger's lock is held; the local ones in `keysDir` unless given. `mayMake` is false where a ledger is there already. */
+  readonly keyrings?: (mayMake: boolean) => Promise<Keyrings>;
   /** How key-encryption keys end; without it nothing can be shredded. */
   readonly keyEnding?: KeyEnding;
   /** Removes the index files and token keys of a class and epoch that is being shredded. */
@@ -163,6 +177,8 @@ export interface OpenLedgerOptions {
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;
+  /** Whether each seal of an epoch becomes an event of its log; yes unless said. */
+  readonly recordSeals?: boolean;
   /** A hole in an emitter's sequence becomes an event after this long; 30 s unless said. */
   readonly gapMs?: number;
   /** A journal segment longer than this is archived at the end of the step; 32 MiB unless said. */

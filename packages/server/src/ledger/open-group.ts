@@ -1,21 +1,22 @@
 /**
  * A group while it fills: events are committed to, hashed into the tree and laid out in blocks as they arrive, while the
- * group before it is on its way to the disk. `close` seals what is left and gives the bytes of the group.
+ * group before it is on its way to the disk. `close` seals what is left and gives the bytes of the group. Large blocks are compressed on other threads.
  *
  * Nothing here is durable or visible; `sequencer.ts` commits it or takes it back.
  */
 import { type Frontier, type RetentionClass, retentionClasses } from '@watchglass/record';
 import {
-  commitInto,
+  type Committer,
   type EmitterRun,
   type EncodedGroup,
   encodeGroup,
   type Group,
   type IndexRange,
   sealBlock,
+  sealBlockBeside,
 } from '@watchglass/record/reader';
 import type { Random } from '../world/world.ts';
-import { GrowingBytes } from './growing-bytes.ts';
+import { GrowingBytes, type SpareBytes } from './growing-bytes.ts';
 import type { EncodedBatch } from './ledger.ts';
 import type { RecentPart } from './recent-records.ts';
 import type { Step, StepSecrets } from './step.ts';
@@ -25,7 +26,12 @@ import type { TenantLog } from './tenant-log.ts';
 export const groupEventsMax = 32_768;
 export const groupBytesMax: number = 8 * 1024 * 1024;
 const chunkBytes = 1024 * 1024;
+/** A chunk takes records until it has `chunkBytes`: the last of them may be the longest there is. */
+export const chunkBufferBytes: number = chunkBytes + 65_540;
+/** Up to here sealing at once takes less time than a way to another thread and back. */
+const sealNowBytesMax = 64 * 1024;
 const chunkRangesMax = 32_768;
+const groupBytesKeptMax = 4 * 1024 * 1024;
 
 /** Plaintext on its way into one block. */
 interface Chunk {
@@ -34,7 +40,7 @@ interface Chunk {
   readonly secrets: StepSecrets;
   readonly plaintext: GrowingBytes;
   readonly ranges: { first: number; count: number }[];
-  block: Buffer | undefined;
+  block: Buffer | Promise<Buffer> | undefined;
 }
 
 export class GroupPart {
@@ -43,20 +49,26 @@ export class GroupPart {
   /** The tree as it was, to go back to. */
   readonly frontierBefore: Frontier;
   readonly stepFirstIndex: number;
-  readonly commitments: GrowingBytes = new GrowingBytes(2048);
-  readonly ids: GrowingBytes = new GrowingBytes(1024);
-  readonly leafHashes: GrowingBytes = new GrowingBytes(2048);
+  readonly commitments: GrowingBytes;
+  readonly ids: GrowingBytes;
   readonly runs: { emitter: string; firstSeq: number; firstIndex: number; count: number }[] = [];
   readonly nodes: TileNode[] = [];
   readonly chunks: Chunk[] = [];
   /** The chunk that is filling, by position of the class. */
   readonly filling: (number | undefined)[] = [];
-  chunkOf: Uint16Array = new Uint16Array(64);
-  offsets: Uint32Array = new Uint32Array(64);
+  chunkOf: Uint16Array;
+  offsets: Uint32Array;
   count = 0;
+  /** Of m. */
+  bytes = 0;
 
-  constructor(log: TenantLog, step: Step) {
+  /** @param eventsUsual a guess: what grows past it is copied */
+  constructor(log: TenantLog, step: Step, eventsUsual: number) {
     this.log = log;
+    this.commitments = new GrowingBytes(32 * eventsUsual);
+    this.ids = new GrowingBytes(16 * eventsUsual);
+    this.chunkOf = new Uint16Array(eventsUsual);
+    this.offsets = new Uint32Array(eventsUsual);
     this.sizeBefore = log.frontier.size;
     this.frontierBefore = log.frontier.clone();
     this.stepFirstIndex = step.firstIndexOf(log, this.sizeBefore);
@@ -65,12 +77,14 @@ export class GroupPart {
   /** For followers, once the group is durable. */
   recent(): RecentPart {
     const plaintexts = this.chunks.map((chunk) => ({
-      bytes: chunk.plaintext.buffer,
+      bytes: chunk.plaintext,
       retentionClass: chunk.retentionClass,
       epoch: chunk.epoch,
     }));
     const heldBytes =
-      plaintexts.reduce((sum, { bytes }) => sum + bytes.length, 0) + this.chunkOf.byteLength + this.offsets.byteLength;
+      plaintexts.reduce((sum, { bytes }) => sum + bytes.buffer.length, 0) +
+      this.chunkOf.byteLength +
+      this.offsets.byteLength;
     return {
       first: this.sizeBefore,
       count: this.count,
@@ -82,17 +96,35 @@ export class GroupPart {
   }
 }
 
+/** What groups of one writer have in common. */
+export interface GroupTools {
+  readonly random: Random;
+  readonly committer: Committer;
+  readonly spareChunks: SpareBytes;
+  /** Where a group's bytes are put together: one group at a time is on its way to the disk. */
+  groupBytes: Uint8Array;
+  /** Each log's last group: a guess at the next one. */
+  readonly usual: Map<TenantLog, { readonly events: number; readonly bytes: number }>;
+}
+
+/** A group that takes no more events. */
+export interface ClosedGroup {
+  readonly group: Group;
+  readonly parts: readonly GroupPart[];
+  readonly encoded: EncodedGroup;
+}
+
 export class OpenGroup {
   readonly step: Step;
   readonly parts: Map<TenantLog, GroupPart> = new Map();
-  readonly #random: Random;
+  readonly #tools: GroupTools;
   events = 0;
   bytes = 0;
   receivedMs = 0;
 
-  constructor(step: Step, random: Random) {
+  constructor(step: Step, tools: GroupTools) {
     this.step = step;
-    this.#random = random;
+    this.#tools = tools;
   }
 
   hasRoom(events: number, bytes: number): boolean {
@@ -108,7 +140,7 @@ export class OpenGroup {
   absorb(log: TenantLog, batch: EncodedBatch, isDuplicate: Uint8Array): Uint8Array {
     let part = this.parts.get(log);
     if (part === undefined) {
-      part = new GroupPart(log, this.step);
+      part = new GroupPart(log, this.step, Math.max(16, batch.count, this.#tools.usual.get(log)?.events ?? 0));
       this.parts.set(log, part);
     }
     const before = part.count;
@@ -117,16 +149,17 @@ export class OpenGroup {
     addRuns(part, batch, isDuplicate, before);
     const added = part.commitments.view(before * 32, part.count * 32);
     const hashes = log.frontier.appendCommitments(added, (level, n, hash) => part.nodes.push({ level, n, hash }));
-    part.leafHashes.put(hashes);
     this.events += part.count - before;
     this.step.events += part.count - before;
     this.step.bytes += this.bytes - bytesBefore;
+    part.bytes += this.bytes - bytesBefore;
     this.receivedMs = Math.max(this.receivedMs, batch.receivedMs);
     return hashes;
   }
 
   #place(part: GroupPart, batch: EncodedBatch, isDuplicate: Uint8Array): void {
-    const { log } = part;
+    const { originHash } = part.log;
+    const { committer } = this.#tools;
     reserve(part, batch.count);
     let from = 0;
     for (let i = 0; i < batch.count; i++) {
@@ -141,10 +174,16 @@ export class OpenGroup {
         buffer.writeUInt32BE(length, offset);
         buffer.set(m, offset + 4);
         extendRanges(chunk.ranges, index);
-        const r = chunk.secrets.openings.at(index - part.stepFirstIndex);
+        const { openings } = chunk.secrets;
+        const openingAt = openings.seek(index - part.stepFirstIndex);
         const to = part.commitments.extend(32);
-        commitInto({ originHash: log.originHash, index, r, m }, part.commitments.buffer, to);
-        part.ids.put(batch.ids.subarray(i * 16, i * 16 + 16));
+        committer.commitInto(
+          { originHash, index, openings: openings.stream, openingAt, m },
+          part.commitments.buffer,
+          to,
+        );
+        const id = part.ids.extend(16);
+        for (let k = 0; k < 16; k++) part.ids.buffer[id + k] = batch.ids[i * 16 + k] as number;
         part.chunkOf[part.count] = at;
         part.offsets[part.count] = offset;
         part.count++;
@@ -168,12 +207,15 @@ export class OpenGroup {
     const keys = log.keysOf(retentionClass, log.epoch);
     if (keys === undefined) throw new TypeError(`the seed of ${retentionClass} must be durable before its first use`);
     const secrets = this.step.secrets(log, retentionClass, log.epoch, keys);
-    const sizeBytes = Math.min(chunkBytes + 65_540, Math.max(1024, batch.records.length + 4 * batch.count));
+    const usualBytes = Math.max(batch.records.length, this.#tools.usual.get(log)?.bytes ?? 0);
     part.chunks.push({
       retentionClass,
       epoch: log.epoch,
       secrets,
-      plaintext: new GrowingBytes(sizeBytes),
+      plaintext:
+        usualBytes >= chunkBytes / 4
+          ? this.#tools.spareChunks.take()
+          : new GrowingBytes(Math.max(1024, batch.records.length + 4 * batch.count)),
       ranges: [],
       block: undefined,
     });
@@ -181,8 +223,11 @@ export class OpenGroup {
     return part.chunks.length - 1;
   }
 
-  #seal(part: GroupPart, chunk: Chunk): Buffer {
-    chunk.block ??= sealBlock({
+  /** Begun once for each chunk, when nothing more comes into it. */
+  #seal(part: GroupPart, chunk: Chunk): void {
+    if (chunk.block !== undefined) return;
+    const plaintext = chunk.plaintext.view();
+    const input = {
       scope: {
         retentionClass: chunk.retentionClass,
         originHash: part.log.originHash,
@@ -192,32 +237,50 @@ export class OpenGroup {
         stepFirstIndex: part.stepFirstIndex,
       },
       stepKey: chunk.secrets.stepKey,
-      salt: this.#random.bytes(16),
+      salt: this.#tools.random.bytes(16),
       ranges: chunk.ranges,
-      plaintext: chunk.plaintext.view(),
-    });
-    return chunk.block;
+      plaintext,
+    };
+    if (plaintext.length <= sealNowBytesMax) {
+      chunk.block = sealBlock(input);
+      return;
+    }
+    const sealing = sealBlockBeside(input);
+    // `close` waits for it and is told; until then a failure is nobody's.
+    sealing.catch(() => undefined);
+    chunk.block = sealing;
   }
 
-  /** Ends the group: no event comes in any more. */
-  close(number: number): {
-    readonly group: Group;
-    readonly parts: readonly GroupPart[];
-    readonly encoded: EncodedGroup;
-  } {
+  /**
+   * Ends the group: no event comes in any more. At once where blocks are small; otherwise when those on other threads are
+   * sealed. The next group may fill meanwhile; the one before must have ended, since its bytes are written over.
+   */
+  close(number: number): ClosedGroup | Promise<ClosedGroup> {
     const parts = [...this.parts.values()].filter((part) => part.count > 0);
-    const tenants = parts.map((part) => ({
-      tenant: part.log.tenant,
-      sizeBefore: part.sizeBefore,
-      count: part.count,
-      rootAfter: part.log.frontier.root(),
-      commitments: part.commitments.view(),
-      ids: part.ids.view(),
-      runs: part.runs as readonly EmitterRun[],
-      blocks: part.chunks.map((chunk) => this.#seal(part, chunk)),
-    }));
-    const group: Group = { number, receivedMs: this.receivedMs, tenants };
-    return { group, parts, encoded: encodeGroup(group) };
+    for (const part of parts) for (const chunk of part.chunks) this.#seal(part, chunk);
+    const sealing = parts.map((part) => part.chunks.map(({ block }) => block as Buffer | Promise<Buffer>));
+    const closed = parts.map((part) => {
+      this.#tools.usual.set(part.log, { events: part.count, bytes: part.bytes });
+      return {
+        tenant: part.log.tenant,
+        sizeBefore: part.sizeBefore,
+        count: part.count,
+        rootAfter: part.log.frontier.root(),
+        commitments: part.commitments.view(),
+        ids: part.ids.view(),
+        runs: part.runs as readonly EmitterRun[],
+      };
+    });
+    const finish = (blocks: readonly (readonly Buffer[])[]): ClosedGroup => {
+      const tenants = closed.map((part, at) => ({ ...part, blocks: blocks[at] as readonly Buffer[] }));
+      const group: Group = { number, receivedMs: this.receivedMs, tenants };
+      const encoded = encodeGroup(group, this.#tools.groupBytes);
+      if (encoded.bytes.length <= groupBytesKeptMax && encoded.bytes.length > this.#tools.groupBytes.length)
+        this.#tools.groupBytes = encoded.bytes;
+      return { group, parts, encoded };
+    };
+    if (areSealed(sealing)) return finish(sealing);
+    return Promise.all(sealing.map((blocks) => Promise.all(blocks))).then(finish);
   }
 
   /** Hands the plaintexts to the step, which merges small ones when it ends. */
@@ -273,4 +336,10 @@ function addRuns(part: GroupPart, batch: EncodedBatch, isDuplicate: Uint8Array, 
       index++;
     }
   }
+}
+
+function areSealed(
+  blocks: readonly (readonly (Buffer | Promise<Buffer>)[])[],
+): blocks is readonly (readonly Buffer[])[] {
+  return blocks.every((ofLog) => ofLog.every((block) => !(block instanceof Promise)));
 }

@@ -79,6 +79,59 @@ test('records are read back in order, from memory and after a restart from files
   }
 });
 
+/** Encoded calls of 500 events of a few hundred bytes: groups of several blocks, which are sealed beside. */
+async function appendMany(ledger: Ledger, place: TestPlace, calls: number): Promise<void> {
+  const batches = Array.from({ length: calls }, () => encodeBatch(clinic, items(place, 500)));
+  await Promise.all(batches.map((batch) => ledger.appendEncoded(clinic, batch)));
+}
+
+test('what was read stays as it was while its memory is used for later events, and large groups verify', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open({ segmentBytesMax: 1024 * 1024 });
+    await ledger.addTenant(clinic);
+    await appendMany(ledger, place, 12);
+    const entries = await ledger.read(clinic, 0, 1000);
+    const before = entries.map(({ m }) => Buffer.from(m));
+    for (let round = 0; round < 5; round++) await appendMany(ledger, place, 12);
+    assert.deepEqual(
+      entries.map(({ m }) => Buffer.from(m)),
+      before,
+    );
+    const again = await ledger.read(clinic, 0, 1000);
+    assert.deepEqual(
+      again.map(({ m }) => Buffer.from(m)),
+      before,
+    );
+    await ledger[Symbol.asyncDispose]();
+    const report = await place.verify({ full: true });
+    assert.deepEqual([report.intact, report.tenants[0]?.opened], [true, 36_000]);
+  } finally {
+    await place.remove();
+  }
+});
+
+test('a disk that fills up under large groups stores nothing of a refused call', async () => {
+  const place = await testPlace();
+  try {
+    const faults = { journalRoomBytes: 2_600_000, failSync: undefined };
+    const ledger = await place.open({ world: place.world(faultyDisk(faults)) });
+    await ledger.addTenant(clinic);
+    const batches = Array.from({ length: 60 }, () => encodeBatch(clinic, items(place, 500)));
+    const results = await Promise.allSettled(batches.map((batch) => ledger.appendEncoded(clinic, batch)));
+    const refused = results.filter((result) => result.status === 'rejected');
+    assert.ok(refused.length > 0 && refused.length < 60);
+    assert.ok(refused.every(({ reason }) => coded('storage-full')(reason)));
+    faults.journalRoomBytes = Number.POSITIVE_INFINITY;
+    await appendMany(ledger, place, 1);
+    assert.equal(ledger.head(clinic).size, (60 - refused.length + 1) * 500);
+    await ledger[Symbol.asyncDispose]();
+    assert.equal((await place.verify()).intact, true);
+  } finally {
+    await place.remove();
+  }
+});
+
 test('the same event again gives the same receipt, in one call, in flight, later and after a restart', async () => {
   const place = await testPlace();
   try {

@@ -6,27 +6,33 @@
  */
 import { dirname } from 'node:path';
 import {
+  consistencyPlan,
   decode,
   Frontier,
   formatVerifierKey,
+  type LeafType,
   leafDataOf,
   leafHashOf,
+  multiproofPlan,
   parseTilePath,
-  type RetentionClass,
+  RecordError,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Keyrings, type OpenedEvent, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import type { Keyrings } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { OpenedEnding } from './ending.ts';
-import { LedgerError, throwShredded } from './errors.ts';
+import { epochOf } from './epoch.ts';
+import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
+import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
-import { openLocalKeyrings } from './kek/local-keyring.ts';
+import { openLocalKeyrings } from './kek/open-keyrings.ts';
+import type { WrappedFile } from './kek/wrapped-file.ts';
 import { openCheckpointKey } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
@@ -43,18 +49,23 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
+import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { chunkBufferBytes } from './open-group.ts';
+import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
-import { Sequencer } from './sequencer.ts';
-import { repeatableItem } from './shred-events.ts';
+import { LogSeals } from './sealing.ts';
+import { asLedgerFault, SeedMaker } from './seed-maker.ts';
+import { type Sequenced, Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
 import { type Head, isReservedName, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
+import { wrappedSeedsOf } from './wrapped-seeds.ts';
 
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
 const recentBytesMax = 12 * 1024 * 1024;
+const spareChunksMax = 12;
 const readBytesMax = 4 * 1024 * 1024;
 const tickMs = 5_000;
 const heartbeatMsUsual = 5 * 60_000;
@@ -76,15 +87,15 @@ class OpenedLedger implements Ledger {
   readonly #trees: Map<string, TreeReader> = new Map();
   readonly #ids: KnownIds;
   readonly #window: IdWindow;
-  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax);
+  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax, new SpareBytes(chunkBufferBytes, spareChunksMax));
   readonly #timers: Timer[] = [];
-  /** Own events are appended one at a time: their sequence has no holes. */
-  #own: Promise<void> = Promise.resolve();
   #adding: Promise<void> = Promise.resolve();
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
   #ending!: OpenedEnding;
+  #own!: OwnWriter;
+  #seeds!: SeedMaker;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -111,6 +122,10 @@ class OpenedLedger implements Ledger {
     return this.#ending;
   }
 
+  wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
+    return wrappedSeedsOf(this.#driver, this.#log(tenant));
+  }
+
   async start(): Promise<void> {
     const { dir } = this.#options;
     this.#driver = await openFilesDriver({
@@ -124,23 +139,39 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      this.#keyrings =
-        this.#options.keyrings ??
-        (await openLocalKeyrings(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0));
+      const mayMake = this.#driver.tenants().size === 0;
+      this.#keyrings = await (this.#options.keyrings?.(mayMake) ??
+        openLocalKeyrings(this.#world, this.#options.keysDir, mayMake));
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
+      await this.#sealEnded();
     } catch (error) {
       await this.#driver[Symbol.asyncDispose]();
       throw error;
     }
+    const seeds = new SeedMaker({ world: this.#world, driver: this.#driver, keyrings: this.#keyrings });
+    this.#seeds = seeds;
     this.#sequencer = new Sequencer({
       world: this.#world,
       driver: this.#driver,
       ids: this.#ids,
       recent: this.#recent,
-      makeSeed: (log, retentionClass, epoch, writer) => this.#makeSeed(log, retentionClass, epoch, writer),
+      makeSeed: (log, retentionClass, epoch, writer) => seeds.make(log, retentionClass, epoch, writer),
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
+    });
+    this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
+    this.#own = new OwnWriter({
+      world: this.#world,
+      driver: this.#driver,
+      disk: this.#disk,
+      sealingDir: this.#sealingDir,
+      emitterId: this.#options.emitterId ?? 'ledger',
+      recordSeals: this.#options.recordSeals ?? true,
+      report: this.#report,
+      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
+      append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
+      openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
     this.#ending = new OpenedEnding({
       world: this.#world,
@@ -150,7 +181,7 @@ class OpenedLedger implements Ledger {
       dir,
       logs: this.#logs,
       writable: (tenant) => this.#writable(tenant),
-      record: (log, facts, about) => this.#recordOwn(log, facts, about),
+      record: (log, facts, about) => this.#own.record(log, facts, about),
       forgetIndex: this.#options.forgetIndex,
       forgetRecords: ({ tenant, records }) => {
         records.forget();
@@ -158,17 +189,18 @@ class OpenedLedger implements Ledger {
       },
       report: this.#report,
     });
-    this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
-    if (this.#state.kind === 'writable') this.#own = this.#driver.archive();
+    if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
   }
 
   #place(): LedgerPlace {
     return {
       world: this.#world,
       dir: this.#options.dir,
+      disk: this.#disk,
       keysDir: this.#options.keysDir,
+      sealingDir: this.#sealingDir,
       driver: this.#driver,
       keyrings: this.#keyrings,
       ids: this.#ids,
@@ -177,6 +209,21 @@ class OpenedLedger implements Ledger {
       logs: this.#logs,
       trees: this.#trees,
     };
+  }
+
+  get #sealingDir(): string {
+    return `${dirname(this.#options.dir)}/sealing`;
+  }
+
+  /** Months that ended while no server ran. */
+  async #sealEnded(): Promise<void> {
+    for (const log of this.#logs.values()) {
+      if (this.#state.kind !== 'writable') return;
+      await log.sealUntil(this.#world.clock.now()).catch((error: unknown) => {
+        // The next append tries again; a disk that failed has made the ledger read-only.
+        this.#report({ level: 'warn', message: `an epoch of ${log.tenant} could not be sealed yet: ${String(error)}` });
+      });
+    }
   }
 
   #goReadOnly(reason: string): void {
@@ -212,33 +259,33 @@ class OpenedLedger implements Ledger {
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier();
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint });
-    await addLog(this.#place(), {
-      tenant,
-      origin,
-      signer,
-      vkey,
-      coverage: new EmitterCoverage(false),
-      frontier,
-      head,
-      epoch: 0,
-    });
+    const place = this.#place();
+    const epoch = epochOf(this.#world.clock.now());
+    const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
+    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
     const log = this.#writable(tenant);
     if (items.length === 0) return { receipts: [], checkpoint: log.head.checkpoint };
-    const result = await this.#sequencer.append(log, encodeBatch(tenant, items));
+    const ids = items.map(({ event }) => event.id);
+    // Not awaited here: while the disk works nothing may keep the events, or the collector would carry them along.
+    return this.#receipts(log, ids, this.#append(log, encodeBatch(tenant, items)));
+  }
+
+  async #receipts(log: TenantLog, ids: readonly string[], appended: Promise<Sequenced>): Promise<Appended> {
+    const result = await appended;
     const receipts: Receipt[] = [];
     let fresh = 0;
-    for (const [i, { event }] of items.entries()) {
+    for (const [i, id] of ids.entries()) {
       const index = result.indexes[i] as number;
       const duplicate = result.duplicates[i] !== 0;
       const leaf = duplicate
         ? await this.#leafHash(log, index)
         : result.leafHashes.subarray(fresh * 32, fresh * 32 + 32);
       if (!duplicate) fresh++;
-      receipts.push({ id: event.id, index, leaf, duplicate });
+      receipts.push({ id, index, leaf, duplicate });
     }
     return { receipts, checkpoint: log.head.checkpoint };
   }
@@ -246,8 +293,18 @@ class OpenedLedger implements Ledger {
   async appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch> {
     const log = this.#writable(tenant);
     assertBatch(batch);
-    const { indexes, duplicates, leafHashes } = await this.#sequencer.append(log, batch);
+    const { indexes, duplicates, leafHashes } = await this.#append(log, batch);
     return { indexes, duplicates, leafHashes, checkpoint: log.head.checkpoint };
+  }
+
+  async #append(log: TenantLog, batch: EncodedBatch): Promise<Sequenced> {
+    const seeds = this.#seeds.needed(log, batch, this.#sequencer.writer);
+    if (seeds !== undefined) {
+      await seeds;
+      this.#assertOpen();
+      this.#assertWritable();
+    }
+    return this.#sequencer.append(log, batch);
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
@@ -269,24 +326,15 @@ class OpenedLedger implements Ledger {
     if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger was closed');
   }
 
-  async #makeSeed(log: TenantLog, retentionClass: RetentionClass, epoch: number, writer: Uint8Array): Promise<void> {
-    const seed = this.#world.random.bytes(32);
-    const { current } = this.#keyrings.of(log.tenant);
-    const file = await wrapSeed(seed, { origin: log.origin, retentionClass, epoch, writer }, current);
-    await this.#driver.putSeed(log.tenant, seedFileName(retentionClass, epoch, writer), file);
-    log.keys.set(`${retentionClass} ${epoch}`, new StepKeys(seed));
-    // Keys of earlier epochs are needed by steps that began before; nothing new is sealed under them.
-    for (const [name, keys] of log.keys) {
-      if (Number(name.split(' ')[1]) < epoch - 1) {
-        keys.erase();
-        log.keys.delete(name);
-      }
+  /** Undefined where this process has no right to open records. */
+  async #digestOf(log: TenantLog, index: number): Promise<Uint8Array | undefined> {
+    try {
+      const { m } = await log.records.open(index);
+      return Buffer.from(decode(m).digest.slice(0, 16), 'hex');
+    } catch (error) {
+      if (error instanceof RecordError && error.code === 'unwrap-forbidden') return undefined;
+      throw asLedgerFault(error);
     }
-  }
-
-  async #digestOf(log: TenantLog, index: number): Promise<Uint8Array> {
-    const { m } = await log.records.open(index);
-    return Buffer.from(decode(m).digest.slice(0, 16), 'hex');
   }
 
   async #remember(segment: ArchivingSegment): Promise<void> {
@@ -305,8 +353,9 @@ class OpenedLedger implements Ledger {
     const nowMs = this.#world.clock.now();
     const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
     for (const log of this.#logs.values()) {
+      this.#own.tickSeals(log, nowMs);
       for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
-        this.#appendOwn(
+        this.#own.append(
           log,
           () => coverageFacts(note),
           () => log.coverage.giveBack(note),
@@ -316,7 +365,7 @@ class OpenedLedger implements Ledger {
       if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
         // Not again at the next tick, whatever becomes of this one.
         log.lastEventMs = monotonicMs;
-        this.#appendOwn(log, () => {
+        this.#own.append(log, () => {
           const facts = heartbeatFacts(log);
           log.received = 0;
           log.refused = 0;
@@ -324,41 +373,6 @@ class OpenedLedger implements Ledger {
         });
       }
     }
-  }
-
-  #appendOwn(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
-    const emitterId = this.#options.emitterId ?? 'ledger';
-    this.#own = this.#own.then(async () => {
-      if (this.#closing !== undefined || this.#state.kind !== 'writable') return;
-      try {
-        await this.append(log.tenant, [
-          ownItem(facts(), log, emitterId, log.coverage.lastSeq(emitterId) + 1, this.#world),
-        ]);
-      } catch (error) {
-        notStored();
-        this.#report({
-          level: 'warn',
-          message: `an event of the ledger's own was not stored: ${error instanceof Error ? error.message : String(error)}`,
-        });
-      }
-    });
-  }
-
-  /** An event of its own that something waits for; the same one where an earlier process stored it already. */
-  #recordOwn(log: TenantLog, facts: OwnFacts, about: string): Promise<OpenedEvent> {
-    const emitterId = this.#options.emitterId ?? 'ledger';
-    const done = this.#own.then(async () => {
-      const seq = log.coverage.lastSeq(emitterId) + 1;
-      const item = repeatableItem(facts, about, { log, emitterId, seq, world: this.#world });
-      const { receipts } = await this.append(log.tenant, [item]);
-      const { index, r, m } = await log.records.open(receipts[0]?.index ?? -1);
-      return { index, r, m: Uint8Array.from(m) };
-    });
-    this.#own = done.then(
-      () => undefined,
-      () => undefined,
-    );
-    return done;
   }
 
   // Reading
@@ -371,11 +385,17 @@ class OpenedLedger implements Ledger {
     return this.#log(tenant).vkey;
   }
 
+  leafType(tenant: TenantId): LeafType {
+    return this.#log(tenant).leafType;
+  }
+
   async read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]> {
     const log = this.#log(tenant);
     const end = log.head.size;
     if (from >= end || max <= 0) return [];
-    return this.#recent.read(tenant, from, end, max, readBytesMax) ?? log.records.read(from, end, max, readBytesMax);
+    return (
+      this.#recent.read(tenant, from, end, max, readBytesMax) ?? opened(log.records.read(from, end, max, readBytesMax))
+    );
   }
 
   nextReadable(tenant: TenantId, from: number): Promise<number> {
@@ -386,7 +406,7 @@ class OpenedLedger implements Ledger {
   async open(tenant: TenantId, index: number): Promise<{ r: Uint8Array; m: Uint8Array; leaf: Uint8Array }> {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
-    const { r, m } = await log.records.open(index).catch(throwShredded);
+    const { r, m } = await opened(log.records.open(index));
     return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
   }
 
@@ -394,6 +414,22 @@ class OpenedLedger implements Ledger {
     const { head } = this.#log(tenant);
     assertIndex(index, head.size);
     return { index, hashes: await this.#tree(tenant).prove(index, head.size), checkpoint: head.checkpoint };
+  }
+
+  async proveAll(
+    tenant: TenantId,
+    indexes: readonly number[],
+    since?: number,
+  ): Promise<{ hashes: Uint8Array[]; growth: Uint8Array[]; checkpoint: string }> {
+    const { head } = this.#log(tenant);
+    for (const index of indexes) assertIndex(index, head.size);
+    const tree = this.#tree(tenant);
+    const growth = since === undefined ? [] : consistencyPlan(since, head.size);
+    return {
+      hashes: await tree.fold(multiproofPlan(indexes, head.size), head.size),
+      growth: await tree.fold(growth, head.size),
+      checkpoint: head.checkpoint,
+    };
   }
 
   async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {
@@ -473,8 +509,9 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
-      await this.#ending?.settled();
-      await this.#own;
+      await this.#ending.settled();
+      await this.#own.settled();
+      await this.#seeds.close();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
       if (this.#state.kind === 'writable') await this.#driver.archive();
     } finally {
@@ -487,6 +524,14 @@ class OpenedLedger implements Ledger {
   }
 }
 
+/** A keeper of keys that doesn't answer is told apart from a record that doesn't open. */
+async function opened<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw asLedgerFault(error);
+  }
+}
 function assertIndex(index: number, size: number): void {
   if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
     throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);

@@ -1,22 +1,46 @@
-/** The events the ledger records about itself: heartbeats, and holes or repeats in an emitter's sequence. Numbers and emitter names only. */
+/** The events the ledger records about itself: heartbeats, holes or repeats in an emitter's sequence, seals. Numbers, emitter names and public keys only. */
 import { createHash } from 'node:crypto';
-import { defaultMinimisation, type Event, encodeEvent, minimise, uuidv7 } from '@watchglass/record';
+import {
+  defaultMinimisation,
+  type Event,
+  encodeBase64,
+  encodeEvent,
+  formatVerifierKey,
+  hashSeal,
+  minimise,
+  type Seal,
+  uuidv7,
+} from '@watchglass/record';
 import type { World } from '../world/world.ts';
 import type { CoverageNote } from './emitter-coverage.ts';
+import { startOfEpoch } from './epoch.ts';
 import type { AppendItem } from './ledger.ts';
 import type { TenantLog } from './tenant-log.ts';
 
 /** What happened, before it is an event. */
 export type OwnFacts = Pick<Event, 'operation' | 'outcome' | 'targets' | 'changes'>;
 
+/** What makes an event the same one when it is made again: its id, and the digest of the bytes it is about. */
+export interface OwnIdentity {
+  readonly id: string;
+  /** SHA-256, lower-case hex. */
+  readonly digest: string;
+}
+
 /** A complete record of Watchglass's own. */
-export function ownItem(facts: OwnFacts, log: TenantLog, emitterId: string, seq: number, world: World): AppendItem {
+export function ownItem(
+  facts: OwnFacts,
+  log: TenantLog,
+  place: { readonly emitterId: string; readonly seq: number; readonly world: World },
+  identity?: OwnIdentity,
+): AppendItem {
+  const { emitterId, seq, world } = place;
   const nowMs = world.clock.now();
   const time = timeOf(nowMs);
   const event = minimise(
     {
       v: 1,
-      id: uuidv7(nowMs, world.random.bytes(10)),
+      id: identity?.id ?? uuidv7(nowMs, world.random.bytes(10)),
       time,
       tenant: log.tenant,
       emitter: { id: emitterId, seq },
@@ -29,7 +53,7 @@ export function ownItem(facts: OwnFacts, log: TenantLog, emitterId: string, seq:
     // The values are counters that the ledger made itself.
     { ...defaultMinimisation, changes: { kind: 'keep' } },
   );
-  const digest = createHash('sha256').update(encodeEvent(event)).digest('hex');
+  const digest = identity?.digest ?? createHash('sha256').update(encodeEvent(event)).digest('hex');
   return { event, envelope: { received: time, submitter: 'self', intake: 'self', digest } };
 }
 
@@ -61,5 +85,26 @@ export function coverageFacts(note: CoverageNote): OwnFacts {
       { path: '/seq/last', op: 'replace', after: String(note.last) },
       { path: '/seq/count', op: 'replace', after: String(note.count) },
     ],
+  };
+}
+
+/** Says in the log what a seal of it says, so that whoever witnesses the log witnesses the seal and the key it announces. */
+export function sealEvent(seal: Seal, bytes: Uint8Array): { readonly facts: OwnFacts; readonly identity: OwnIdentity } {
+  const { epoch, size, root, previous, next } = seal;
+  const hash = Buffer.from(hashSeal(bytes));
+  const changes = [
+    ['/seal/size', String(size)],
+    ['/seal/root', encodeBase64(root)],
+    ['/seal/hash', hash.toString('base64')],
+    ['/key', formatVerifierKey(next)],
+  ] as const;
+  return {
+    facts: {
+      operation: previous === undefined ? 'sealing-begun' : 'epoch-sealed',
+      outcome: { status: 'success' },
+      targets: [{ type: 'Epoch', id: String(epoch), role: 'object' }],
+      changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
+    },
+    identity: { id: uuidv7(startOfEpoch(epoch + 1), hash.subarray(0, 10)), digest: hash.toString('hex') },
   };
 }

@@ -1,8 +1,9 @@
 /**
  * The newest committed records of all tenants, opened, within `bytesMax`: followers that keep up read from here and cost
- * the disk nothing.
+ * the disk nothing. They get copies, since the memory of what goes is used again.
  */
 import type { RetentionClass } from '@watchglass/record';
+import { GrowingBytes, type SpareBytes } from './growing-bytes.ts';
 import type { StoredEntry } from './ledger.ts';
 
 /** The events one group added to one log, in order. */
@@ -11,7 +12,7 @@ export interface RecentPart {
   readonly count: number;
   /** Plaintexts of blocks: u32 |m| ‖ m, one after another. */
   readonly plaintexts: readonly {
-    readonly bytes: Buffer;
+    readonly bytes: GrowingBytes;
     readonly retentionClass: RetentionClass;
     readonly epoch: number;
   }[];
@@ -23,13 +24,16 @@ export interface RecentPart {
 }
 
 export class RecentRecords {
+  /** Where the memory of what goes is kept. */
+  readonly spare: SpareBytes;
   readonly #bytesMax: number;
   readonly #parts: Map<string, RecentPart[]> = new Map();
   /** All parts, oldest first. */
   readonly #order: { readonly tenant: string; readonly heldBytes: number }[] = [];
   #bytes = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, spare: SpareBytes) {
+    this.spare = spare;
     this.#bytesMax = bytesMax;
   }
 
@@ -45,7 +49,8 @@ export class RecentRecords {
     while (this.#bytes > this.#bytesMax && this.#order.length > 1) {
       const oldest = this.#order.shift() as { tenant: string; heldBytes: number };
       this.#bytes -= oldest.heldBytes;
-      this.#parts.get(oldest.tenant)?.shift();
+      const gone = this.#parts.get(oldest.tenant)?.shift();
+      for (const { bytes } of gone?.plaintexts ?? []) this.spare.give(bytes);
     }
   }
 
@@ -62,23 +67,28 @@ export class RecentRecords {
     const parts = this.#parts.get(tenant);
     const oldest = parts?.[0];
     if (parts === undefined || oldest === undefined || from < oldest.first) return undefined;
-    const entries: StoredEntry[] = [];
-    let bytes = 0;
+    const found: Omit<StoredEntry, 'm'>[] = [];
+    const ends: number[] = [];
+    const copy = new GrowingBytes(4096);
+    const entries = (): StoredEntry[] =>
+      found.map((entry, at) => ({ ...entry, m: copy.view(ends[at - 1] ?? 0, ends[at]) }));
     for (let at = partOf(parts, from); at < parts.length; at++) {
       const part = parts[at] as RecentPart;
       for (let i = Math.max(0, from - part.first); i < part.count; i++) {
         const index = part.first + i;
-        if (index >= end || entries.length >= max) return entries;
-        const chunk = part.plaintexts[part.chunkOf[i] as number] as RecentPart['plaintexts'][number];
-        const offset = part.offsets[i] as number;
-        const length = chunk.bytes.readUInt32BE(offset);
-        bytes += length;
-        if (bytes > bytesMax && entries.length > 0) return entries;
-        const m = chunk.bytes.subarray(offset + 4, offset + 4 + length);
-        entries.push({ index, m, retentionClass: chunk.retentionClass, epoch: chunk.epoch });
+        if (index >= end || found.length >= max) return entries();
+        const { bytes, retentionClass, epoch } = part.plaintexts[
+          part.chunkOf[i] as number
+        ] as RecentPart['plaintexts'][number];
+        const offset = (part.offsets[i] as number) + 4;
+        const length = bytes.buffer.readUInt32BE(offset - 4);
+        if (copy.length + length > bytesMax && found.length > 0) return entries();
+        copy.put(bytes.buffer.subarray(offset, offset + length));
+        ends.push(copy.length);
+        found.push({ index, retentionClass, epoch });
       }
     }
-    return entries;
+    return entries();
   }
 }
 

@@ -8,20 +8,30 @@
  * Bounded: `queuedEventsMax` and `queuedBytesMax` wait at most; more is refused with `overloaded`. There is no promise and no system call an event.
  */
 import { type RetentionClass, retentionClasses } from '@watchglass/record';
-import type { GroupTenant } from '@watchglass/record/reader';
+import { Committer, type GroupTenant } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
 import { isFull, storageFull } from './journal.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { EncodedBatch } from './ledger.ts';
-import { groupEventsMax, OpenGroup } from './open-group.ts';
+import { type GroupTools, groupEventsMax, OpenGroup } from './open-group.ts';
 import type { RecentRecords } from './recent-records.ts';
 import { Step } from './step.ts';
 import type { MergedBlock, StorageDriver } from './storage.ts';
-import { epochOf, type TenantLog } from './tenant-log.ts';
+import type { TenantLog } from './tenant-log.ts';
 
 const queuedEventsMax = 131_072;
 const queuedBytesMax: number = 64 * 1024 * 1024;
+
+const emptyBatch: Omit<EncodedBatch, 'receivedMs'> = {
+  count: 0,
+  records: new Uint8Array(0),
+  lengths: new Uint32Array(0),
+  ids: new Uint8Array(0),
+  digests: new Uint8Array(0),
+  classes: new Uint8Array(0),
+  runs: [],
+};
 
 export interface Sequenced {
   readonly indexes: Float64Array;
@@ -50,15 +60,16 @@ export interface SequencerParts {
     epoch: number,
     writer: Uint8Array,
   ) => Promise<void>;
-  /** Reads the first 8 bytes of the digest of a committed record. */
-  readonly digestOf: (log: TenantLog, index: number) => Promise<Uint8Array>;
+  /** Reads the first 8 bytes of the digest of a committed record; undefined where records can't be opened: the id alone then tells a repeat. */
+  readonly digestOf: (log: TenantLog, index: number) => Promise<Uint8Array | undefined>;
   /** The ledger can't go on: it becomes read-only. */
   readonly failed: (reason: string) => void;
 }
 
 export class Sequencer {
   readonly #parts: SequencerParts;
-  readonly #writer: Uint8Array;
+  readonly writer: Uint8Array;
+  readonly #tools: GroupTools;
   readonly #queue: Call[] = [];
   #queuedEvents = 0;
   #queuedBytes = 0;
@@ -81,7 +92,14 @@ export class Sequencer {
 
   constructor(parts: SequencerParts) {
     this.#parts = parts;
-    this.#writer = parts.world.random.bytes(16);
+    this.writer = parts.world.random.bytes(16);
+    this.#tools = {
+      random: parts.world.random,
+      committer: new Committer(),
+      spareChunks: parts.recent.spare,
+      groupBytes: new Uint8Array(0),
+      usual: new Map(),
+    };
   }
 
   get queuedEvents(): number {
@@ -117,6 +135,11 @@ export class Sequencer {
       this.#queuedBytes += batch.records.length;
       this.#pump();
     });
+  }
+
+  /** Seals the epochs of a log that are over at this moment, though nothing arrives. */
+  async openEpoch(log: TenantLog, nowMs: number): Promise<void> {
+    await this.append(log, { ...emptyBatch, receivedMs: nowMs });
   }
 
   /** No more appends; resolves when what was taken is durable and the last step has ended. */
@@ -155,6 +178,10 @@ export class Sequencer {
       const call = this.#queue[0];
       if (call === undefined) break;
       if (!this.#fits(call)) break;
+      if (call.log.mustSeal(call.batch.receivedMs)) {
+        this.#prepare(this.#openEpoch(call));
+        break;
+      }
       const missing = this.#missingSeeds(call);
       if (missing.length > 0) {
         this.#prepare(this.#makeSeeds(call.log, missing));
@@ -185,17 +212,23 @@ export class Sequencer {
     return true;
   }
 
-  /** Classes of the batch that have no durable seed in the epoch it would fall into. Opens the epoch. */
+  /** Opens the epoch that the call falls into: what the log has until now is committed, and sealed as the epochs that are over. */
+  async #openEpoch({ log, batch }: Call): Promise<void> {
+    while (log.head.size < log.frontier.size && this.#stopped === undefined)
+      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+    if (this.#stopped !== undefined) throw this.#stopped;
+    await log.sealUntil(batch.receivedMs);
+  }
+
+  /** Classes of the batch that have no durable seed in the open epoch. A clock that steps back doesn't reopen an earlier one. */
   #missingSeeds({ log, batch }: Call): RetentionClass[] {
-    // A clock that steps back doesn't reopen an epoch.
-    log.epoch = Math.max(log.epoch, epochOf(batch.receivedMs));
     return retentionClasses.filter(
       (name, position) => batch.classes.includes(position) && log.keysOf(name, log.epoch) === undefined,
     );
   }
 
   async #makeSeeds(log: TenantLog, missing: readonly RetentionClass[]): Promise<void> {
-    for (const retentionClass of missing) await this.#parts.makeSeed(log, retentionClass, log.epoch, this.#writer);
+    for (const retentionClass of missing) await this.#parts.makeSeed(log, retentionClass, log.epoch, this.writer);
   }
 
   /** After a restart the ids are known and the digests aren't: the stored records tell. */
@@ -208,7 +241,8 @@ export class Sequencer {
       const digest = await digestOf(log, index);
       // The table may have moved on meanwhile.
       const still = ids.find(log.number, batch.ids, i * 16);
-      if (still >= 0 && ids.indexOf(still) === index) ids.setDigest(still, digest, 0);
+      if (still >= 0 && ids.indexOf(still) === index)
+        ids.setDigest(still, digest ?? batch.digests, digest === undefined ? i * 8 : 0);
     }
   }
 
@@ -297,9 +331,9 @@ export class Sequencer {
     const { world, ids } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     if (this.#step?.hasRoom(groupEventsMax, nowMs) !== true) this.#endStep();
-    this.#step ??= new Step(this.#nextStep++, this.#writer, nowMs);
+    this.#step ??= new Step(this.#nextStep++, this.writer, nowMs);
     this.#step.openGroups++;
-    this.#open = { group: new OpenGroup(this.#step, world.random), calls: [], idsBefore: ids.mark() - fresh };
+    this.#open = { group: new OpenGroup(this.#step, this.#tools), calls: [], idsBefore: ids.mark() - fresh };
     return this.#open;
   }
 
@@ -340,12 +374,13 @@ export class Sequencer {
   }): Promise<void> {
     const { driver, world, ids, recent } = this.#parts;
     const { group, calls } = open;
-    const { group: sealed, parts, encoded } = group.close(driver.nextGroup);
+    const closing = group.close(driver.nextGroup);
     this.#open = undefined;
     this.#flying = calls;
     this.#flyingSizes = new Map(
       [...group.parts.values()].map(({ log, sizeBefore, count }) => [log, sizeBefore + count]),
     );
+    const { group: sealed, parts, encoded } = closing instanceof Promise ? await closing : closing;
     const startedMs = world.clock.monotonicMs();
     const committed = driver.commit(sealed, encoded);
     // The next group fills beside the disk's work.

@@ -1,12 +1,8 @@
 /** What the log says of shreds and holds: hashes, counts, names of keys and seeds, and who; never whom a hold is about (that stands in its sealed terms). */
-import { createHash } from 'node:crypto';
-import { type Change, type MinimisedEvent, type Target, uuidv7 } from '@watchglass/record';
+import type { Change, Target } from '@watchglass/record';
 import { hashShredTerms, type ShredTerms, unitName } from '@watchglass/record/reader';
-import type { World } from '../world/world.ts';
-import type { AppendItem } from './ledger.ts';
-import { type OwnFacts, ownItem } from './own-events.ts';
+import type { OwnFacts } from './own-events.ts';
 import type { EndedKey, HoldCriteria, HoldTerms } from './shred.ts';
-import type { TenantLog } from './tenant-log.ts';
 
 /** More are in the record, which the event names by its hash. */
 const seedsListedMax = 128;
@@ -67,20 +63,6 @@ export function holdEndedFacts(hold: string, keys: readonly EndedKey[]): OwnFact
     targets: [{ type: 'Hold', id: hold, role: 'object' }],
     changes: keys.map(keyChange),
   };
-}
-
-/** An event that is the same one when it is made again after a crash: its id is made of what it is about. */
-export function repeatableItem(
-  facts: OwnFacts,
-  about: string,
-  place: { readonly log: TenantLog; readonly emitterId: string; readonly seq: number; readonly world: World },
-): AppendItem {
-  const { log, emitterId, seq, world } = place;
-  const made = ownItem(facts, log, emitterId, seq, world);
-  const digest = createHash('sha256').update(`${facts.operation}\n${about}`).digest();
-  // A fixed time, so that the id is the same at the next start; when it happened is in the event.
-  const event = { ...made.event, id: uuidv7(0, digest.subarray(0, 10)) } as MinimisedEvent;
-  return { event, envelope: { ...made.envelope, digest: digest.toString('hex') } };
 }
 
 function scopeOf(terms: ShredTerms): Change[] {

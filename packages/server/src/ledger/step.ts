@@ -107,7 +107,8 @@ export class Step {
       return;
     }
     this.#heldBytes += length;
-    held.push(block);
+    // A copy, no longer than it must be: the memory of chunks is used again.
+    held.push({ ...block, plaintext: new Uint8Array(block.plaintext) });
   }
 
   /** Larger blocks in place of runs of small ones. One at a time: sealing takes milliseconds. */

@@ -25,7 +25,13 @@ export interface StorageDriver extends AsyncDisposable {
   /** Idempotent. */
   addTenant(
     tenant: string,
-    log: { readonly origin: string; readonly vkey: string; readonly checkpoint: string },
+    log: {
+      readonly origin: string;
+      readonly vkey: string;
+      readonly checkpoint: string;
+      /** Put before the log is named. */
+      readonly documents?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+    },
   ): Promise<void>;
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
@@ -34,13 +40,14 @@ export interface StorageDriver extends AsyncDisposable {
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
+  /** Replaces one of the same name at once: a reader sees the one or the other. */
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
-  seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
-  /** File names of the seeds of a log. */
+  /** Names of the stored seeds. */
   seeds(tenant: string): Promise<readonly string[]>;
+  seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Fine when it is missing. */
   removeSeed(tenant: string, name: string): Promise<void>;
-  /** Small files of a log that are put as a whole, named relative to it: `shreds/access-674`. Durable when it resolves. */
+  /** Small files of a log that are put as a whole, named relative to it: `seals/674`. Durable when it resolves. */
   putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   document(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Names in a folder of documents, without the folder; empty when there is none. */

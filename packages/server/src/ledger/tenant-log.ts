@@ -6,6 +6,7 @@
 import {
   type Frontier,
   formatCheckpoint,
+  type LeafType,
   originHashOf,
   type RetentionClass,
   type Signer,
@@ -15,6 +16,7 @@ import {
 import type { RecordReader, Remains, StepKeys } from '@watchglass/record/reader';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
+import type { LogSeals } from './sealing.ts';
 
 export interface Head {
   readonly size: number;
@@ -30,6 +32,7 @@ export class TenantLog {
   readonly origin: string;
   readonly originHash: Uint8Array;
   readonly vkey: string;
+  readonly leafType: LeafType = 1;
   readonly records: RecordReader;
   /** What shreds took, and what holds kept of it. */
   readonly remains: Remains;
@@ -37,8 +40,9 @@ export class TenantLog {
   readonly #signer: Signer;
   frontier: Frontier;
   head: Head;
-  /** Months since January 1970 of the newest received time; never falls (docs/format.md, "Names"). */
-  epoch: number;
+  readonly seals: LogSeals;
+  /** The newest epoch of which the log itself says that it was sealed; undefined when that isn't known. */
+  recordedEpoch: number | undefined;
   /** By class and epoch: seeds that are durable. */
   readonly keys: Map<string, StepKeys> = new Map();
   /** By the monotonic clock. */
@@ -60,7 +64,8 @@ export class TenantLog {
     coverage: EmitterCoverage;
     frontier: Frontier;
     head: Head;
-    epoch: number;
+    seals: LogSeals;
+    recordedEpoch: number | undefined;
     lastEventMs: number;
   }) {
     this.tenant = parts.tenant;
@@ -74,8 +79,24 @@ export class TenantLog {
     this.#signer = parts.signer;
     this.frontier = parts.frontier;
     this.head = parts.head;
-    this.epoch = parts.epoch;
+    this.seals = parts.seals;
+    this.recordedEpoch = parts.recordedEpoch;
     this.lastEventMs = parts.lastEventMs;
+  }
+
+  /** Months since January 1970 of the newest received time; never falls (docs/format.md, "Names"). */
+  get epoch(): number {
+    return this.seals.epoch;
+  }
+
+  /** Whether an epoch has to be sealed before something received at this moment may be appended. */
+  mustSeal(receivedMs: number): boolean {
+    return receivedMs >= this.seals.epochEndMs || this.seals.isSealing;
+  }
+
+  /** Seals every epoch that is over at this moment, at the head; nothing may be under way past it. Idempotent, and may be tried again. */
+  async sealUntil(nowMs: number): Promise<void> {
+    while (this.mustSeal(nowMs)) await this.seals.seal(this.head);
   }
 
   /** Signs a committed head. A smaller tree than the last one signed, or another one of its size, is never signed. */
@@ -102,12 +123,6 @@ export class TenantLog {
 
 export function signHead(signer: Signer, origin: string, size: number, root: Uint8Array): string {
   return signNote(formatCheckpoint({ origin, size: BigInt(size), root }), [signer]);
-}
-
-/** Months since January 1970, UTC: the calendar of a given moment, not of the machine's clock. */
-export function epochOf(ms: number): number {
-  const date = new Date(ms);
-  return Math.max(0, (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth());
 }
 
 /** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */

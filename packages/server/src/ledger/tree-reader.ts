@@ -8,6 +8,7 @@ import {
   hashChildren,
   inclusionPlan,
   leafHashOf,
+  type ProofStep,
   type TilePath,
   tileWidth,
   tileWidthAt,
@@ -46,16 +47,21 @@ export class TreeReader {
   async #frontierOf(size: number): Promise<Frontier> {
     const known = new Map<string, Uint8Array>();
     for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
-      if (n % 2 === 1) known.set(`${level} ${n - 1}`, await this.node(level, n - 1));
+      if (n % 2 === 1) known.set(`${level} ${n - 1}`, await this.node(level, n - 1, size));
     }
     return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array);
   }
 
   /** The inclusion proof of a leaf, from the leaf to the root. */
   async prove(index: number, size: number): Promise<Uint8Array[]> {
+    return this.fold(inclusionPlan(index, size), size);
+  }
+
+  /** The hash of each step of a proof in a log of at least `size` leaves. */
+  async fold(plan: readonly ProofStep[], size: number): Promise<Uint8Array[]> {
     const hashes: Uint8Array[] = [];
-    for (const step of inclusionPlan(index, size)) {
-      hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n)))));
+    for (const step of plan) {
+      hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n, size)))));
     }
     return hashes;
   }
@@ -68,15 +74,15 @@ export class TreeReader {
       return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width));
     }
     if (tileWidthAt(level, n, size) < width) return undefined;
-    if (level === 0) return Buffer.concat(await this.#leafHashes(number, width));
+    if (level === 0) return Buffer.concat((await this.#leafHashes(number, size)).slice(0, width));
     const hashes: Uint8Array[] = [];
     for (let i = 0; i < width; i++)
       hashes.push(await this.#driver.tileNode(this.#tenant, level, number * tileWidth + i));
     return Buffer.concat(hashes);
   }
 
-  /** The root of the complete subtree of 2^level leaves from leaf n·2^level on. */
-  async node(level: number, n: number): Promise<Uint8Array> {
+  /** The root of the complete subtree of 2^level leaves from leaf n·2^level on, in a log of at least `size` leaves. */
+  async node(level: number, n: number, size: number): Promise<Uint8Array> {
     const tileLevel = Math.floor(level / 8);
     const count = 2 ** (level % 8);
     const first = n * count;
@@ -87,14 +93,15 @@ export class TreeReader {
     }
     const tile = Math.floor(first / tileWidth);
     const from = first % tileWidth;
-    const hashes = await this.#leafHashes(tile, from + count);
+    const hashes = await this.#leafHashes(tile, size);
     return fold(hashes.slice(from, from + count));
   }
 
-  /** At least the first `width` leaf hashes of tile `n`. */
-  async #leafHashes(n: number, width: number): Promise<Uint8Array[]> {
+  /** The leaf hashes of tile `n`, as far as a log of `size` leaves has them: read once, though a proof asks for its nodes one by one. */
+  async #leafHashes(n: number, size: number): Promise<Uint8Array[]> {
+    const width = Math.min(tileWidth, size - n * tileWidth);
     const known = this.#tiles.get(n);
-    if (known !== undefined && known.length >= width) return known.slice(0, width);
+    if (known !== undefined && known.length >= width) return known;
     const commitments = await this.#driver.commitments(this.#tenant, n * tileWidth, width);
     const hashes: Uint8Array[] = [];
     for (let at = 0; at < commitments.length; at += 32) hashes.push(leafHashOf(commitments.subarray(at, at + 32)));

@@ -6,11 +6,12 @@ import { ServerError } from '../errors.ts';
 import type { Filters } from '../indexes/filters.ts';
 import { LedgerError } from '../ledger/errors.ts';
 import { type Cursor, formatCursor, parseCursor } from './cursor.ts';
-import { peopleOf } from './people-of.ts';
+import { peopleNamed, peopleOf } from './people-of.ts';
 import { namesOf, parseSearchQuery, parseSummaryQuery } from './query.ts';
 import { readEntries } from './read-entries.ts';
 import { renderRecord } from './render.ts';
 import type { Asked, Review, ReviewDeps, ReviewEvent, SearchPage, SummaryPage } from './review.ts';
+import { targetsOf } from './targets-of.ts';
 
 /** Events handed out at once by a tail. */
 const tailEventsMax = 200;
@@ -65,6 +66,11 @@ export function createReview({ ledger, indexes, staff }: ReviewDeps): Review {
         stepMs,
         series: series.map(({ timeMs, ...counts }) => ({ time: new Date(timeMs).toISOString(), ...counts })),
         facets,
+        people: peopleNamed(
+          tenant,
+          (facets.actor ?? []).map(({ value }) => value),
+          staff,
+        ),
         ...(truncated ? { truncated: true } : {}),
         ...(unindexed === 0 ? {} : { unindexed }),
       };
@@ -104,28 +110,6 @@ export function createReview({ ledger, indexes, staff }: ReviewDeps): Review {
       }
     },
   };
-}
-
-/** What was asked for, by pseudonym: the record of a search must not be a list of patients. */
-function targetsOf(
-  filters: Filters,
-  names: ReturnType<ReviewDeps['indexes']['pseudonyms']>,
-): Asked<unknown>['targets'] {
-  const targets: { type: string; id?: string; role: string }[] = [];
-  if (filters.patient !== undefined)
-    targets.push({ type: 'Patient', id: names.patient(filters.patient), role: 'query' });
-  if (filters.resource !== undefined) {
-    const slash = filters.resource.indexOf('/');
-    const type = slash < 0 ? filters.resource : filters.resource.slice(0, slash);
-    targets.push({
-      type,
-      ...(slash < 0 ? {} : { id: names.resource(type, filters.resource.slice(slash + 1)) }),
-      role: 'query',
-    });
-  }
-  // An actor may be a patient, so an actor asked for is named like one.
-  if (filters.actor !== undefined) targets.push({ type: 'Actor', id: names.patient(filters.actor), role: 'query' });
-  return targets;
 }
 
 async function found<Value>(ask: () => Promise<Value>): Promise<Value> {

@@ -19,13 +19,18 @@ export function ledgerOfDoors(ledger: DoorLedger): DoorLedger {
       const position = items.findIndex(({ event }) => isOwnEmitter(event.emitter.id));
       if (position < 0) return await ledger.append(tenant, items);
       const place = {
-        at: `${items.length === 1 ? '' : `/${position}`}/emitter/id`,
+        at: position,
+        path: '/emitter/id',
         expected: 'an emitter of your own',
         got: 'a name Watchglass keeps for itself',
       };
-      throw new ServerError('event-invalid', `${place.at}: expected ${place.expected}, got ${place.got}`, {
-        errors: [place],
-      });
+      throw new ServerError(
+        'event-invalid',
+        `event ${position}, ${place.path}: expected ${place.expected}, got ${place.got}`,
+        {
+          errors: [place],
+        },
+      );
     },
   };
 }

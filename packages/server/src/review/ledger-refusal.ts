@@ -1,11 +1,14 @@
 /**
  * What the ledger refuses, in the words of the doors: every room that appends or reads over HTTP answers the same for the same cause.
  */
+import { RecordError } from '@watchglass/record';
+import { isKeeperFault } from '@watchglass/record/reader';
 import { ServerError, type ServerErrorCode } from '../errors.ts';
 import { LedgerError, type LedgerErrorCode } from '../ledger/errors.ts';
 
 const storageRetryMs = 30_000;
 const overloadedRetryMs = 1_000;
+const keeperRetryMs = 5_000;
 
 const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; readonly retryAfterMs?: number }>> = {
   'unknown-tenant': { code: 'not-found' },
@@ -22,18 +25,23 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'plan-changed': { code: 'plan-changed' },
   'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
   'keys-fixed': { code: 'keys-fixed' },
+  'keys-unavailable': { code: 'keys-unavailable', retryAfterMs: keeperRetryMs },
+  'keyring-invalid': { code: 'keyring-invalid' },
+  'key-in-use': { code: 'key-in-use' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
-/** A LedgerError as a ServerError; anything else as it is. `at` turns a position in the call into a JSON Pointer. */
-export function asRefusal(error: unknown, at: (position: number | undefined) => string = () => ''): unknown {
+/** A LedgerError, or one of the keeper of keys, as a ServerError; anything else as it is. */
+export function asRefusal(error: unknown): unknown {
+  if (error instanceof RecordError) return keyRefusal(error) ?? error;
   if (!(error instanceof LedgerError)) return error;
   const { code, retryAfterMs } = doors[error.code];
-  const position = error.details.position;
+  const at = Number(error.details.position ?? 0);
   const options = { cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   if (error.code === 'id-conflict') {
     const place = {
-      at: `${at(Number(position ?? 0))}/id`,
+      at,
+      path: '/id',
       expected: 'a new id, or the same bytes as before',
       got: 'an id that is stored with other bytes',
     };
@@ -41,15 +49,31 @@ export function asRefusal(error: unknown, at: (position: number | undefined) => 
   }
   if (error.code === 'record-too-large') {
     const place = {
-      at: at(position === undefined ? undefined : Number(position)),
+      at,
+      path: '',
       expected: 'an event of at most 64,000 bytes',
       got: 'a larger one',
     };
     return new ServerError(code, undefined, { ...options, errors: [place] });
   }
-  // What is said of a shred names classes, epochs and counts only.
-  const message = shredCodes.has(error.code) ? error.message : undefined;
+  // What is wrong with keys, or said of a shred, names nobody.
+  const message = toldCodes.has(error.code) ? error.message : undefined;
   return new ServerError(code, message, options);
 }
 
-const shredCodes: ReadonlySet<string> = new Set(['shredded', 'plan-changed', 'shred-unfinished', 'keys-fixed']);
+/** What a keeper of keys refuses, or what this process has no right to. */
+function keyRefusal(error: RecordError): ServerError | undefined {
+  if (error.code === 'unwrap-forbidden') return new ServerError('reading-forbidden', undefined, { cause: error });
+  if (!isKeeperFault(error) && error.code !== 'kek-lost') return undefined;
+  const details = { keeper: error.code };
+  return new ServerError('keys-unavailable', error.message, { cause: error, retryAfterMs: keeperRetryMs, details });
+}
+
+const toldCodes: ReadonlySet<string> = new Set([
+  'keyring-invalid',
+  'key-in-use',
+  'shredded',
+  'plan-changed',
+  'shred-unfinished',
+  'keys-fixed',
+]);

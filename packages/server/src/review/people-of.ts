@@ -22,7 +22,15 @@ export function peopleOf(
   events: readonly { readonly [member: string]: unknown }[],
   staff: Staff,
 ): Readonly<Record<string, NamedPerson>> {
-  const ids = new Set(events.flatMap((event) => humanIdsIn(event.actor as Actor)));
+  return peopleNamed(tenant, new Set(events.flatMap((event) => humanIdsIn(event.actor as Actor))), staff);
+}
+
+/** Of actors by their ids alone, such as those that were counted. */
+export function peopleNamed(
+  tenant: TenantId,
+  ids: Iterable<string>,
+  staff: Staff,
+): Readonly<Record<string, NamedPerson>> {
   const named: [string, NamedPerson][] = [];
   for (const id of ids) {
     const person = staff.get(id);

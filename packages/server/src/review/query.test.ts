@@ -41,7 +41,7 @@ test('every wrong filter is named, and no value repeated', () => {
     (error) => {
       assert.ok(error instanceof ServerError && error.code === 'query-invalid');
       assert.deepEqual(
-        new Set(error.errors?.map(({ at }) => at)),
+        new Set(error.errors?.map(({ path }) => path)),
         new Set(['', '/kind', '/outcome', '/from', '/limit', '/resource', '/actor', '/patient']),
       );
       assert.ok(!JSON.stringify([error.message, error.errors]).includes(canary));

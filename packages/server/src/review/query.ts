@@ -68,6 +68,14 @@ export function parseSummaryQuery(input: unknown): SummaryQuery {
   return query;
 }
 
+/** Filters alone. @throws ServerError `query-invalid` with a place for each filter that isn't right */
+export function parseFilters(input: unknown): Filters {
+  const given = new Given(input, filterNames);
+  const filters = filtersOf(given);
+  given.refuseWrong();
+  return filters;
+}
+
 /** Names of the filters in use. */
 export function namesOf(filters: Filters): string[] {
   return filterNames.filter(
@@ -104,12 +112,12 @@ class Given {
 
   constructor(input: unknown, names: readonly string[]) {
     const isObject = typeof input === 'object' && input !== null && !Array.isArray(input);
-    if (!isObject) this.#wrong.push({ at: '', expected: 'an object of filters', got: typeName(input) });
+    if (!isObject) this.#wrong.push({ path: '', expected: 'an object of filters', got: typeName(input) });
     this.#members = isObject ? (input as Record<string, unknown>) : {};
     for (const name of Object.keys(this.#members)) {
       if (!names.includes(name)) {
         this.#wrong.push({
-          at: '',
+          path: '',
           expected: `only ${names.join(', ')}`,
           got: `another name of ${name.length} characters`,
         });
@@ -168,14 +176,14 @@ class Given {
   refuseWrong(): void {
     const [first] = this.#wrong;
     if (first === undefined) return;
-    const place = first.at === '' ? 'the query' : first.at;
+    const place = first.path === '' ? 'the query' : first.path;
     throw new ServerError('query-invalid', `${place}: expected ${first.expected}, got ${first.got}`, {
       errors: this.#wrong,
     });
   }
 
   #refuse(name: string, expected: string, got: string): undefined {
-    this.#wrong.push({ at: `/${name}`, expected, got });
+    this.#wrong.push({ path: `/${name}`, expected, got });
   }
 }
 

@@ -7,7 +7,7 @@
  *
  * `createReview(deps: ReviewDeps): Review` is in create-review.ts.
  */
-import type { TenantId } from '@watchglass/record';
+import type { Target, TenantId } from '@watchglass/record';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { World } from '../world/world.ts';
@@ -38,7 +38,7 @@ export interface Review {
 export interface Asked<Answer> {
   readonly answer: Answer;
   readonly filters: readonly string[];
-  readonly targets: readonly { readonly type: string; readonly id?: string; readonly role: string }[];
+  readonly targets: readonly Target[];
 }
 
 /** A stored event flattened for display: identifiers of patients and clinical resources are pseudonyms (`·7F3K…`). */
@@ -79,6 +79,8 @@ export interface SummaryPage {
     readonly error: number;
   }[];
   readonly facets: Readonly<Record<string, readonly { readonly value: string; readonly count: number }[]>>;
+  /** The actors of the facet who are staff known here, by id. */
+  readonly people: Readonly<Record<string, NamedPerson>>;
   readonly truncated?: true;
   /** As in a search. */
   readonly unindexed?: number;

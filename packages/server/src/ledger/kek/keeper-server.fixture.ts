@@ -62,7 +62,7 @@ export async function startKeeper(
     const got = await receive(request);
     received.push(got);
     const misdeed = misdeeds.shift();
-    if (misdeed === 'hang') return void clock.advance(60_000);
+    if (misdeed === 'hang') return void clock.advance(5_000);
     if (misdeed === 'drop') return void request.socket.destroy();
     if (misdeed === 'half')
       return void response.writeHead(200, { 'content-length': '100' }).write('{"x":', () => request.socket.destroy());

@@ -1,0 +1,92 @@
+/**
+ * The people of the embedded identity provider: who there are, and adding one. Adding is the local operator's alone: an administrator who could would
+ * give themselves the right to open records. The password is made here and shown once; whoever gets it is on record as `person-added`.
+ */
+import type { FastifyInstance } from 'fastify';
+import type { NewPerson, Person } from '../access/access.ts';
+import { freshPassword } from '../access/passwords.ts';
+import { type ErrorPlace, ServerError } from '../errors.ts';
+import type { World } from '../world/world.ts';
+import { type AuditDeps, mountAudited } from './audited.ts';
+
+export interface PeopleRoutesDeps extends AuditDeps {
+  readonly world: World;
+}
+
+export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps): void {
+  const { access, world } = deps;
+  mountAudited(app, deps, {
+    method: 'GET',
+    url: '/v1/people',
+    operation: 'people-list',
+    action: 'read',
+    right: 'configure',
+    handle: async ({ tenant }) => {
+      const people = access.people.list(tenant).map(shownPerson);
+      return { body: { people }, audit: { count: people.length } };
+    },
+  });
+  mountAudited(app, deps, {
+    method: 'POST',
+    url: '/v1/people',
+    operation: 'person-add',
+    action: 'create',
+    right: 'configure',
+    handle: async ({ request, principal, tenant }) => {
+      if (principal.kind !== 'operator') {
+        throw new ServerError(
+          'forbidden',
+          'expected the operator of this installation, whose token lies in DIR/keys/operator.token',
+        );
+      }
+      const password = freshPassword(world);
+      const person = await access.people.add({ ...personOf(request.body), tenant, password }, principal);
+      return {
+        status: 201,
+        body: { ...shownPerson(person), password },
+        audit: { targets: [{ type: 'Person', id: person.id, role: 'object' }] },
+      };
+    },
+  });
+}
+
+function shownPerson({ id, username, name, tenant, roles, department, disabled }: Person): object {
+  return { id, username, name, tenant, roles, ...(department === undefined ? {} : { department }), disabled };
+}
+
+/** Types only: what a username or a role may be, access/ says. */
+function personOf(body: unknown): Pick<NewPerson, 'username' | 'name' | 'roles' | 'department'> {
+  const given = (typeof body === 'object' && body !== null && !Array.isArray(body) ? body : {}) as Record<
+    string,
+    unknown
+  >;
+  const errors: ErrorPlace[] = Object.keys(given)
+    .filter((member) => !['username', 'name', 'roles', 'department', 'tenant'].includes(member))
+    .map(() => ({ path: '', expected: 'only username, name, roles, department and tenant', got: 'another member' }));
+  const text = (member: string): string => {
+    const value = given[member];
+    if (typeof value === 'string' && /^[^\p{C}]{1,128}$/u.test(value)) return value;
+    errors.push({ path: `/${member}`, expected: 'a text of 1 to 128 characters', got: kindOf(value) });
+    return '';
+  };
+  const username = text('username');
+  const name = text('name');
+  const department = given.department === undefined ? undefined : text('department');
+  const roles = Array.isArray(given.roles)
+    ? given.roles.filter((role): role is string => typeof role === 'string')
+    : [];
+  if (!Array.isArray(given.roles) || roles.length === 0 || roles.length !== given.roles.length) {
+    errors.push({ path: '/roles', expected: 'a list of roles such as auditor', got: kindOf(given.roles) });
+  }
+  const [first] = errors;
+  if (first !== undefined) {
+    const place = first.path === '' ? 'the body' : first.path;
+    throw new ServerError('input-invalid', `${place}: expected ${first.expected}, got ${first.got}`, { errors });
+  }
+  return { username, name, roles, ...(department === undefined ? {} : { department }) };
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === 'string') return `a text of ${value.length} characters`;
+  return value === undefined ? 'nothing' : Array.isArray(value) ? `a list of ${value.length}` : typeof value;
+}

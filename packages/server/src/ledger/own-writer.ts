@@ -1,0 +1,130 @@
+/**
+ * Appends the ledger's own events, one at a time, so that their sequence has no holes; and sees to it that an idle log is sealed when a month ends, and
+ * that every seal becomes an event of its log once. What can't be stored is told and tried again; nothing waits for it.
+ */
+import { createHash } from 'node:crypto';
+import { parseSeal, type TenantId, uuidv7 } from '@watchglass/record';
+import { type OpenedEvent, sealFileName } from '@watchglass/record/reader';
+import type { Disk } from '../world/disk.ts';
+import type { World } from '../world/world.ts';
+import type { AppendItem, LedgerReport } from './ledger.ts';
+import { type OwnFacts, type OwnIdentity, ownItem, sealEvent } from './own-events.ts';
+import type { StorageDriver } from './storage.ts';
+import type { TenantLog } from './tenant-log.ts';
+
+export interface OwnWriterParts {
+  readonly world: World;
+  readonly driver: StorageDriver;
+  readonly disk: Disk;
+  /** Where it is kept up to which epoch each log says itself that it was sealed. */
+  readonly sealingDir: string;
+  readonly emitterId: string;
+  readonly recordSeals: boolean;
+  readonly report: (line: LedgerReport) => void;
+  /** False once the ledger closes or is read-only. */
+  readonly isOpen: () => boolean;
+  /** The index it is stored at, now or before. */
+  readonly append: (tenant: TenantId, item: AppendItem) => Promise<number>;
+  readonly openEpoch: (log: TenantLog, nowMs: number) => Promise<void>;
+}
+
+export class OwnWriter {
+  readonly #parts: OwnWriterParts;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(parts: OwnWriterParts) {
+    this.#parts = parts;
+  }
+
+  /** Own events wait for this too. */
+  after(work: Promise<void>): void {
+    this.#tail = this.#tail.then(() => work);
+  }
+
+  /** Resolves when what was taken is stored, or was given up. */
+  settled(): Promise<void> {
+    return this.#tail;
+  }
+
+  /** @param notStored called when it wasn't */
+  append(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
+    this.#enqueue(async () => void (await this.#appendNow(log, facts())), notStored);
+  }
+
+  /**
+   * For what waits for its event: gives its opening, and rejects where it isn't stored.
+   * @param about what makes it the same event when it is made again after a crash
+   */
+  record(log: TenantLog, facts: OwnFacts, about: string): Promise<OpenedEvent> {
+    const digest = createHash('sha256').update(`${facts.operation}\n${about}`).digest();
+    // A fixed time, so that the id is the same at the next start; when it happened is in the event.
+    const identity = { id: uuidv7(0, digest.subarray(0, 10)), digest: digest.toString('hex') };
+    const done = this.#tail.then(async () => {
+      const { index, r, m } = await log.records.open(await this.#appendNow(log, facts, identity));
+      return { index, r, m: Uint8Array.from(m) };
+    });
+    this.#tail = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
+  }
+
+  /** An idle log is sealed too; and each seal becomes an event of its log. */
+  tickSeals(log: TenantLog, nowMs: number): void {
+    const { openEpoch, recordSeals } = this.#parts;
+    const told =
+      (what: string) =>
+      (error: unknown): void =>
+        this.#parts.report({ level: 'warn', message: `${what} of ${log.tenant} yet: ${messageOf(error)}` });
+    if (log.mustSeal(nowMs)) openEpoch(log, nowMs).catch(told('an epoch could not be sealed'));
+    if (log.seals.hasUnerased) log.seals.eraseSealed().catch(told('a key that has sealed could not be erased'));
+    if (recordSeals && log.recordedEpoch !== log.seals.last.epoch) this.#recordSeals(log);
+  }
+
+  #recordSeals(log: TenantLog): void {
+    const { driver, disk, sealingDir } = this.#parts;
+    const before = log.recordedEpoch;
+    const last = log.seals.last.epoch;
+    // Not again at the next tick.
+    log.recordedEpoch = last;
+    const record = async (): Promise<void> => {
+      for (let epoch = (before ?? last - 1) + 1; epoch <= last; epoch++) {
+        const bytes = await driver.document(log.tenant, sealFileName(epoch));
+        if (bytes === undefined) continue;
+        const { facts, identity } = sealEvent(parseSeal(bytes), bytes);
+        await this.#appendNow(log, facts, identity);
+      }
+      await disk.makeDirectory(sealingDir);
+      await disk.replace(`${sealingDir}/${log.tenant}`, Buffer.from(`${last}\n`));
+    };
+    this.#enqueue(record, () => {
+      log.recordedEpoch = before;
+    });
+  }
+
+  #enqueue(work: () => Promise<void>, notStored: () => void): void {
+    this.#tail = this.#tail.then(async () => {
+      if (!this.#parts.isOpen()) return;
+      try {
+        await work();
+      } catch (error) {
+        notStored();
+        this.#parts.report({
+          level: 'warn',
+          message: `an event of the ledger's own was not stored: ${messageOf(error)}`,
+        });
+      }
+    });
+  }
+
+  async #appendNow(log: TenantLog, facts: OwnFacts, identity?: OwnIdentity): Promise<number> {
+    const { emitterId, world, append } = this.#parts;
+    const seq = log.coverage.lastSeq(emitterId) + 1;
+    return append(log.tenant, ownItem(facts, log, { emitterId, seq, world }, identity));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

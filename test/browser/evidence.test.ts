@@ -1,0 +1,198 @@
+/**
+ * A bundle of evidence as somebody gets it: a file, opened in a real Chromium with the network off. It says what holds, shows a changed byte in red, asks for nothing
+ * from anywhere, and is accessible in both themes.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import {
+  ask,
+  clinic,
+  indexed,
+  post,
+  startTestServer,
+  type TestServer,
+  testEvent,
+} from '../../packages/server/src/api/server.fixture.ts';
+import { makeFolder } from '../scenario/command.fixture.ts';
+import { launchChromium } from './chromium.fixture.ts';
+
+const root = join(import.meta.dirname, '../..');
+const axeSource = readFileSync(join(root, 'node_modules/axe-core/axe.min.js'), 'utf8');
+const page = readFileSync(join(root, 'packages/console/dist/evidence/page.html'), 'utf8');
+const screenshots = join(import.meta.dirname, 'screenshots');
+const manyEvents = 212;
+
+let server: TestServer;
+let browser: Browser;
+let folder: string;
+let bundle: string;
+const teardown = new AsyncDisposableStack();
+
+before(async () => {
+  const made = teardown.use(await makeFolder('evidence'));
+  folder = made.path;
+  server = teardown.use(await startTestServer({ page }));
+  const events = Array.from({ length: manyEvents }, (_, i) =>
+    testEvent({
+      actor: { id: i % 2 === 0 ? 'nurse-1' : 'dr-ito', type: 'human', roles: ['nurse'] },
+      targets: [{ type: 'Observation', id: `o-${i}<b>`, patient: 'wg-pt-000417' }],
+      exposure: { patients: [{ id: 'wg-pt-000417', classes: ['results'], count: 1 }], count: 1 },
+    }),
+  );
+  assert.equal((await post(server, events)).statusCode, 201);
+  await indexed(server);
+  const body = { purpose: 'HOPERAT', reason: 'Complaint 17 </script><b>', filters: { patient: 'wg-pt-000417' } };
+  const answer = await ask(server, await server.token('auditor'), '/v1/bundles', body);
+  assert.equal(answer.statusCode, 200, answer.body);
+  bundle = answer.body;
+  browser = await launchChromium();
+  teardown.defer(() => browser.close());
+});
+after(() => teardown.disposeAsync());
+
+interface Opened extends AsyncDisposable {
+  readonly context: BrowserContext;
+  readonly page: Page;
+  /** Addresses asked for besides the file itself, and everything the browser complained about. */
+  readonly asked: string[];
+  readonly complaints: string[];
+}
+
+async function open(name: string, text: string, colorScheme: 'light' | 'dark' = 'light'): Promise<Opened> {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  const context = await browser.newContext({ colorScheme, viewport: { width: 1100, height: 900 }, offline: true });
+  const opened = await context.newPage();
+  opened.setDefaultTimeout(15_000);
+  const asked: string[] = [];
+  const complaints: string[] = [];
+  const url = pathToFileURL(path).href;
+  opened.on('request', (request) => request.url() !== url && asked.push(request.url()));
+  opened.on('pageerror', (error) => complaints.push(error.message));
+  opened.on('console', (message) => message.type() === 'error' && complaints.push(message.text()));
+  await opened.goto(url);
+  await opened.getByRole('heading', { level: 1, name: /audit trail|cannot be read/ }).waitFor();
+  return { context, page: opened, asked, complaints, [Symbol.asyncDispose]: () => context.close() };
+}
+
+async function complainNothing(page: Page): Promise<void> {
+  // Evaluated over the debugging protocol, which the page's own content security policy does not govern.
+  await page.evaluate(axeSource);
+  const found = (await page.evaluate(
+    `axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })`,
+  )) as { violations: { id: string; nodes: { target: string[] }[] }[] };
+  assert.deepEqual(
+    found.violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`),
+    [],
+  );
+}
+
+test('opened offline it checks itself and says in sentences what holds', async () => {
+  await using opened = await open('intact.html', bundle);
+  const { page, asked, complaints } = opened;
+  await page.getByText('Intact', { exact: true }).waitFor();
+  await page
+    .getByRole('heading', { level: 1, name: `${manyEvents} events from the audit trail watchglass.test/clinic` })
+    .waitFor();
+  await page.getByText('“Complaint 17 </script><b>”').waitFor();
+  const first = page.getByRole('list', { name: 'Events' }).getByRole('listitem').first();
+  assert.match(
+    (await first.textContent()) ?? '',
+    /^Read Observation o-0<b> of patient wg-pt-000417 by nurse-1 \(nurse\)\./,
+  );
+  await page.getByText('Nobody can see from outside').waitFor({ state: 'detached' });
+  await page.getByText(/The search index was asked for all that match among the first/).waitFor();
+  assert.deepEqual(asked, [], 'nothing was asked of anywhere');
+  assert.deepEqual(complaints, []);
+});
+
+test('it works by keyboard: the key is compared, words are found, records are opened, and the rest is shown', async () => {
+  await using opened = await open('keyboard.html', bundle);
+  const { page } = opened;
+  const vkey = server.ledger.vkey(clinic).trim();
+  await page.getByLabel('Compare it with the key you have from elsewhere').fill(vkey);
+  await page.getByText('It is the same key.').waitFor();
+  await page.getByText('with the key that you gave').waitFor();
+  assert.equal(await page.getByText('That the key is the right one').count(), 0);
+  await page.getByLabel('Compare it with the key you have from elsewhere').fill(vkey.replace('clinic', 'clinic-b'));
+  await page.getByText('This is not a whole verifier key').waitFor();
+  const items = page.getByRole('list', { name: 'Events' }).locator('> li');
+  assert.equal(await items.count(), 200);
+  await page.getByRole('button', { name: 'Show the other 12' }).press('Enter');
+  assert.equal(await items.count(), manyEvents);
+  await page.keyboard.press('k');
+  await page.keyboard.press('Enter');
+  await page.locator('details[open] pre').waitFor();
+  await page.getByLabel('Find in these events').fill('O-17<');
+  await page.getByText(`1 event of ${manyEvents}.`).waitFor();
+  assert.equal(await items.count(), 1);
+});
+
+test('a byte that was changed is shown in red, with its place', async () => {
+  for (const [name, changed, words] of [
+    ['event', bundle.replace('nurse-1', 'nurse-2'), /does not open the leaf stated for it/],
+    ['reason', bundle.replace('Complaint 17', 'Complaint 18'), /contents are not those/],
+    ['hash', bundle.replace(/"hashes":\["./, '"hashes":["_'), /cannot be read/],
+    [
+      'cut',
+      bundle.replace(/,"proof"[\s\S]*?<\/script>/, '</script>').replace(/\n"proof":[\s\S]*?<\/script>/, '</script>'),
+      /cannot be read/,
+    ],
+  ] as const) {
+    assert.notEqual(changed, bundle);
+    await using opened = await open(`changed-${name}.html`, changed);
+    const alert = opened.page.getByRole('alert');
+    await alert.getByText('Not intact').waitFor();
+    assert.match((await alert.textContent()) ?? '', words);
+    assert.equal(await opened.page.getByText('Intact', { exact: true }).count(), 0);
+    if (name === 'event') await complainNothing(opened.page);
+  }
+});
+
+test('a script that is put in, and one that is changed, is not run', async () => {
+  const evil = '<script>document.title = "taken over"</script>';
+  for (const changed of [
+    bundle.replace('<div id="root">', `${evil}<div id="root">`),
+    bundle.replace('<div id="root">', '<img src="x" onerror="document.title = \'taken over\'"><div id="root">'),
+  ]) {
+    await using opened = await open('evil.html', changed);
+    assert.notEqual(await opened.page.title(), 'taken over');
+    assert.ok(opened.complaints.some((text) => /Content Security Policy/i.test(text)));
+  }
+});
+
+test('it is accessible in both themes, small and on paper', async () => {
+  mkdirSync(screenshots, { recursive: true });
+  for (const scheme of ['light', 'dark'] as const) {
+    await using opened = await open(`${scheme}.html`, bundle, scheme);
+    const { page } = opened;
+    await page.getByText('Intact', { exact: true }).waitFor();
+    await complainNothing(page);
+    await page.screenshot({ path: join(screenshots, `evidence-${scheme}.png`) });
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.ok(
+      ((await page.evaluate('document.documentElement.scrollWidth')) as number) <= 360,
+      'nothing is cut off on a phone',
+    );
+    await complainNothing(page);
+    await page.setViewportSize({ width: 1100, height: 900 });
+    if (scheme !== 'dark') continue;
+    await page.emulateMedia({ media: 'print' });
+    await page.evaluate('dispatchEvent(new Event("beforeprint"))');
+    assert.equal(await page.locator('html').getAttribute('data-theme'), 'light', 'paper is light');
+    assert.equal(await page.getByRole('list', { name: 'Events' }).locator('> li').count(), manyEvents);
+  }
+});
+
+test('a broken one is accessible in both themes too', async () => {
+  for (const scheme of ['light', 'dark'] as const) {
+    await using opened = await open(`broken-${scheme}.html`, bundle.replace('nurse-1', 'nurse-2'), scheme);
+    await opened.page.getByRole('alert').waitFor();
+    await complainNothing(opened.page);
+    await opened.page.screenshot({ path: join(screenshots, `evidence-broken-${scheme}.png`) });
+  }
+});
