@@ -8,8 +8,10 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
+import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
 import { ServerError } from './errors.ts';
 import type { KeysSettings } from './ledger/kek/settings.ts';
+import type { RetentionSettings } from './retention/policy.ts';
 import { realDisk } from './world/real-disk.ts';
 
 /** The configuration, checked; paths are absolute. */
@@ -28,6 +30,8 @@ export interface ServerConfig {
   readonly demo?: { readonly peopleFile: string };
   /** Who keeps the key-encryption keys; a file in `keys/` when left out. */
   readonly keys?: KeysSettings;
+  /** How long what is kept; six years for all when left out. */
+  readonly retention?: RetentionSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -158,6 +162,11 @@ const schema = z.strictObject({
         .describe('Signature algorithms of your own issuer; `[RS256, ES256, EdDSA]` unless said.'),
     })
     .describe('Who signs people in: the embedded issuer, or your own OpenID provider.'),
+  retention: retentionSchema
+    .optional()
+    .describe(
+      'How long events are kept, by class; six years (2,192 days) unless said. docs/retention.md tells how they end.',
+    ),
   keys: keysSchema
     .optional()
     .describe(
@@ -236,6 +245,7 @@ function build(settings: Settings, folder: string): ServerConfig {
     issuer: buildIssuer(settings.issuer, at),
     ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
     ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
+    ...(settings.retention === undefined ? {} : { retention: buildRetention(settings.retention) }),
     ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
     log: settings.log,
   };
@@ -277,6 +287,7 @@ function* contradictionsIn(settings: Settings): Generator<string> {
     yield 'issuer.url: a plain http issuer is for a loopback host only, since whoever sits between could sign in as anybody; use https';
   }
   yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
+  if (settings.retention !== undefined) yield* contradictionsInRetention(settings.retention, tenants);
   if (settings.keys !== undefined) yield* contradictionsInKeys(settings.keys, tenants);
   if (settings.demo !== undefined) {
     if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';

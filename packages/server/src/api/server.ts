@@ -14,6 +14,7 @@ import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Retention } from '../retention/retention.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { RewrapJob } from '../review/rewrap-job.ts';
@@ -24,11 +25,12 @@ export interface ApiDeps {
   readonly log: Logger;
   readonly access: Access;
   readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
-  readonly indexes: Pick<Indexes, 'status'>;
+  readonly indexes: Pick<Indexes, 'status' | 'pseudonyms'>;
   readonly review: Review;
   readonly bundles: BundleMaker;
   /** The key-encryption keys; without them nothing is mounted for them. */
   readonly keys?: { readonly service: KeyService; readonly rewraps: RewrapJob };
+  readonly retention: Retention;
   readonly door: EventDoor;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
