@@ -49,6 +49,7 @@ export {
   wrapSeed,
 } from './codec/seed-file.ts';
 export { commitInto } from './commitment.ts';
+export { commitFields } from './field-commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';

@@ -69,7 +69,10 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   const ledger = stack.use(
     await openLedger({ dir: paths.ledger, keysDir: paths.keys, originBase: config.origin, world, report }),
   );
-  if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
+  if (ledger.state.kind === 'writable') {
+    for (const tenant of config.tenants)
+      await ledger.addTenant(tenant, config.withholding?.includes(tenant) === true ? 2 : 1);
+  }
   const record = createOwnRecorder({
     world,
     site: new URL(config.url).host,

@@ -6,10 +6,11 @@ import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
 import { type BlockHeader, forEachRecord, openBlock, parseBlockHeader } from '../codec/block.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
 import { Openings } from '../codec/openings.ts';
-import { commitInto } from '../commitment.ts';
+import { commitInto, type LeafType } from '../commitment.ts';
 import { decode } from '../encode.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
+import { commitFields } from '../field-commitment.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
@@ -29,6 +30,7 @@ export interface BlockContext {
 export interface BlockChecker {
   readonly tenant: string;
   readonly originHash: Uint8Array;
+  readonly leafType: LeafType;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
   /** Where the blocks of each class that were checked end: they follow each other. */
@@ -140,11 +142,12 @@ async function openRecords(
   const openings = new Openings(openingKeyOf(stepKey));
   const stored = await storedOf(checker.commitments, header);
   const derived = new Uint8Array(32);
-  const { originHash } = checker;
+  const { originHash, leafType } = checker;
   let position = 0;
   forEachRecord(plaintext, header.ranges, (index, m) => {
     const r = openings.at(index - header.stepFirstIndex);
-    commitInto({ originHash, index, r, m }, derived, 0);
+    if (leafType === 1) commitInto({ originHash, index, r, m }, derived, 0);
+    else derived.set(commitFields({ originHash, index, r, m }));
     const from = position++ * 32;
     if (!equalBytes(derived, stored.subarray(from, from + 32))) {
       tell('commitment-mismatch', 'the record does not open the commitment stored for its index', index);

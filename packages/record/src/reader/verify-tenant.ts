@@ -61,6 +61,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),
+    leafType: log.leaf ?? 1,
     findings,
     commitments,
     ends: new Map(),
@@ -90,6 +91,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     files,
     dir,
     tenant,
+    leafType: log.leaf ?? 1,
     findings,
     commitments,
     size: held,

@@ -181,7 +181,10 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
             additionalProperties: false,
             description: 'All events that match.',
           },
-          scan: { type: 'boolean', description: 'Open and compare every record of the log instead of asking the index.' },
+          scan: {
+            type: 'boolean',
+            description: 'Open and compare every record of the log instead of asking the index.',
+          },
           withhold: {
             ...list(text),
             maxItems: 32,

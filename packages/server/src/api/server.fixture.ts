@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
+import { type EventDraft, type LeafType, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
 import { localKek } from '@watchglass/record/reader';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -54,6 +54,7 @@ export interface TestServerOptions {
   readonly tenants?: readonly string[];
   readonly signIn?: SignInSettings;
   readonly url?: string;
+  readonly leafType?: LeafType;
   /** That bundles are put into. */
   readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
@@ -77,7 +78,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const ledger = stack.use(
     await openLedger({ dir: join(dir, 'ledger'), keysDir, originBase: 'watchglass.test', world }),
   );
-  for (const tenant of tenants) await ledger.addTenant(tenant);
+  for (const tenant of tenants) await ledger.addTenant(tenant, options.leafType);
   const recordOwn = createOwnRecorder({
     world,
     site: 'test',

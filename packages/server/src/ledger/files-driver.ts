@@ -3,6 +3,7 @@
  * out. The promises are those of storage.ts. What isn't part of the ledger (temporary files, cut-off bytes) lies beside
  * it in `workDir`, which must be on the same file system.
  */
+import type { LeafType } from '@watchglass/record';
 import {
   type BlockIndex,
   type EncodedGroup,
@@ -111,7 +112,10 @@ class FilesDriver implements StorageDriver {
 
   tenants(): ReadonlyMap<string, StoredLog> {
     return new Map(
-      [...this.#manifest.tenants].map(([tenant, { origin, size }]) => [tenant, { origin, archivedSize: size }]),
+      [...this.#manifest.tenants].map(([tenant, { origin, leaf, size }]) => [
+        tenant,
+        { origin, ...(leaf === undefined ? {} : { leafType: leaf }), archivedSize: size },
+      ]),
     );
   }
 
@@ -120,7 +124,10 @@ class FilesDriver implements StorageDriver {
     return (log === undefined ? [] : blockFilesOf(log)).reduce((newest, { epoch }) => Math.max(newest, epoch), 0);
   }
 
-  async addTenant(tenant: string, log: { origin: string; vkey: string; checkpoint: string }): Promise<void> {
+  async addTenant(
+    tenant: string,
+    log: { origin: string; vkey: string; checkpoint: string; leafType?: LeafType },
+  ): Promise<void> {
     if (this.#logs.has(tenant)) return;
     const dir = `${this.#dir}/${tenant}`;
     if ((checkpointSize(await this.checkpoint(tenant)) ?? 0) > 0) {
@@ -142,7 +149,12 @@ class FilesDriver implements StorageDriver {
     // Archiving replaces the manifest too: one after the other.
     const done = this.#archiving.then(async () => {
       if (this.#logs.has(tenant)) return;
-      const tenants = new Map(this.#manifest.tenants).set(tenant, { origin, size: 0, files: new Map() });
+      const tenants = new Map(this.#manifest.tenants).set(tenant, {
+        origin,
+        ...(log.leafType === 2 ? { leaf: 2 } : {}),
+        size: 0,
+        files: new Map(),
+      });
       const manifest: Manifest = { group: this.#manifest.group, tenants };
       await this.#putManifest(manifest, encodeManifest(manifest));
       this.#logs.set(tenant, opened);

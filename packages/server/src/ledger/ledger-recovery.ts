@@ -5,6 +5,7 @@
 import {
   type Frontier,
   formatVerifierKey,
+  type LeafType,
   openNote,
   parseCheckpoint,
   parseTenantId,
@@ -20,7 +21,7 @@ import type { IdWindow, RememberedEmitters } from './id-window.ts';
 import { openCheckpointKey } from './key-files.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { LedgerReport } from './ledger.ts';
-import type { StorageDriver, TileNode } from './storage.ts';
+import type { StorageDriver, StoredLog, TileNode } from './storage.ts';
 import { type Head, TenantLog } from './tenant-log.ts';
 import { TreeReader } from './tree-reader.ts';
 
@@ -46,6 +47,7 @@ export interface NewLog {
   readonly frontier: Frontier;
   readonly head: Head;
   readonly epoch: number;
+  readonly leafType: LeafType;
 }
 
 /** Opens every log the driver holds. @returns why the ledger must be read-only, if it must */
@@ -75,9 +77,9 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
   const { driver, window, logs } = place;
   const remembered = await window.emitters();
   let fault: string | undefined;
-  for (const [tenant, { origin, archivedSize }] of driver.tenants()) {
+  for (const [tenant, stored] of driver.tenants()) {
     try {
-      await openLog(place, parseTenantId(tenant), origin, archivedSize, remembered);
+      await openLog(place, parseTenantId(tenant), stored, remembered);
     } catch (error) {
       const wrong = faultOf(error);
       if (wrong === undefined) throw error;
@@ -99,8 +101,7 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
 async function openLog(
   place: LedgerPlace,
   tenant: TenantId,
-  origin: string,
-  size: number,
+  { origin, leafType = 1, archivedSize: size }: StoredLog,
   remembered: RememberedEmitters | undefined,
 ): Promise<void> {
   const { world, keysDir, driver } = place;
@@ -114,10 +115,11 @@ async function openLog(
   }
   const snapshot = remembered?.tenants.get(tenant);
   const coverage = new EmitterCoverage(snapshot === undefined && size > 0, snapshot);
-  const { frontier, nodes } = await new TreeReader(driver, tenant).frontier(size);
+  const { frontier, nodes } = await new TreeReader(driver, tenant, leafType).frontier(size);
   driver.addTileNodes(tenant, nodes);
   const head: Head = { size, root: frontier.root(), checkpoint: '' };
-  addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, epoch: driver.newestEpoch(tenant) });
+  const epoch = driver.newestEpoch(tenant);
+  addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, epoch, leafType });
 }
 
 /** Makes a log known to readers and writers. */
@@ -125,7 +127,7 @@ export function addLog({ world, driver, kek, logs, trees }: LedgerPlace, log: Ne
   const { tenant, origin } = log;
   const seeds = new SeedKeeper(origin, kek, (name) => driver.seed(tenant, name));
   const records = new RecordReader(driver.files, driver.blocks(tenant), seeds);
-  trees.set(tenant, new TreeReader(driver, tenant));
+  trees.set(tenant, new TreeReader(driver, tenant, log.leafType));
   logs.set(tenant, new TenantLog({ ...log, number: logs.size, records, lastEventMs: world.clock.monotonicMs() }));
 }
 

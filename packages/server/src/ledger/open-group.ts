@@ -6,6 +6,7 @@
  */
 import { type Frontier, type RetentionClass, retentionClasses } from '@watchglass/record';
 import {
+  commitFields,
   commitInto,
   type EmitterRun,
   type EncodedGroup,
@@ -143,7 +144,8 @@ export class OpenGroup {
         extendRanges(chunk.ranges, index);
         const r = chunk.secrets.openings.at(index - part.stepFirstIndex);
         const to = part.commitments.extend(32);
-        commitInto({ originHash: log.originHash, index, r, m }, part.commitments.buffer, to);
+        if (log.leafType === 1) commitInto({ originHash: log.originHash, index, r, m }, part.commitments.buffer, to);
+        else part.commitments.buffer.set(commitFields({ originHash: log.originHash, index, r, m }), to);
         part.ids.put(batch.ids.subarray(i * 16, i * 16 + 16));
         part.chunkOf[part.count] = at;
         part.offsets[part.count] = offset;

@@ -167,15 +167,23 @@ class OpenedLedger implements Ledger {
     return [...this.#logs.values()].map(({ tenant }) => tenant).sort();
   }
 
-  addTenant(tenant: TenantId): Promise<void> {
-    const added = this.#adding.then(() => this.#add(tenant));
+  addTenant(tenant: TenantId, leafType: LeafType = 1): Promise<void> {
+    const added = this.#adding.then(() => this.#add(tenant, leafType));
     this.#adding = added.catch(() => undefined);
     return added;
   }
 
-  async #add(tenant: TenantId): Promise<void> {
+  async #add(tenant: TenantId, leafType: LeafType): Promise<void> {
     this.#assertOpen();
-    if (this.#logs.has(tenant)) return;
+    const known = this.#logs.get(tenant);
+    if (known !== undefined) {
+      if (known.leafType !== leafType)
+        this.#report({
+          level: 'warn',
+          message: `the log of ${tenant} was created with leaves of type ${known.leafType}, and they stay so`,
+        });
+      return;
+    }
     this.#assertWritable();
     if (isReservedName(tenant)) {
       throw new LedgerError(
@@ -186,9 +194,9 @@ class OpenedLedger implements Ledger {
     const origin = `${this.#options.originBase}/${tenant}`;
     const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
     const vkey = formatVerifierKey(signer);
-    const frontier = new Frontier();
+    const frontier = new Frontier(leafType);
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, leafType });
     addLog(this.#place(), {
       tenant,
       origin,
@@ -198,6 +206,7 @@ class OpenedLedger implements Ledger {
       frontier,
       head,
       epoch: 0,
+      leafType,
     });
   }
 
@@ -227,7 +236,7 @@ class OpenedLedger implements Ledger {
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
-    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1));
+    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1), log.leafType);
   }
 
   #writable(tenant: TenantId): TenantLog {
@@ -344,7 +353,7 @@ class OpenedLedger implements Ledger {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
     const { r, m } = await log.records.open(index);
-    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
+    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1), log.leafType) };
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {

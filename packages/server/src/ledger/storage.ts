@@ -10,7 +10,7 @@
  * unknown what is stored, and the core commits nothing more.
  * Fencing: while a driver is open no other process can commit to the same place; opening rejects with `locked`.
  */
-import type { RetentionClass } from '@watchglass/record';
+import type { LeafType, RetentionClass } from '@watchglass/record';
 import type { BlockIndex, EncodedGroup, Group, LedgerFiles, ParsedGroup } from '@watchglass/record/reader';
 
 export interface StorageDriver extends AsyncDisposable {
@@ -25,7 +25,13 @@ export interface StorageDriver extends AsyncDisposable {
   /** Idempotent. */
   addTenant(
     tenant: string,
-    log: { readonly origin: string; readonly vkey: string; readonly checkpoint: string },
+    log: {
+      readonly origin: string;
+      readonly vkey: string;
+      readonly checkpoint: string;
+      /** 1 unless said. */
+      readonly leafType?: LeafType;
+    },
   ): Promise<void>;
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
@@ -55,6 +61,8 @@ export interface StorageDriver extends AsyncDisposable {
 
 export interface StoredLog {
   readonly origin: string;
+  /** 1 unless said. */
+  readonly leafType?: LeafType;
   /** Leaves in the archive: `replay` brings the rest. */
   readonly archivedSize: number;
 }

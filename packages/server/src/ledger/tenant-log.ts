@@ -31,7 +31,7 @@ export class TenantLog {
   readonly origin: string;
   readonly originHash: Uint8Array;
   readonly vkey: string;
-  readonly leafType: LeafType = 1;
+  readonly leafType: LeafType;
   readonly records: RecordReader;
   readonly coverage: EmitterCoverage;
   readonly #signer: Signer;
@@ -60,6 +60,7 @@ export class TenantLog {
     frontier: Frontier;
     head: Head;
     epoch: number;
+    leafType: LeafType;
     lastEventMs: number;
   }) {
     this.tenant = parts.tenant;
@@ -73,6 +74,7 @@ export class TenantLog {
     this.frontier = parts.frontier;
     this.head = parts.head;
     this.epoch = parts.epoch;
+    this.leafType = parts.leafType;
     this.lastEventMs = parts.lastEventMs;
   }
 
