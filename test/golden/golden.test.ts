@@ -22,6 +22,12 @@ const golden = [
         root: 'f767f4167724667a9e0bf4c1373295c242e75aeeaab9208555d6adb9039ac095',
         records: 'fb298d7a2529aa6ce0496c670024bcdbb9e634e1926266eca0d53fc2e16e3964',
       },
+      {
+        tenant: 'research',
+        size: 6,
+        root: '3b86fc80e46d9e5b85a7620e699cb7b6d0851f9f8316b231a2531311f234138a',
+        records: '77cf9cf47e31a6954ffd16ab12a9ae538dab46d33e4ef8c2ad3634964a0ee1a9',
+      },
     ],
   },
 ];

@@ -106,6 +106,23 @@ function* openBlock(
   assert.ok(plain.done);
 }
 
+/** F(m) of a leaf of type 0x02. */
+function fieldRootOf(r: Buffer, m: string): Buffer {
+  let fields = 0;
+  const node = (value: unknown, path: string): Buffer => {
+    const place = [u32(Buffer.byteLength(path)), path];
+    if (typeof value !== 'object' || value === null || Object.keys(value).length === 0) {
+      const k = fields++;
+      const pair = hmac(r, 'watchglass/f/v1\0', u32(k >>> 1));
+      const salt = pair.subarray(16 * (k & 1), 16 * (k & 1) + 16);
+      return sha('watchglass/f/v1\0', Buffer.of(0), salt, ...place, JSON.stringify(value));
+    }
+    const children = Object.entries(value).map(([name, one]) => node(one, `${path}/${name}`));
+    return sha('watchglass/f/v1\0', Buffer.of(Array.isArray(value) ? 2 : 1), ...place, ...children);
+  };
+  return node(JSON.parse(m), '');
+}
+
 /** RFC 6962 §2.1 over leaf hashes. */
 function rootOf(hashes: Buffer[]): Buffer {
   if (hashes.length === 0) return sha('');
@@ -202,10 +219,10 @@ const classes: Record<string, string> = {
 const [line = '', lineHash] = readFileSync(join(ledger, 'manifest'), 'utf8').split('\n');
 const manifest = JSON.parse(line) as {
   group: number;
-  tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
+  tenants: Record<string, { origin: string; leaf?: 2; size: number; files: Record<string, number> }>;
 };
 
-for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)) {
+for (const [tenant, { origin, leaf = 1, size, files }] of Object.entries(manifest.tenants)) {
   test(`a verifier written from the page derives every byte of the golden log of ${tenant}`, () => {
     assert.equal(lineHash, sha(line).toString('hex'));
     const journal = readJournal(manifest.group).filter((part) => part.tenant === tenant);
@@ -216,7 +233,10 @@ for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)
     const seen = new Map<number, { id: string; emitter: string; seq: number }>();
     const open = (bytes: Buffer): void => {
       for (const { index, r, m, retentionClass, epoch } of openBlock(tenant, origin, bytes)) {
-        const commitment = sha('watchglass/c/v1\0', sha(origin), u64(index), r, u32(m.length), m);
+        const commitment =
+          leaf === 1
+            ? sha('watchglass/c/v1\0', sha(origin), u64(index), r, u32(m.length), m)
+            : sha('watchglass/d/v1\0', sha(origin), u64(index), fieldRootOf(r, m.toString()));
         assert.deepEqual(commitment, stored.subarray(32 * index, 32 * index + 32), `index ${index}`);
         const { received, event } = JSON.parse(m.toString()) as {
           received: string;
@@ -240,7 +260,7 @@ for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)
     }
     assert.equal(seen.size, size);
     const leaves = Array.from({ length: stored.length / 32 }, (_, i) =>
-      sha(Buffer.of(0, 1), stored.subarray(32 * i, 32 * i + 32)),
+      sha(Buffer.of(0, leaf), stored.subarray(32 * i, 32 * i + 32)),
     );
     for (const part of journal) {
       part.blocks.forEach(open);

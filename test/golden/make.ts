@@ -53,6 +53,10 @@ for (let start = 0; start < 3; start++) {
     if (round % 4 === 1) await ledger.append(hospital, [item(hospital)]);
   }
   if (start === 2) {
+    // Last, so that the others draw what they always drew: a log whose leaves are of type 0x02.
+    const research = parseTenantId('research');
+    await ledger.addTenant(research, 2);
+    for (let round = 0; round < 3; round++) await ledger.append(research, [item(research), item(research)]);
     // As a killed process leaves it: the archive of two runs, and groups in the journal.
     await rm(target, { recursive: true, force: true });
     await mkdir(target, { recursive: true });

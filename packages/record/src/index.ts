@@ -100,6 +100,7 @@ export {
 } from './parse.ts';
 export {
   formatProof,
+  leafHashOfOpening,
   type OpenedProof,
   openCheckpoint,
   openingExtra,

@@ -70,6 +70,7 @@ export {
 export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';
 export { Committer } from './committer.ts';
+export { commitFields } from './field-commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';

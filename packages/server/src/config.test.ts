@@ -86,6 +86,7 @@ test('what contradicts itself or is unsafe is refused', () => {
     ['tenants: [clinic]', 'tenants: [Clinic]', /^tenants\[0\]: expected lower-case/],
     ['tenants: [clinic]', 'tenants: [clinic, clinic]', /^tenants\[1\]: `clinic` stands there twice/],
     ['tenants: [clinic]', 'tenants: []', /^tenants: /],
+    ['tenants: [clinic]', 'tenants: [clinic]\nwithholding: [other]', /^withholding\[0\]: expected one of/],
     ['origin: watchglass.example', 'origin: "two words"', /^origin: expected 1 to 200/],
     ['port: 9440', 'port: 99999', /^listen\.port: /],
     [', listen: { port: 9442 } }', ' }', /^issuer\.listen: missing/],

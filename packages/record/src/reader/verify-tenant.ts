@@ -65,6 +65,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),
+    leafType: log.leaf ?? 1,
     findings,
     commitments,
     epochs,
@@ -99,6 +100,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       dir,
       ledgerDir,
       tenant,
+      leafType: log.leaf ?? 1,
       log,
       tail,
       findings,

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
+import { type EventDraft, type LeafType, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
@@ -60,6 +60,7 @@ export interface TestServerOptions {
   readonly signIn?: SignInSettings;
   readonly keys?: KeysSettings;
   readonly url?: string;
+  readonly leafType?: LeafType;
   /** That bundles are put into. */
   readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
@@ -104,7 +105,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     world,
   });
   const rewraps = stack.use(new RewrapJob(service));
-  for (const tenant of tenants) await ledger.addTenant(tenant);
+  for (const tenant of tenants) await ledger.addTenant(tenant, options.leafType);
   const recordOwn = createOwnRecorder({
     world,
     site: 'test',

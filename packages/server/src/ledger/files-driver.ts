@@ -112,7 +112,10 @@ class FilesDriver implements StorageDriver {
 
   tenants(): ReadonlyMap<string, StoredLog> {
     return new Map(
-      [...this.#manifest.tenants].map(([tenant, { origin, size }]) => [tenant, { origin, archivedSize: size }]),
+      [...this.#manifest.tenants].map(([tenant, { origin, leaf, size }]) => [
+        tenant,
+        { origin, ...(leaf === undefined ? {} : { leafType: leaf }), archivedSize: size },
+      ]),
     );
   }
 
@@ -145,7 +148,12 @@ class FilesDriver implements StorageDriver {
     // Archiving replaces the manifest too: one after the other.
     const done = this.#archiving.then(async () => {
       if (this.#logs.has(tenant)) return;
-      const tenants = new Map(this.#manifest.tenants).set(tenant, { origin, size: 0, files: new Map() });
+      const tenants = new Map(this.#manifest.tenants).set(tenant, {
+        origin,
+        ...(log.leafType === 2 ? { leaf: 2 } : {}),
+        size: 0,
+        files: new Map(),
+      });
       const manifest: Manifest = { group: this.#manifest.group, tenants };
       await this.#putManifest(manifest, encodeManifest(manifest));
       this.#logs.set(tenant, opened);

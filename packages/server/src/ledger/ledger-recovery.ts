@@ -5,6 +5,7 @@
 import {
   type Frontier,
   formatVerifierKey,
+  type LeafType,
   openNote,
   parseCheckpoint,
   parseTenantId,
@@ -23,7 +24,7 @@ import { openCheckpointKey } from './key-files.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { LedgerReport } from './ledger.ts';
 import { LogSeals, type SealPlace } from './sealing.ts';
-import type { StorageDriver, TileNode } from './storage.ts';
+import type { StorageDriver, StoredLog, TileNode } from './storage.ts';
 import { type Head, TenantLog } from './tenant-log.ts';
 import { TreeReader } from './tree-reader.ts';
 
@@ -52,6 +53,7 @@ export interface NewLog {
   readonly coverage: EmitterCoverage;
   readonly frontier: Frontier;
   readonly head: Head;
+  readonly leafType: LeafType;
 }
 
 /** Opens every log the driver holds. @returns why the ledger must be read-only, if it must */
@@ -81,9 +83,9 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
   const { driver, window, logs } = place;
   const remembered = await window.emitters();
   let fault: string | undefined;
-  for (const [tenant, { origin, archivedSize }] of driver.tenants()) {
+  for (const [tenant, stored] of driver.tenants()) {
     try {
-      await openLog(place, parseTenantId(tenant), origin, archivedSize, remembered);
+      await openLog(place, parseTenantId(tenant), stored, remembered);
     } catch (error) {
       const wrong = faultOf(error);
       if (wrong === undefined) throw error;
@@ -110,8 +112,7 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
 async function openLog(
   place: LedgerPlace,
   tenant: TenantId,
-  origin: string,
-  size: number,
+  { origin, leafType = 1, archivedSize: size }: StoredLog,
   remembered: RememberedEmitters | undefined,
 ): Promise<void> {
   const { world, keysDir, driver } = place;
@@ -125,10 +126,10 @@ async function openLog(
   }
   const snapshot = remembered?.tenants.get(tenant);
   const coverage = new EmitterCoverage(snapshot === undefined && size > 0, snapshot);
-  const { frontier, nodes } = await new TreeReader(driver, tenant).frontier(size);
+  const { frontier, nodes } = await new TreeReader(driver, tenant, leafType).frontier(size);
   driver.addTileNodes(tenant, nodes);
   const head: Head = { size, root: frontier.root(), checkpoint: '' };
-  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head });
+  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, leafType });
 }
 
 /** Makes a log known to readers and writers. */
@@ -141,7 +142,7 @@ export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
   const recordedEpoch = await readRecorded(place, tenant);
   const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
   const records = new RecordReader(driver.files, driver.blocks(tenant), seeds);
-  trees.set(tenant, new TreeReader(driver, tenant));
+  trees.set(tenant, new TreeReader(driver, tenant, log.leafType));
   const lastEventMs = world.clock.monotonicMs();
   logs.set(tenant, new TenantLog({ ...log, seals, recordedEpoch, number: logs.size, records, lastEventMs }));
 }

@@ -25,8 +25,11 @@ export interface Ledger extends AsyncDisposable {
   readonly wrappedSeeds: WrappedFiles;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
-  /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
-  addTenant(tenant: TenantId): Promise<void>;
+  /**
+   * Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. The leaf type (1 unless said) is that of all its leaves, for good:
+   * a log that is there already keeps its own, which is reported.
+   */
+  addTenant(tenant: TenantId, leafType?: LeafType): Promise<void>;
   /**
    * Resolves once durable; all or nothing per call. The same id again gives the same receipt with `duplicate: true`.
    * @throws LedgerError `unknown-tenant`, `read-only`, `storage-full`, `overloaded`, `id-conflict` (with `details.position` in the call), `record-too-large`, `batch-too-large`, `closed`.

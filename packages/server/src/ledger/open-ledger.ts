@@ -214,15 +214,23 @@ class OpenedLedger implements Ledger {
     return [...this.#logs.values()].map(({ tenant }) => tenant).sort();
   }
 
-  addTenant(tenant: TenantId): Promise<void> {
-    const added = this.#adding.then(() => this.#add(tenant));
+  addTenant(tenant: TenantId, leafType: LeafType = 1): Promise<void> {
+    const added = this.#adding.then(() => this.#add(tenant, leafType));
     this.#adding = added.catch(() => undefined);
     return added;
   }
 
-  async #add(tenant: TenantId): Promise<void> {
+  async #add(tenant: TenantId, leafType: LeafType): Promise<void> {
     this.#assertOpen();
-    if (this.#logs.has(tenant)) return;
+    const known = this.#logs.get(tenant);
+    if (known !== undefined) {
+      if (known.leafType !== leafType)
+        this.#report({
+          level: 'warn',
+          message: `the log of ${tenant} was created with leaves of type ${known.leafType}, and they stay so`,
+        });
+      return;
+    }
     this.#assertWritable();
     if (isReservedName(tenant)) {
       throw new LedgerError(
@@ -233,13 +241,14 @@ class OpenedLedger implements Ledger {
     const origin = `${this.#options.originBase}/${tenant}`;
     const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
     const vkey = formatVerifierKey(signer);
-    const frontier = new Frontier();
+    const frontier = new Frontier(leafType);
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
     const place = this.#place();
     const epoch = epochOf(this.#world.clock.now());
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
-    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal], leafType });
+    const coverage = new EmitterCoverage(false);
+    await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, leafType });
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -284,7 +293,7 @@ class OpenedLedger implements Ledger {
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
-    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1));
+    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1), log.leafType);
   }
 
   #writable(tenant: TenantId): TenantLog {
@@ -378,7 +387,7 @@ class OpenedLedger implements Ledger {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
     const { r, m } = await opened(log.records.open(index));
-    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
+    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1), log.leafType) };
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {

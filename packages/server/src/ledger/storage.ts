@@ -10,7 +10,7 @@
  * unknown what is stored, and the core commits nothing more.
  * Fencing: while a driver is open no other process can commit to the same place; opening rejects with `locked`.
  */
-import type { RetentionClass } from '@watchglass/record';
+import type { LeafType, RetentionClass } from '@watchglass/record';
 import type { BlockIndex, EncodedGroup, Group, LedgerFiles, ParsedGroup } from '@watchglass/record/reader';
 
 export interface StorageDriver extends AsyncDisposable {
@@ -31,6 +31,8 @@ export interface StorageDriver extends AsyncDisposable {
       readonly checkpoint: string;
       /** Put before the log is named. */
       readonly documents?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+      /** 1 unless said. */
+      readonly leafType?: LeafType;
     },
   ): Promise<void>;
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
@@ -69,6 +71,8 @@ export interface StorageDriver extends AsyncDisposable {
 
 export interface StoredLog {
   readonly origin: string;
+  /** 1 unless said. */
+  readonly leafType?: LeafType;
   /** Leaves in the archive: `replay` brings the rest. */
   readonly archivedSize: number;
 }

@@ -32,7 +32,7 @@ export class TenantLog {
   readonly origin: string;
   readonly originHash: Uint8Array;
   readonly vkey: string;
-  readonly leafType: LeafType = 1;
+  readonly leafType: LeafType;
   readonly records: RecordReader;
   readonly coverage: EmitterCoverage;
   readonly #signer: Signer;
@@ -63,6 +63,7 @@ export class TenantLog {
     head: Head;
     seals: LogSeals;
     recordedEpoch: number | undefined;
+    leafType: LeafType;
     lastEventMs: number;
   }) {
     this.tenant = parts.tenant;
@@ -77,6 +78,7 @@ export class TenantLog {
     this.head = parts.head;
     this.seals = parts.seals;
     this.recordedEpoch = parts.recordedEpoch;
+    this.leafType = parts.leafType;
     this.lastEventMs = parts.lastEventMs;
   }
 

@@ -7,6 +7,7 @@ import {
   foldStep,
   hashChildren,
   inclusionPlan,
+  type LeafType,
   leafHashOf,
   type ProofStep,
   type TilePath,
@@ -20,12 +21,14 @@ const cachedTilesMax = 64;
 export class TreeReader {
   readonly #driver: StorageDriver;
   readonly #tenant: string;
+  readonly #leafType: LeafType;
   /** Full tiles of leaf hashes, by number. */
   readonly #tiles: Map<number, Uint8Array[]> = new Map();
 
-  constructor(driver: StorageDriver, tenant: string) {
+  constructor(driver: StorageDriver, tenant: string, leafType: LeafType) {
     this.#driver = driver;
     this.#tenant = tenant;
+    this.#leafType = leafType;
   }
 
   /** The frontier of the archived log, and the tile nodes that its last, partial tile of level 1 holds. */
@@ -49,7 +52,7 @@ export class TreeReader {
     for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
       if (n % 2 === 1) known.set(`${level} ${n - 1}`, await this.node(level, n - 1, size));
     }
-    return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array);
+    return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array, this.#leafType);
   }
 
   /** The inclusion proof of a leaf, from the leaf to the root. */
@@ -71,7 +74,7 @@ export class TreeReader {
     const number = Number(n);
     if (level === 'entries') {
       if (tileWidthAt(0, n, size) < width) return undefined;
-      return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width));
+      return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width), this.#leafType);
     }
     if (tileWidthAt(level, n, size) < width) return undefined;
     if (level === 0) return Buffer.concat((await this.#leafHashes(number, size)).slice(0, width));
@@ -104,7 +107,8 @@ export class TreeReader {
     if (known !== undefined && known.length >= width) return known;
     const commitments = await this.#driver.commitments(this.#tenant, n * tileWidth, width);
     const hashes: Uint8Array[] = [];
-    for (let at = 0; at < commitments.length; at += 32) hashes.push(leafHashOf(commitments.subarray(at, at + 32)));
+    for (let at = 0; at < commitments.length; at += 32)
+      hashes.push(leafHashOf(commitments.subarray(at, at + 32), this.#leafType));
     if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? 0);
     this.#tiles.set(n, hashes);
     return hashes;
@@ -123,13 +127,13 @@ function fold(hashes: Uint8Array[]): Uint8Array {
   return level[0] as Uint8Array;
 }
 
-/** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes 0x01 ‖ C. */
-function entryBundle(commitments: Uint8Array): Uint8Array {
+/** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes leaf type ‖ C. */
+function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
   const count = commitments.length / 32;
   const bundle = Buffer.alloc(count * 35);
   for (let i = 0; i < count; i++) {
     bundle.writeUInt16BE(33, i * 35);
-    bundle[i * 35 + 2] = 1;
+    bundle[i * 35 + 2] = leafType;
     bundle.set(commitments.subarray(i * 32, i * 32 + 32), i * 35 + 3);
   }
   return bundle;
