@@ -42,6 +42,10 @@ export const errorTable = {
   'kek-lost': 'A key-encryption key is destroyed, disabled or not there any more.',
   'kek-unreachable': 'The keeper of a key-encryption key did not answer in time.',
   'kek-malformed': 'The keeper of a key-encryption key answered something that is no answer.',
+  'record-shredded': 'The record at an index was shredded with its class and epoch: only its commitment is left.',
+  'shred-malformed': 'The record of a shred is not laid out as docs/format.md says.',
+  'hold-malformed': 'A file of a legal hold is not laid out as docs/format.md says, or is damaged.',
+  'hold-tampered': 'The authentication tag of a file of a legal hold is wrong: its bytes or its key were changed.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;
 

@@ -30,6 +30,18 @@ export {
   segmentHeaderBytes,
 } from './codec/group.ts';
 export {
+  type HeldHeader,
+  type HeldScope,
+  heldPlaintextBytesMax,
+  holdSeedData,
+  openHeld,
+  openHoldTerms,
+  parseHeldHeader,
+  parseHoldTerms,
+  sealHeld,
+  sealHoldTerms,
+} from './codec/hold-copy.ts';
+export {
   type Destruction,
   findKek,
   isKeeperFault,
@@ -50,12 +62,20 @@ export {
   blockFileName,
   commitmentFileName,
   commitmentsPerFile,
+  heldFileName,
+  holdIdPattern,
   parseArchiveName,
+  parseHeldName,
   parseNumberName,
   parseSegmentName,
+  parseUnitName,
   sealFileName,
   seedFileName,
   segmentName,
+  shredFileName,
+  shredRangesName,
+  type Unit,
+  unitName,
 } from './codec/names.ts';
 export { Openings, stepEventsMax } from './codec/openings.ts';
 export {
@@ -67,6 +87,18 @@ export {
   unwrapSeed,
   wrapSeed,
 } from './codec/seed-file.ts';
+export {
+  encodeRanges,
+  encodeReleased,
+  encodeShredRecord,
+  hashShredTerms,
+  type OpenedEvent,
+  parseRanges,
+  parseReleased,
+  parseShredRecord,
+  type ShredRecord,
+  type ShredTerms,
+} from './codec/shred-record.ts';
 export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';
 export { Committer } from './committer.ts';
@@ -74,11 +106,13 @@ export { commitFields } from './field-commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';
+export { HeldCopies, holdSeed, holdsIn } from './reader/held-copies.ts';
 export { isMissing, type LedgerFiles, nodeFiles, type ReadableFile, readRange } from './reader/ledger-files.ts';
 export { localKeys } from './reader/local-keys.ts';
 export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';
-export { type OpenedRecord, RecordReader } from './reader/record-reader.ts';
+export { type OpenedRecord, RecordReader, type Remains } from './reader/record-reader.ts';
 export { SeedKeeper } from './reader/seed-keeper.ts';
+export { ShreddedUnits } from './reader/shredded-units.ts';
 export { walkSegment } from './reader/snapshot.ts';
 export { type VerifyOptions, type VerifyReport, verifyLedger } from './reader/verify-ledger.ts';
 export type { VerifiedTenant } from './reader/verify-tenant.ts';

@@ -73,6 +73,11 @@ export const serverErrors = {
     remedy:
       'Give a new event a new id, and send a stored event again only byte for byte; nothing of this body was stored.',
   },
+  shredded: {
+    status: 410,
+    title: 'The event was shredded',
+    remedy: 'Its retention is over: only its commitment and its proof are left; the log says who ended it, and when.',
+  },
   'body-too-large': {
     status: 413,
     title: 'The body is too large',
@@ -118,6 +123,11 @@ export const serverErrors = {
     title: 'A field cannot be withheld as asked',
     remedy: 'Correct what `errors` names; docs/bundle.md says what can be withheld.',
   },
+  'plan-changed': {
+    status: 409,
+    title: 'What would go is not what was approved',
+    remedy: 'Look at the plan again and propose it anew; nothing was touched.',
+  },
   'over-capacity': {
     status: 429,
     title: 'More is asked than can be taken now',
@@ -159,6 +169,16 @@ export const serverErrors = {
     status: 422,
     title: 'The keyring does not allow this',
     remedy: 'Read the message; `watchglass keys list` shows what the keyring holds.',
+  },
+  'shred-unfinished': {
+    status: 503,
+    title: 'The shred has begun and is not over',
+    remedy: 'Look after the keeper of the keys; the server goes on by itself.',
+  },
+  'keys-fixed': {
+    status: 503,
+    title: 'The key-encryption keys cannot be changed from here',
+    remedy: 'Nothing was touched; give the server the right to end its keys (docs/retention.md).',
   },
   unavailable: {
     status: 503,

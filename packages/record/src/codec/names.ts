@@ -64,3 +64,46 @@ export function sealFileName(epoch: number): string {
 export function parseNumberName(name: string): number | undefined {
   return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;
 }
+
+/** A retention class in one epoch: what a seed, a block file, an index file and a shred are of. */
+export interface Unit {
+  readonly retentionClass: RetentionClass;
+  readonly epoch: number;
+}
+
+/** `<class>-<epoch>`: how files name it. */
+export function unitName({ retentionClass, epoch }: Unit): string {
+  return `${retentionClass}-${epoch}`;
+}
+
+export function parseUnitName(name: string): Unit | undefined {
+  const match = /^([a-z]+)-(\d{1,10})$/.exec(name);
+  const retentionClass = retentionClasses.find((known) => known === match?.[1]);
+  const epoch = Number(match?.[2]);
+  if (retentionClass === undefined || epoch > 0xffff_ffff || unitName({ retentionClass, epoch }) !== name)
+    return undefined;
+  return { retentionClass, epoch };
+}
+
+/** The record of a shred, relative to the tenant's directory. */
+export function shredFileName(unit: Unit): string {
+  return `shreds/${unitName(unit)}`;
+}
+
+/** The indexes that a shred took. */
+export function shredRangesName(unit: Unit): string {
+  return `shreds/${unitName(unit)}.ranges`;
+}
+
+/** Holds are named by 16 random bytes in hex. */
+export const holdIdPattern: RegExp = /^[0-9a-f]{32}$/;
+
+/** The copies that a hold kept of a shredded class and epoch, relative to the tenant's directory. */
+export function heldFileName(hold: string, unit: Unit): string {
+  return `holds/${hold}/${unitName(unit)}.wgh`;
+}
+
+/** The unit of a name in a hold's directory, or undefined. */
+export function parseHeldName(name: string): Unit | undefined {
+  return name.endsWith('.wgh') ? parseUnitName(name.slice(0, -4)) : undefined;
+}

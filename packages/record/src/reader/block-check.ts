@@ -6,6 +6,7 @@ import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
 import { type BlockHeader, forEachRecord, openBlock, parseBlockHeader } from '../codec/block.ts';
 import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
+import type { Unit } from '../codec/names.ts';
 import { Openings } from '../codec/openings.ts';
 import type { LeafType } from '../commitment.ts';
 import type { Committer } from '../committer.ts';
@@ -16,6 +17,7 @@ import { commitFields } from '../field-commitment.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
+import type { OwnClaims } from './hold-check.ts';
 import { checkOwnEvent, mayBeOwn } from './own-event-check.ts';
 import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
@@ -47,6 +49,10 @@ export interface BlockChecker {
   /** Every record is parsed too, and held against its block. */
   readonly parseRecords: boolean;
   readonly committer: Committer;
+  /** A shred of it has begun: its key may be gone already, and its blocks need not open any more. */
+  readonly isGoing: (unit: Unit) => boolean;
+  /** What the log says of itself. */
+  readonly claims: OwnClaims;
   opened: number;
 }
 
@@ -92,7 +98,7 @@ export async function checkBlock(
   const count = markSeen(checker.seen, header, (index) =>
     tell('index-twice', 'another block holds this index too', index),
   );
-  if (checker.seeds === undefined) return count;
+  if (checker.seeds === undefined || checker.isGoing(header)) return count;
   try {
     await openRecords(checker, bytes, header, context.place, tell, visit);
   } catch (error) {
@@ -160,6 +166,7 @@ async function openRecords(
       return;
     }
     checker.opened++;
+    if (header.retentionClass === 'oversight') checker.claims.look(index, m);
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);

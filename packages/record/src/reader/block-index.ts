@@ -24,6 +24,8 @@ export interface BlockPlace {
   readonly bytes: number;
   /** Its first index. */
   readonly first: number;
+  /** Of a block in the journal. */
+  readonly epoch?: number;
 }
 
 interface BlockFile {
@@ -81,6 +83,17 @@ export class BlockIndex {
   dropJournal(index: number): void {
     for (const blocks of this.#classes.values())
       blocks.journal = blocks.journal.filter((place) => place.first >= index);
+  }
+
+  /** Forgets block files: they are shredded. */
+  dropFiles(retentionClass: RetentionClass, paths: ReadonlySet<string>): void {
+    const blocks = this.#of(retentionClass);
+    blocks.files.splice(0, blocks.files.length, ...blocks.files.filter(({ path }) => !paths.has(path)));
+  }
+
+  /** Whether the journal still holds blocks of a class and epoch. */
+  isInJournal(retentionClass: RetentionClass, epoch: number): boolean {
+    return this.#of(retentionClass).journal.some((place) => place.epoch === epoch);
   }
 
   /** The one block of the class that may hold `index`: the last that begins at or before it. */

@@ -1,6 +1,6 @@
 /** Nothing may lie in a log's directory that isn't accounted for: seeds that open, tiles of the log, and no file besides. */
 import { isKeeperFault } from '../codec/kek.ts';
-import { parseArchiveName, seedFileName } from '../codec/names.ts';
+import { parseArchiveName, seedFileName, type Unit } from '../codec/names.ts';
 import { parseSeedFile, unwrapSeed } from '../codec/seed-file.ts';
 import { RecordError } from '../errors.ts';
 import { parseTilePath, tileWidth } from '../tile.ts';
@@ -9,7 +9,10 @@ import { readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
 
 /** Every seed file, in use or not: a seed may be durable before a crash kept it from its first use. */
-export async function checkSeeds({ files, ledgerDir, tenant, log, findings, keys }: TenantCheck): Promise<void> {
+export async function checkSeeds(
+  { files, ledgerDir, tenant, log, findings, keys }: TenantCheck,
+  isGoing: (unit: Unit) => boolean,
+): Promise<void> {
   for (const name of await files.list(`${ledgerDir}/${tenant}/seeds`)) {
     const place = `${tenant}/seeds/${name}`;
     const bytes = name.endsWith('/') ? undefined : await files.readFile(`${ledgerDir}/${place}`);
@@ -25,7 +28,7 @@ export async function checkSeeds({ files, ledgerDir, tenant, log, findings, keys
           'the seed is of another log, class, epoch or writer than its name says',
         );
       }
-      if (keys !== undefined) (await unwrapSeed(file, keys)).fill(0);
+      if (keys !== undefined && !isGoing(file)) (await unwrapSeed(file, keys)).fill(0);
     } catch (error) {
       if (!(error instanceof RecordError) || isKeeperFault(error)) throw error;
       findings.add(error.code === 'seed-malformed' ? 'seed-malformed' : 'seed-refused', place, error.message);
@@ -37,7 +40,8 @@ export async function checkSeeds({ files, ledgerDir, tenant, log, findings, keys
 export async function checkNames(check: TenantCheck, derived: ReadonlySet<string>): Promise<void> {
   const { files, ledgerDir, tenant, findings } = check;
   const dir = `${ledgerDir}/${tenant}`;
-  const known = new Set(['blocks/', 'commitments/', 'seals/', 'seeds/', 'tile/', 'checkpoint', 'vkey']);
+  const folders = ['blocks/', 'commitments/', 'holds/', 'seals/', 'seeds/', 'shreds/', 'tile/'];
+  const known = new Set([...folders, 'checkpoint', 'vkey']);
   for (const name of await files.list(dir))
     if (!known.has(name)) findings.add('file-unknown', `${tenant}/${name}`, 'no log has such a file');
   for (const folder of ['blocks', 'commitments']) {

@@ -32,6 +32,14 @@ export const findingTable = {
   'epoch-unsealed': 'Events were written in an epoch, and an earlier one has no seal.',
   'epoch-mixed': 'A block holds indexes that by the seals belong to another epoch.',
   'seed-malformed': 'A wrapped seed is not laid out as it should be, or is of another place than its name says.',
+  'shred-malformed': 'The record of a shred is not laid out as it should be, or its ranges are not.',
+  'shred-unproven': 'The record of a shred and the events of the log that it names do not say the same.',
+  'shred-missing':
+    'The log says that something was shredded, or held, and there is no record of it: older files were restored, or one was removed.',
+  'shred-undone': 'Blocks or seeds of a shredded class and epoch lie there again.',
+  'hold-malformed': 'A file of a legal hold is not laid out as it should be, or is damaged.',
+  'hold-tampered': 'A copy that a hold kept does not open, or does not open the commitment at its index.',
+  'hold-missing': 'A hold kept events of a shred, and not all of their copies are there.',
   'seed-refused': 'A wrapped seed does not open under the key-encryption key.',
 } as const;
 export type FindingCode = keyof typeof findingTable;

@@ -7,6 +7,8 @@ import { isMissing, type LedgerFiles, type ReadableFile } from './ledger-files.t
 
 const segmentBytesMax: number = 1024 * 1024 * 1024;
 const manifestBytesMax: number = 64 * 1024 * 1024;
+/** The record of a shred names its seeds: one for each start of the server in a month. */
+const shredBytesMax: number = 16 * 1024 * 1024;
 /** Checkpoints, keys, seeds and tiles. */
 const smallBytesMax: number = 64 * 1024;
 
@@ -57,6 +59,7 @@ export function guardedFiles(files: LedgerFiles, ledgerDir: string, findings: Fi
 
 function bytesMaxOf(path: string): number {
   if (path.endsWith('.wgj')) return segmentBytesMax;
+  if (path.includes('/shreds/')) return shredBytesMax;
   return path.endsWith('/manifest') ? manifestBytesMax : smallBytesMax;
 }
 

@@ -4,10 +4,12 @@ import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseArchiveName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
 import { BlockIndex } from './block-index.ts';
+import { HeldCopies } from './held-copies.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
 import { localKeys } from './local-keys.ts';
 import { type OpenedRecord, RecordReader } from './record-reader.ts';
 import { SeedKeeper } from './seed-keeper.ts';
+import { ShreddedUnits } from './shredded-units.ts';
 import { takeSnapshot } from './snapshot.ts';
 
 export interface OfflineLedger {
@@ -17,7 +19,7 @@ export interface OfflineLedger {
     readonly size: number;
     readonly checkpoint: string | undefined;
   }[];
-  /** Opened records from index `from` on, in order: at most `max`, at least one unless the log ends there. */
+  /** Opened records from index `from` on, in order: at most `max`, at least one unless the log ends there. What was shredded is passed over, but for what a hold keeps. */
   read(tenant: string, from: number, max: number): Promise<readonly OpenedRecord[]>;
 }
 
@@ -61,12 +63,16 @@ export async function openLedger(options: {
     const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) =>
       files.readFile(`${ledgerDir}/${tenant}/seeds/${name}`),
     );
+    const dir = `${ledgerDir}/${tenant}`;
+    const held = new HeldCopies(files, dir, origin, keyrings.of(tenant));
+    await held.load();
+    const remains = { units: await ShreddedUnits.read(files, dir), held };
     logs.set(tenant, {
       origin,
       size,
       checkpoint: snapshot.checkpoints.get(tenant),
       blocks,
-      records: new RecordReader(files, blocks, seeds),
+      records: new RecordReader(files, blocks, seeds, remains),
     });
   }
   for (const { group, place } of snapshot.groups) {

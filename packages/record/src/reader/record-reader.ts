@@ -8,8 +8,10 @@ import { Openings } from '../codec/openings.ts';
 import { RecordError } from '../errors.ts';
 import type { RetentionClass } from '../retention.ts';
 import type { BlockIndex, BlockPlace } from './block-index.ts';
+import type { HeldCopies } from './held-copies.ts';
 import { isMissing, type LedgerFiles, readRange } from './ledger-files.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
+import type { ShreddedUnits } from './shredded-units.ts';
 
 const cacheBytesMax = 32 * 1024 * 1024;
 
@@ -18,6 +20,12 @@ export interface OpenedRecord {
   readonly m: Uint8Array;
   readonly retentionClass: RetentionClass;
   readonly epoch: number;
+}
+
+/** What shreds took of a log, and what holds kept of it. */
+export interface Remains {
+  readonly units: ShreddedUnits;
+  readonly held: HeldCopies;
 }
 
 interface BlockView {
@@ -35,32 +43,72 @@ export class RecordReader {
   readonly #files: LedgerFiles;
   readonly #blocks: BlockIndex;
   readonly #seeds: SeedKeeper;
+  readonly #remains: Remains | undefined;
   readonly #views: Map<string, BlockView> = new Map();
   #cachedBytes = 0;
 
-  constructor(files: LedgerFiles, blocks: BlockIndex, seeds: SeedKeeper) {
+  /** @param remains undefined for a log of which nothing was ever shredded */
+  constructor(files: LedgerFiles, blocks: BlockIndex, seeds: SeedKeeper, remains?: Remains) {
     this.#files = files;
     this.#blocks = blocks;
     this.#seeds = seeds;
+    this.#remains = remains;
   }
 
-  /** Records from `from` in order until `end`, at most `max` and `bytesMax` of m, but at least one. */
+  /** Records from `from` in order until `end`, at most `max` and `bytesMax` of m, but at least one where one is left: what was shredded is passed over. */
   async read(from: number, end: number, max: number, bytesMax: number): Promise<OpenedRecord[]> {
     const records: OpenedRecord[] = [];
     const cursors = new Map<RetentionClass, BlockView>();
     let bytes = 0;
-    for (let index = from; index < end && records.length < max; index++) {
-      const view = await this.#viewOf(index, cursors);
-      const m = recordAt(view, index) as Uint8Array;
-      bytes += m.length;
+    for (let index = await this.nextReadable(from, end); index < end && records.length < max; ) {
+      const record = (await this.#held(index)) ?? (await this.#sealed(index, cursors));
+      bytes += record.m.length;
       if (bytes > bytesMax && records.length > 0) break;
-      records.push({ index, m, retentionClass: view.header.retentionClass, epoch: view.header.epoch });
+      records.push(record);
+      index = await this.nextReadable(index + 1, end);
     }
     return records;
   }
 
-  /** One record with its opening r. */
+  /** The first index from `from` on that isn't shredded, or is held; `end` where there is none below it. */
+  async nextReadable(from: number, end: number): Promise<number> {
+    const { units, held } = this.#remains ?? {};
+    if (units === undefined || units.isEmpty || from >= end) return from;
+    const hole = Math.min(await units.holeEnd(from), end);
+    return hole > from ? (held?.next(from, hole) ?? hole) : from;
+  }
+
+  /** Forgets what was opened: a class and epoch are being shredded. */
+  forget(): void {
+    this.#views.clear();
+    this.#cachedBytes = 0;
+    this.#seeds.forget();
+  }
+
+  async #sealed(index: number, cursors: Map<RetentionClass, BlockView>): Promise<OpenedRecord> {
+    const view = await this.#viewOf(index, cursors);
+    const { retentionClass, epoch } = view.header;
+    return { index, m: recordAt(view, index) as Uint8Array, retentionClass, epoch };
+  }
+
+  /** A shredded record that a hold kept; undefined for one that wasn't shredded. @throws {RecordError} `record-shredded` */
+  async #held(index: number): Promise<(OpenedRecord & { readonly r: Uint8Array }) | undefined> {
+    const { units, held } = this.#remains ?? {};
+    if (units === undefined || units.isEmpty || (await units.holeEnd(index)) === index) return undefined;
+    const kept = await held?.open(index);
+    if (kept !== undefined) return kept;
+    const unit = await units.unitOf(index);
+    throw new RecordError(
+      'record-shredded',
+      `the record at index ${index} was shredded with class ${unit?.retentionClass} of epoch ${unit?.epoch}; its commitment and its proof are left`,
+      { details: { retentionClass: unit?.retentionClass, epoch: unit?.epoch } },
+    );
+  }
+
+  /** One record with its opening r. @throws {RecordError} `record-shredded`, and what opening a block says */
   async open(index: number): Promise<OpenedRecord & { readonly r: Uint8Array }> {
+    const held = await this.#held(index);
+    if (held !== undefined) return held;
     const view = await this.#viewOf(index, new Map());
     const { header } = view;
     const openings = new Openings(openingKeyOf(await this.#seeds.stepKey(header)));

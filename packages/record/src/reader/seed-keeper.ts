@@ -35,6 +35,12 @@ export class SeedKeeper {
     return key;
   }
 
+  /** Lets go of the keys it holds: a class and epoch are being shredded. Who is reading with one at the moment still may. */
+  forget(): void {
+    this.#stepKeys.clear();
+    this.#seeds.clear();
+  }
+
   #seed(name: string, scope: BlockScope): Promise<Uint8Array> {
     let seed = this.#seeds.get(name);
     if (seed === undefined) {

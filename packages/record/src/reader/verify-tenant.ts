@@ -18,9 +18,11 @@ import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
+import { checkHolds, OwnClaims } from './hold-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
 import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
+import { accountFor, checkShreds } from './shred-check.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import { beginTree, treeBesideLeavesMin } from './tree-beside.ts';
@@ -34,6 +36,10 @@ export interface VerifiedTenant {
   readonly root: string;
   /** Records decrypted and compared with what the tree commits to. */
   readonly opened: number;
+  /** Leaves whose records were shredded, with the evidence in the log: their commitments are left. */
+  readonly shredded: number;
+  /** How many of those a legal hold keeps readable. */
+  readonly held: number;
   readonly findings: readonly Finding[];
 }
 
@@ -62,6 +68,8 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     check.keys === undefined
       ? undefined
       : new SeedKeeper(log.origin, check.keys, (name) => files.readFile(`${dir}/seeds/${name}`));
+  const shreds = await checkShreds(check, commitments, held);
+  const claims = new OwnClaims();
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),
@@ -74,6 +82,8 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     seeds,
     parseRecords: check.full,
     committer: new Committer(),
+    isGoing: (unit) => shreds.of(unit)?.isDone === false,
+    claims,
     opened: 0,
   };
   const stated: StatedRoot[] = [
@@ -115,13 +125,25 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   );
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
+  await accountFor(check, shreds, checker.seen);
+  const holds = await checkHolds({ check, commitments, held, shreds });
+  claims.compare(check, shreds, holds);
   tellMissing(check, checker.seen, held);
   const { tiles, root: derivedRoot } = await tree();
-  await checkSeeds(check);
+  await checkSeeds(check, checker.isGoing);
   await checkNames(check, tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
   const root = checkpoint === undefined ? derivedRoot : encodeHex(checkpoint.root);
-  return { tenant, origin: log.origin, size, root, opened: checker.opened, findings: findings.list.slice(before) };
+  return {
+    tenant,
+    origin: log.origin,
+    size,
+    root,
+    opened: checker.opened,
+    shredded: shreds.leaves,
+    held: holds.kept,
+    findings: findings.list.slice(before),
+  };
 }
 
 /** A manifest may claim any size: memory and time are spent only on what there are files for. */

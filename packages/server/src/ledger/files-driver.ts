@@ -14,6 +14,7 @@ import {
   type ParsedGroup,
   parseGroup,
   segmentHeaderBytes,
+  type Unit,
 } from '@watchglass/record/reader';
 import type { Disk, DiskLock } from '../world/disk.ts';
 import type { Clock } from '../world/world.ts';
@@ -24,7 +25,8 @@ import { FilesLog } from './files-log.ts';
 import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, recoverFiles } from './files-recovery.ts';
 import { isFull, Journal, type Segment } from './journal.ts';
 import type { LedgerReport } from './ledger.ts';
-import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, TileNode } from './storage.ts';
+import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
+import { isBlockFileOf, unitsOf } from './stored-units.ts';
 
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
@@ -216,6 +218,10 @@ class FilesDriver implements StorageDriver {
     return this.#disk.readFile(`${this.#dir}/${tenant}/seeds/${name}`);
   }
 
+  removeSeed(tenant: string, name: string): Promise<void> {
+    return this.removeDocument(tenant, `seeds/${name}`);
+  }
+
   async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tenant}/${name}`;
     await this.#disk.makeDirectory(dirname(path));
@@ -228,6 +234,42 @@ class FilesDriver implements StorageDriver {
 
   documents(tenant: string, folder: string): Promise<string[]> {
     return this.#disk.list(`${this.#dir}/${tenant}/${folder}`);
+  }
+
+  async removeDocument(tenant: string, name: string): Promise<void> {
+    const path = `${this.#dir}/${tenant}/${name}`;
+    await this.#disk.remove(path);
+    await this.#disk.syncDirectory(dirname(path));
+  }
+
+  units(tenant: string): readonly StoredUnit[] {
+    const log = this.#manifest.tenants.get(tenant);
+    return log === undefined ? [] : unitsOf(log, `${this.#dir}/${tenant}`);
+  }
+
+  async dropUnit(tenant: string, unit: Unit): Promise<void> {
+    // Archiving replaces the manifest too: one after the other.
+    const done = this.#archiving.then(() => this.#dropUnit(tenant, unit));
+    this.#archiving = done.catch(() => undefined);
+    await done;
+  }
+
+  async #dropUnit(tenant: string, unit: Unit): Promise<void> {
+    const log = this.#manifest.tenants.get(tenant);
+    if (log === undefined) return;
+    const isOfUnit = (name: string): boolean => isBlockFileOf(name, unit);
+    const files = new Map([...log.files].filter(([name]) => !isOfUnit(name)));
+    if (files.size < log.files.size) {
+      const tenants = new Map(this.#manifest.tenants).set(tenant, { ...log, files });
+      const manifest: Manifest = { group: this.#manifest.group, tenants };
+      await this.#putManifest(manifest, encodeManifest(manifest));
+    }
+    const dir = `${this.#dir}/${tenant}`;
+    const names = (await this.#disk.list(`${dir}/blocks`)).filter((name) => isOfUnit(`blocks/${name}`));
+    const paths = new Set(names.map((name) => `${dir}/blocks/${name}`));
+    this.#log(tenant).blocks.dropFiles(unit.retentionClass, paths);
+    for (const path of paths) await this.#disk.remove(path);
+    await this.#disk.syncDirectory(`${dir}/blocks`);
   }
 
   async replay(visit: (group: ParsedGroup) => void): Promise<void> {
@@ -266,6 +308,10 @@ class FilesDriver implements StorageDriver {
     if (current.bytes < bytesMax && ageMs < (this.#options.segmentAgeMsMax ?? segmentAgeMsMax)) return;
     await this.#roll();
     this.#archiveLater();
+  }
+
+  archived(): Promise<void> {
+    return this.#archiving;
   }
 
   async archive(): Promise<void> {

@@ -43,12 +43,13 @@ export class FilesLog {
   add(part: GroupTenant, positions: readonly number[], segmentPath: string): void {
     this.#tail.push({ first: part.sizeBefore, commitments: new Uint8Array(part.commitments) });
     for (const [i, block] of part.blocks.entries()) {
-      const { retentionClass, ranges } = parseBlockHeader(block);
+      const { retentionClass, epoch, ranges } = parseBlockHeader(block);
       const place = {
         path: segmentPath,
         position: positions[i] ?? 0,
         bytes: block.length,
         first: ranges[0]?.first ?? 0,
+        epoch,
       };
       this.blocks.addJournalBlock(retentionClass, place);
     }

@@ -12,7 +12,15 @@ import {
   type Signer,
   type TenantId,
 } from '@watchglass/record';
-import { type Keyrings, type ParsedGroup, parseBlockHeader, RecordReader, SeedKeeper } from '@watchglass/record/reader';
+import {
+  HeldCopies,
+  type Keyrings,
+  type ParsedGroup,
+  parseBlockHeader,
+  RecordReader,
+  SeedKeeper,
+  ShreddedUnits,
+} from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
@@ -30,6 +38,8 @@ import { TreeReader } from './tree-reader.ts';
 
 export interface LedgerPlace {
   readonly world: World;
+  /** `DIR/ledger`. */
+  readonly dir: string;
   /** The disk that isn't written to after it failed. */
   readonly disk: Disk;
   readonly keysDir: string;
@@ -134,17 +144,21 @@ async function openLog(
 
 /** Makes a log known to readers and writers. */
 export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
-  const { world, driver, keyrings, logs, trees } = place;
+  const { world, dir, driver, keyrings, logs, trees } = place;
   const { tenant, origin } = log;
   const seals = await LogSeals.open(sealPlaceOf(place), log);
   const newest = driver.newestEpoch(tenant);
   if (newest > seals.epoch) throw unsealed(tenant, newest, seals.epoch);
   const recordedEpoch = await readRecorded(place, tenant);
   const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
-  const records = new RecordReader(driver.files, driver.blocks(tenant), seeds);
+  const units = await ShreddedUnits.read(driver.files, `${dir}/${tenant}`);
+  const held = new HeldCopies(driver.files, `${dir}/${tenant}`, origin, keyrings.of(tenant));
+  await held.load();
+  const remains = { units, held };
+  const records = new RecordReader(driver.files, driver.blocks(tenant), seeds, remains);
   trees.set(tenant, new TreeReader(driver, tenant, log.leafType));
   const lastEventMs = world.clock.monotonicMs();
-  logs.set(tenant, new TenantLog({ ...log, seals, recordedEpoch, number: logs.size, records, lastEventMs }));
+  logs.set(tenant, new TenantLog({ ...log, seals, recordedEpoch, number: logs.size, records, remains, lastEventMs }));
 }
 
 export function sealPlaceOf({ world, disk, keysDir, driver }: LedgerPlace): SealPlace {

@@ -8,9 +8,10 @@
  * `openLedger` (open-ledger.ts) makes one.
  */
 import type { Envelope, LeafType, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
-import type { Keyrings } from '@watchglass/record/reader';
+import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
+import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
   | { readonly kind: 'writable' }
@@ -23,6 +24,8 @@ export interface Ledger extends AsyncDisposable {
   readonly keyrings: Keyrings;
   /** The wrapped seeds of a tenant, for a rotation of the key they are wrapped under. */
   readonly wrappedSeeds: WrappedFiles;
+  /** Shreds and legal holds. */
+  readonly ending: Ending;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
   /**
@@ -43,9 +46,11 @@ export interface Ledger extends AsyncDisposable {
   vkey(tenant: TenantId): string;
   /** What the leaves of the tenant's log commit to; one for all of them. */
   leafType(tenant: TenantId): LeafType;
-  /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. */
+  /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. Shredded ones are passed over, but for those that a hold keeps. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
-  /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`. */
+  /** The first index from `from` on whose record is left to read; the size of the log where there is none. */
+  nextReadable(tenant: TenantId, from: number): Promise<number>;
+  /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`, `shredded`. */
   open(
     tenant: TenantId,
     index: number,
@@ -166,6 +171,10 @@ export interface OpenLedgerOptions {
   readonly keysDir: string;
   /** Opens the key-encryption keys, once the ledger's lock is held; the local ones in `keysDir` unless given. `mayMake` is false where a ledger is there already. */
   readonly keyrings?: (mayMake: boolean) => Promise<Keyrings>;
+  /** How key-encryption keys end; without it nothing can be shredded. */
+  readonly keyEnding?: KeyEnding;
+  /** Removes the index files and token keys of a class and epoch that is being shredded. */
+  readonly forgetIndex?: (tenant: TenantId, unit: Unit) => Promise<void>;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
   readonly world: World;

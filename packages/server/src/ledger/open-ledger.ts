@@ -24,8 +24,9 @@ import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
+import { OpenedEnding } from './ending.ts';
 import { epochOf } from './epoch.ts';
-import { LedgerError } from './errors.ts';
+import { LedgerError, throwShredded } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { SpareBytes } from './growing-bytes.ts';
@@ -56,6 +57,7 @@ import { RecentRecords } from './recent-records.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker, wrappedSeedsOf } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
+import { repeatable } from './shred-events.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
@@ -93,6 +95,7 @@ class OpenedLedger implements Ledger {
   #keyrings!: Keyrings;
   #own!: OwnWriter;
   #seeds!: SeedMaker;
+  #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -117,6 +120,10 @@ class OpenedLedger implements Ledger {
 
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
     return wrappedSeedsOf(this.#driver, this.#log(tenant).tenant);
+  }
+
+  get ending(): OpenedEnding {
+    return this.#ending;
   }
 
   async start(): Promise<void> {
@@ -153,6 +160,26 @@ class OpenedLedger implements Ledger {
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
     });
+    this.#ending = new OpenedEnding({
+      world: this.#world,
+      driver: this.#driver,
+      keyrings: this.#keyrings,
+      keys: this.#options.keyEnding,
+      dir,
+      logs: this.#logs,
+      writable: (tenant) => this.#writable(tenant),
+      record: async (log, facts, about) => {
+        const index = await this.#own.record(log, facts, repeatable(facts, about));
+        const { r, m } = await log.records.open(index);
+        return { index, r, m: Uint8Array.from(m) };
+      },
+      forgetIndex: this.#options.forgetIndex,
+      forgetRecords: ({ tenant, records }) => {
+        records.forget();
+        this.#recent.forget(tenant);
+      },
+      report: this.#report,
+    });
     this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
     this.#own = new OwnWriter({
       world: this.#world,
@@ -163,7 +190,7 @@ class OpenedLedger implements Ledger {
       recordSeals: this.#options.recordSeals ?? true,
       report: this.#report,
       isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
-      append: async (tenant, item) => void (await this.append(tenant, [item])),
+      append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
       openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
@@ -174,6 +201,7 @@ class OpenedLedger implements Ledger {
   #place(): LedgerPlace {
     return {
       world: this.#world,
+      dir: this.#options.dir,
       disk: this.#disk,
       keysDir: this.#options.keysDir,
       sealingDir: this.#sealingDir,
@@ -383,6 +411,11 @@ class OpenedLedger implements Ledger {
     );
   }
 
+  nextReadable(tenant: TenantId, from: number): Promise<number> {
+    const log = this.#log(tenant);
+    return log.records.nextReadable(from, log.head.size);
+  }
+
   async open(tenant: TenantId, index: number): Promise<{ r: Uint8Array; m: Uint8Array; leaf: Uint8Array }> {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
@@ -489,6 +522,7 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
+      await this.#ending?.settled();
       await this.#own.settled();
       await this.#seeds.close();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
@@ -503,10 +537,10 @@ class OpenedLedger implements Ledger {
   }
 }
 
-/** A keeper of keys that doesn't answer is told apart from a record that doesn't open. */
+/** A keeper of keys that doesn't answer, and a record that was shredded, are told apart from one that doesn't open. */
 async function opened<T>(work: Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await work.catch(throwShredded);
   } catch (error) {
     throw asLedgerFault(error);
   }

@@ -22,7 +22,8 @@ export interface OwnWriterParts {
   readonly report: (line: LedgerReport) => void;
   /** False once the ledger closes or is read-only. */
   readonly isOpen: () => boolean;
-  readonly append: (tenant: TenantId, item: AppendItem) => Promise<void>;
+  /** Resolves to the index. */
+  readonly append: (tenant: TenantId, item: AppendItem) => Promise<number>;
   readonly openEpoch: (log: TenantLog, nowMs: number) => Promise<void>;
 }
 
@@ -46,7 +47,17 @@ export class OwnWriter {
 
   /** @param notStored called when it wasn't */
   append(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
-    this.#enqueue(() => this.#appendNow(log, facts()), notStored);
+    this.#enqueue(async () => void (await this.#appendNow(log, facts())), notStored);
+  }
+
+  /** An event that something waits for; the index of the same one where an earlier process stored it already. */
+  record(log: TenantLog, facts: OwnFacts, identity: OwnIdentity): Promise<number> {
+    const done = this.#tail.then(() => this.#appendNow(log, facts, identity));
+    this.#tail = done.then(
+      () => undefined,
+      () => undefined,
+    );
+    return done;
   }
 
   /** An idle log is sealed too; and each seal becomes an event of its log. */
@@ -97,10 +108,10 @@ export class OwnWriter {
     });
   }
 
-  async #appendNow(log: TenantLog, facts: OwnFacts, identity?: OwnIdentity): Promise<void> {
+  async #appendNow(log: TenantLog, facts: OwnFacts, identity?: OwnIdentity): Promise<number> {
     const { emitterId, world, append } = this.#parts;
     const seq = log.coverage.lastSeq(emitterId) + 1;
-    await append(log.tenant, ownItem(facts, log, { emitterId, seq, world }, identity));
+    return append(log.tenant, ownItem(facts, log, { emitterId, seq, world }, identity));
   }
 }
 

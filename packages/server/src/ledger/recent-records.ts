@@ -54,6 +54,14 @@ export class RecentRecords {
     }
   }
 
+  /** Lets go of all records of a tenant: some of them are being shredded. */
+  forget(tenant: string): void {
+    this.#parts.delete(tenant);
+    const others = this.#order.filter((part) => part.tenant !== tenant);
+    this.#order.splice(0, this.#order.length, ...others);
+    this.#bytes = others.reduce((sum, { heldBytes }) => sum + heldBytes, 0);
+  }
+
   /** Records from `from` on, as far as they are here; undefined when `from` itself isn't. */
   read(tenant: string, from: number, end: number, max: number, bytesMax: number): StoredEntry[] | undefined {
     const parts = this.#parts.get(tenant);

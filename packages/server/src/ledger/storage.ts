@@ -2,7 +2,7 @@
  * Where a ledger's bytes live. The core (sequencer, keys, tree, signatures) stands on this interface and knows no
  * driver; `files-driver.ts` is the first one, and test/contract/storage.ts holds every driver to what is said here.
  *
- * Durability: `commit`, `putSeed`, `putDocument` and `addTenant` resolve after the bytes are on stable storage, never before.
+ * Durability: `commit`, `putSeed`, `putDocument`, `dropUnit`, the removals and `addTenant` resolve after the bytes are on stable storage, never before.
  * `putCheckpoint` resolves when every reader sees the new text; it needn't survive a power failure, since what it says can be derived again.
  * Ordering: the core calls `commit` for one group at a time, and `putCheckpoint` for its tenants before the next.
  * Atomicity: a group is stored as a whole or not at all. `commit` is a compare-and-append: each tenant's `sizeBefore` must be the size stored.
@@ -11,7 +11,7 @@
  * Fencing: while a driver is open no other process can commit to the same place; opening rejects with `locked`.
  */
 import type { LeafType, RetentionClass } from '@watchglass/record';
-import type { BlockIndex, EncodedGroup, Group, LedgerFiles, ParsedGroup } from '@watchglass/record/reader';
+import type { BlockIndex, EncodedGroup, Group, LedgerFiles, ParsedGroup, Unit } from '@watchglass/record/reader';
 
 export interface StorageDriver extends AsyncDisposable {
   /** What opening found wrong; the core goes read-only and says so. */
@@ -47,11 +47,19 @@ export interface StorageDriver extends AsyncDisposable {
   /** Names of the stored seeds. */
   seeds(tenant: string): Promise<readonly string[]>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
-  /** Small files of a log that are put as a whole, named relative to it: `seals/674`. Durable when it resolves. */
+  /** Fine when it is missing. */
+  removeSeed(tenant: string, name: string): Promise<void>;
+  /** Small files of a log that are put as a whole, named relative to it: `seals/674`, `shreds/access-674`. Durable when it resolves. */
   putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   document(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Names in a folder of documents, without the folder; empty when there is none. */
   documents(tenant: string, folder: string): Promise<string[]>;
+  /** Fine when it is missing. */
+  removeDocument(tenant: string, name: string): Promise<void>;
+  /** Classes and epochs that have blocks in the archive. */
+  units(tenant: string): readonly StoredUnit[];
+  /** Removes the archived blocks of a class and epoch: first nothing counts them, then they are gone. Fine when there are none. */
+  dropUnit(tenant: string, unit: Unit): Promise<void>;
   /** Groups that aren't archived, in order; only before the first commit. The bytes are views valid during the visit. */
   replay(visit: (group: ParsedGroup) => void): Promise<void>;
   /** `count` commitments from index `from` on, 32 bytes each. */
@@ -65,6 +73,8 @@ export interface StorageDriver extends AsyncDisposable {
   readonly files: LedgerFiles;
   /** Says that no group of the step will come any more, and hands over larger blocks for some of its blocks; not during a commit. */
   endStep(step: FinishedStep): Promise<void>;
+  /** Resolves when no archiving is under way. */
+  archived(): Promise<void>;
   /** Archives what can be archived; for an orderly end and for tests. */
   archive(): Promise<void>;
 }
@@ -75,6 +85,11 @@ export interface StoredLog {
   readonly leafType?: LeafType;
   /** Leaves in the archive: `replay` brings the rest. */
   readonly archivedSize: number;
+}
+
+export interface StoredUnit extends Unit {
+  readonly bytes: number;
+  readonly files: readonly { readonly path: string; readonly bytes: number }[];
 }
 
 export interface TileNode {

@@ -13,7 +13,7 @@ import {
   signNote,
   type TenantId,
 } from '@watchglass/record';
-import type { RecordReader, StepKeys } from '@watchglass/record/reader';
+import type { RecordReader, Remains, StepKeys } from '@watchglass/record/reader';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
 import type { LogSeals } from './sealing.ts';
@@ -34,6 +34,8 @@ export class TenantLog {
   readonly vkey: string;
   readonly leafType: LeafType;
   readonly records: RecordReader;
+  /** What shreds took, and what holds kept of it. */
+  readonly remains: Remains;
   readonly coverage: EmitterCoverage;
   readonly #signer: Signer;
   frontier: Frontier;
@@ -58,6 +60,7 @@ export class TenantLog {
     signer: Signer;
     vkey: string;
     records: RecordReader;
+    remains: Remains;
     coverage: EmitterCoverage;
     frontier: Frontier;
     head: Head;
@@ -72,6 +75,7 @@ export class TenantLog {
     this.originHash = originHashOf(parts.origin);
     this.vkey = parts.vkey;
     this.records = parts.records;
+    this.remains = parts.remains;
     this.coverage = parts.coverage;
     this.#signer = parts.signer;
     this.frontier = parts.frontier;

@@ -24,6 +24,10 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'keys-unavailable': { code: 'keys-unavailable', retryAfterMs: keeperRetryMs },
   'keyring-invalid': { code: 'keyring-invalid' },
   'key-in-use': { code: 'key-in-use' },
+  shredded: { code: 'shredded' },
+  'plan-changed': { code: 'plan-changed' },
+  'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
+  'keys-fixed': { code: 'keys-fixed' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
@@ -52,9 +56,9 @@ export function asRefusal(error: unknown): unknown {
     };
     return new ServerError(code, undefined, { ...options, errors: [place] });
   }
-  // What is wrong with keys is for whoever keeps them to read, and names nobody.
-  const message = code === 'keyring-invalid' || code === 'key-in-use' ? error.message : undefined;
-  return new ServerError(code, message, options);
+  // What is wrong with keys, or said of a shred, is for whoever keeps them to read: classes, epochs and counts, nobody's name.
+  const isTold = code === 'keyring-invalid' || code === 'key-in-use' || shredCodes.has(error.code);
+  return new ServerError(code, isTold ? error.message : undefined, options);
 }
 
 /** What a keeper of keys refuses, or what this process has no right to. */
@@ -64,3 +68,5 @@ function keyRefusal(error: RecordError): ServerError | undefined {
   const details = { keeper: error.code };
   return new ServerError('keys-unavailable', error.message, { cause: error, retryAfterMs: keeperRetryMs, details });
 }
+
+const shredCodes: ReadonlySet<string> = new Set(['shredded', 'plan-changed', 'shred-unfinished', 'keys-fixed']);
