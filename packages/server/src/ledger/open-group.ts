@@ -178,11 +178,10 @@ export class OpenGroup {
         const { openings } = chunk.secrets;
         const to = part.commitments.extend(32);
         if (leafType === 1) {
-          committer.commitInto(
-            { originHash, index, openings: openings.stream, openingAt: openings.seek(index - part.stepFirstIndex), m },
-            part.commitments.buffer,
-            to,
-          );
+          // First: it may put the stream into other memory.
+          const openingAt = openings.seek(index - part.stepFirstIndex);
+          const opening = { originHash, index, openings: openings.stream, openingAt, m };
+          committer.commitInto(opening, part.commitments.buffer, to);
         } else {
           const r = openings.at(index - part.stepFirstIndex);
           part.commitments.buffer.set(commitFields({ originHash, index, r, m }), to);
