@@ -178,7 +178,7 @@ test('it is accessible in both themes, and on a phone', async () => {
     const { page } = opened;
     await page.getByText('Intact', { exact: true }).waitFor();
     await complainNothing(page);
-    await page.screenshot({ path: join(screenshots, `evidence-${scheme}.png`), fullPage: true });
+    await page.screenshot({ path: join(screenshots, `evidence-${scheme}.png`) });
     await page.setViewportSize({ width: 360, height: 740 });
     const width = (await page.evaluate('document.documentElement.scrollWidth')) as number;
     assert.ok(width <= 360, 'nothing is cut off on a phone');
