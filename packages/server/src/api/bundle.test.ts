@@ -218,3 +218,11 @@ test('fields are withheld where the log allows it, and what is shown is proven',
   const whole = await withheld({ indexes: [first, first + 1] });
   assert.deepEqual(verifyBundle(splitBundle(whole.body).evidence).findings, [], 'whole events of such a log open too');
 });
+
+test('two bundles at a time, and a third when one has gone', async () => {
+  const make = async (): Promise<number> =>
+    (await ask(server, officer, '/v1/bundles', { ...why, filters: { kind: 'api' } })).statusCode;
+  const statuses = await Promise.all([make(), make(), make()]);
+  assert.deepEqual(statuses.sort(), [200, 200, 429]);
+  assert.equal(await make(), 200);
+});
