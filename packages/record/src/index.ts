@@ -121,6 +121,7 @@ export { toFhir, toFhirAll } from './to-fhir.ts';
 export {
   type ConsistencyClaim,
   emptyRoot,
+  foldLevel,
   hashBytes,
   hashChildren,
   hashLeaf,

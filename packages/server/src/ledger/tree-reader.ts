@@ -4,11 +4,10 @@
  */
 import {
   Frontier,
+  foldLevel,
   foldStep,
-  hashChildren,
   inclusionPlan,
   type LeafType,
-  leafHashOf,
   type ProofStep,
   type TilePath,
   tileWidth,
@@ -23,7 +22,7 @@ export class TreeReader {
   readonly #tenant: string;
   readonly #leafType: LeafType;
   /** Full tiles of leaf hashes, by number. */
-  readonly #tiles: Map<number, Uint8Array[]> = new Map();
+  readonly #tiles: Map<number, Uint8Array> = new Map();
 
   constructor(driver: StorageDriver, tenant: string, leafType: LeafType) {
     this.#driver = driver;
@@ -77,7 +76,7 @@ export class TreeReader {
       return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width), this.#leafType);
     }
     if (tileWidthAt(level, n, size) < width) return undefined;
-    if (level === 0) return Buffer.concat((await this.#leafHashes(number, size)).slice(0, width));
+    if (level === 0) return Buffer.from((await this.#leafHashes(number, size)).subarray(0, width * 32));
     const hashes: Uint8Array[] = [];
     for (let i = 0; i < width; i++)
       hashes.push(await this.#driver.tileNode(this.#tenant, level, number * tileWidth + i));
@@ -90,41 +89,27 @@ export class TreeReader {
     const count = 2 ** (level % 8);
     const first = n * count;
     if (tileLevel > 0) {
-      const hashes: Uint8Array[] = [];
-      for (let i = 0; i < count; i++) hashes.push(await this.#driver.tileNode(this.#tenant, tileLevel, first + i));
-      return fold(hashes);
+      const hashes = new Uint8Array(count * 32);
+      for (let i = 0; i < count; i++)
+        hashes.set(await this.#driver.tileNode(this.#tenant, tileLevel, first + i), i * 32);
+      return foldLevel(hashes, count);
     }
-    const tile = Math.floor(first / tileWidth);
-    const from = first % tileWidth;
-    const hashes = await this.#leafHashes(tile, size);
-    return fold(hashes.slice(from, from + count));
+    const from = (first % tileWidth) * 32;
+    const hashes = await this.#leafHashes(Math.floor(first / tileWidth), size);
+    return foldLevel(hashes.slice(from, from + count * 32), count);
   }
 
   /** The leaf hashes of tile `n`, as far as a log of `size` leaves has them: read once, though a proof asks for its nodes one by one. */
-  async #leafHashes(n: number, size: number): Promise<Uint8Array[]> {
+  async #leafHashes(n: number, size: number): Promise<Uint8Array> {
     const width = Math.min(tileWidth, size - n * tileWidth);
     const known = this.#tiles.get(n);
-    if (known !== undefined && known.length >= width) return known;
+    if (known !== undefined && known.length >= width * 32) return known;
     const commitments = await this.#driver.commitments(this.#tenant, n * tileWidth, width);
-    const hashes: Uint8Array[] = [];
-    for (let at = 0; at < commitments.length; at += 32)
-      hashes.push(leafHashOf(commitments.subarray(at, at + 32), this.#leafType));
+    const hashes = new Frontier(this.#leafType).appendCommitments(commitments);
     if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? 0);
     this.#tiles.set(n, hashes);
     return hashes;
   }
-}
-
-/** The root over a power of two of hashes. */
-function fold(hashes: Uint8Array[]): Uint8Array {
-  let level = hashes;
-  while (level.length > 1) {
-    const next: Uint8Array[] = [];
-    for (let i = 0; i < level.length; i += 2)
-      next.push(hashChildren(level[i] as Uint8Array, level[i + 1] as Uint8Array));
-    level = next;
-  }
-  return level[0] as Uint8Array;
 }
 
 /** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes leaf type ‖ C. */
