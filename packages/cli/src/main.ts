@@ -123,6 +123,7 @@ function makeProgram(io: Io, json: boolean): Command {
     .option('--tenant <name>', 'only this tenant')
     .option('--ca <file>', 'CA certificate of the server (URL)')
     .option('--leaf <hash>', 'leaf hash in base64, for a proof without its opening')
+    .option('--config <file>', 'configuration of the server, for keys that are not in DIR/keys')
     .action(async (what: string | undefined, options) =>
       (await import('./commands/verify.ts')).verify(what, options, io),
     );
@@ -192,7 +193,38 @@ function makeProgram(io: Io, json: boolean): Command {
     .option('--out <file>', 'where to; named by the server unless given')
     .action(async (indexes: Range[], options) => (await import('./commands/bundle.ts')).bundle(indexes, options, io));
 
+  addKeys(program, io);
   return program;
+}
+
+function addKeys(program: Command, io: Io): void {
+  const keys = program.command('keys').description('The key-encryption keys: look, rotate, wrap anew.');
+  connected(command(keys, 'list', 'Which keys there are, and what lies under each.', ['watchglass keys list'])).action(
+    async (options) => (await import('./commands/keys.ts')).listKeys(options, io),
+  );
+  const own = '--own';
+  const ownSays = 'the keys that the tenant brought, rather than those of the installation';
+  connected(
+    command(keys, 'rotate', 'Make another key current; what older ones wrapped stays readable.', [
+      'watchglass keys rotate',
+      'watchglass keys rotate --own --tenant clinic --key arn:aws:kms:eu-central-1:111122223333:key/…',
+    ]),
+  )
+    .option('--key <name>', 'a key that its keeper has already; a fresh one is made unless named')
+    .option(own, ownSays)
+    .action(async (options) => (await import('./commands/keys.ts')).rotateKeys(options, io));
+  connected(
+    command(keys, 'rewrap', 'Wrap everything under the current key; goes on where it was ended.', [
+      'watchglass keys rewrap',
+    ]),
+  )
+    .option(own, ownSays)
+    .action(async (options) => (await import('./commands/keys.ts')).rewrapKeys(options, io));
+  connected(
+    command(keys, 'export-public', 'Print the verifier keys of the logs, for whoever checks them.', [
+      'watchglass keys export-public > clinic.vkey',
+    ]),
+  ).action(async (options) => (await import('./commands/keys.ts')).exportPublic(options, io));
 }
 
 /** Takes over from its parent where it writes to, and that it doesn't end the process. */

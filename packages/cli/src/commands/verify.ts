@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { looksLikeBundle, parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import type { OfflineKeys } from '@watchglass/server';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
@@ -25,6 +26,8 @@ export interface VerifyOptions {
   readonly tenant?: string;
   readonly ca?: string;
   readonly leaf?: string;
+  /** Says who keeps the keys. */
+  readonly config?: string;
 }
 
 export async function verify(what: string | undefined, options: VerifyOptions, io: Io): Promise<void> {
@@ -44,11 +47,13 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
   const ledgerDir = existsSync(join(dir, 'ledger')) ? join(dir, 'ledger') : dir;
   const keysDir = join(dirname(ledgerDir), 'keys');
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
-  const { verifyLedger } = await import('@watchglass/record/reader');
+  const { isKeeperFault, verifyLedger } = await import('@watchglass/record/reader');
+  await using keys = await keysOf(keysDir, options.config, io);
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     const report = await verifyLedger({
       ledgerDir,
+      ...(keys === undefined ? {} : { keyrings: keys }),
       signal: io.signal,
       onProgress: ({ done, total }) => progress.update(done, total),
       ...(existsSync(keysDir) ? { keysDir } : {}),
@@ -62,12 +67,28 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
     printVerification(dir, report, { json: options.json === true }, io);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
-    throw new CliError(error.code === 'argument-invalid' ? 'usage' : 'file-unreadable', error.message, {
+    const code =
+      error.code === 'argument-invalid' ? 'usage' : isKeeperFault(error) ? 'keys-unavailable' : 'file-unreadable';
+    throw new CliError(code, error.message, {
       cause: error,
+      ...(code === 'keys-unavailable'
+        ? {
+            remedy:
+              'This says nothing of the ledger. Without the keys (a copy of `ledger/` alone) everything but the contents is verified.',
+          }
+        : {}),
     });
   } finally {
     progress.end();
   }
+}
+
+/** Keys kept elsewhere, as the configuration or `keys/keyring.json` says; undefined where the local ones in the directory do. */
+async function keysOf(keysDir: string, config: string | undefined, io: Io): Promise<OfflineKeys | undefined> {
+  if (config === undefined && !existsSync(join(keysDir, 'keyring.json'))) return undefined;
+  const { openOfflineKeys, readConfig } = await import('@watchglass/server');
+  const keys = config === undefined ? undefined : (await readConfig(resolve(io.cwd, config))).keys;
+  return openOfflineKeys({ keysDir, ...(keys === undefined ? {} : { keys }) });
 }
 
 async function verifyServer(url: string, options: VerifyOptions, io: Io): Promise<void> {
