@@ -15,6 +15,7 @@ export const errorTable = {
   'record-invalid': 'Bytes are not a stored record (docs/format.md, "The stored record").',
   'base64-invalid': 'A text is not canonical standard base64 (RFC 4648 §4).',
   'key-invalid': 'A verifier key or signer key is malformed, of an unknown type, or its id does not match.',
+  'key-unsupported': 'A key is of a kind that this platform cannot sign with (ML-DSA-44).',
   'note-malformed': 'A text is not a signed note (c2sp.org/signed-note).',
   'note-unverified': 'No known key signed the note.',
   'signature-invalid': 'A known key is named in a note, but its signature does not verify.',
@@ -33,6 +34,7 @@ export const errorTable = {
   'seed-malformed': 'A wrapped seed is not laid out as docs/format.md says.',
   'seed-refused': 'A wrapped seed does not open under this key-encryption key.',
   'seal-malformed': 'A seal of an epoch is not laid out as docs/format.md says.',
+  'rotation-malformed': 'A statement on a checkpoint key is not laid out as docs/format.md says.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;
 

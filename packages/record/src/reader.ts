@@ -37,6 +37,7 @@ export {
   parseArchiveName,
   parseNumberName,
   parseSegmentName,
+  rotationFileName,
   sealFileName,
   seedFileName,
   segmentName,

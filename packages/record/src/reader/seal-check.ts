@@ -5,8 +5,8 @@
 import { equalBytes } from '../bytes.ts';
 import { parseNumberName, sealFileName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
-import type { Verifier } from '../note-key.ts';
-import { hashSeal, openSeal, parseSeal, type Seal, sameKey, sealKeyName } from '../seal.ts';
+import { sameKey, type Verifier } from '../note-key.ts';
+import { hashSeal, openSeal, parseSeal, type Seal, sealKeyName } from '../seal.ts';
 import type { FindingCode } from './findings.ts';
 import { readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';

@@ -1,7 +1,7 @@
 /** Verifies one log of a snapshot: keys, checkpoint, blocks, tree, and that nothing else lies in its directory. */
 import { crc32 } from 'node:zlib';
-import { encodeHex, equalBytes, tryDecodeUtf8 } from '../bytes.ts';
-import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../checkpoint.ts';
+import { encodeHex, equalBytes } from '../bytes.ts';
+import type { Checkpoint } from '../checkpoint.ts';
 import { blockBytesMax, blockBytesMin } from '../codec/block.ts';
 import type { GroupTenant } from '../codec/group.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
@@ -10,13 +10,14 @@ import { originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
 import { openNote } from '../note.ts';
-import { parseVerifierKey } from '../note-key.ts';
+import { parseVerifierKey, type Verifier } from '../note-key.ts';
 import { uuidBytes } from '../uuid.ts';
 import { type BlockChecker, checkBlock } from './block-check.ts';
 import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
+import { checkCheckpoint, checkKeys, readRotations, readVkeys, rotationRoots } from './key-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
 import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
@@ -47,13 +48,20 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const dir = `${ledgerDir}/${tenant}`;
   const parts = journalParts(check);
   const held = parts.reduce((size, { part }) => size + part.count, log.size);
-  const vkey = await checkKey(check);
-  const checkpoint = vkey === undefined ? undefined : checkCheckpoint(check, vkey);
+  const vkeys = await readVkeys(check);
+  const rotations = await readRotations(check);
+  const pinned = check.pinnedKey === undefined ? undefined : parseVerifierKey(check.pinnedKey);
+  const epochs = await checkSeals(
+    check,
+    rotations[0]?.rotation.old ?? (pinned?.type === 1 ? pinned : vkeys?.[0]),
+    held,
+  );
+  const keys = checkKeys(check, { vkeys, rotations, epochs });
+  const checkpoint = checkCheckpoint(check, keys);
   await checkSizes(check, parts, held, checkpoint);
-  await checkRemembered(check, vkey, held);
+  await checkRemembered(check, keys.all, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
-  const epochs = await checkSeals(check, vkey === undefined ? undefined : parseVerifierKey(vkey), held);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
@@ -77,6 +85,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   tellMissing(check, checker.seen, held);
   const stated: StatedRoot[] = [
     ...epochs.stated(),
+    ...rotationRoots(rotations),
     ...parts.map(({ part, placed }) => ({
       size: part.sizeBefore + part.count,
       root: part.rootAfter,
@@ -153,67 +162,6 @@ function journalParts({ snapshot, tenant, log, findings }: TenantCheck): Journal
   return parts;
 }
 
-/** The key that signatures must verify under: the pinned one, else the one beside the log. */
-async function checkKey({
-  files,
-  ledgerDir,
-  tenant,
-  log,
-  pinnedKey,
-  findings,
-}: TenantCheck): Promise<string | undefined> {
-  const place = `${tenant}/vkey`;
-  const bytes = await files.readFile(`${ledgerDir}/${place}`);
-  if (bytes === undefined) {
-    findings.add('file-missing', place, 'the verifier key is missing');
-    return pinnedKey;
-  }
-  const text = tryDecodeUtf8(bytes) ?? '';
-  const vkey = text.slice(0, -1);
-  try {
-    if (!text.endsWith('\n') || parseVerifierKey(vkey).name !== log.origin)
-      throw new RecordError('key-invalid', `expected the verifier key of ${log.origin} and a newline`);
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    findings.add('key-mismatch', place, error.message);
-    return pinnedKey;
-  }
-  if (pinnedKey !== undefined && pinnedKey !== vkey)
-    findings.add('key-mismatch', place, 'the key beside the log is not the pinned one');
-  return pinnedKey ?? vkey;
-}
-
-function checkCheckpoint({ snapshot, tenant, log, findings }: TenantCheck, vkey: string): Checkpoint | undefined {
-  const place = `${tenant}/checkpoint`;
-  const text = snapshot.checkpoints.get(tenant);
-  if (text === undefined) {
-    findings.add('file-missing', place, 'the checkpoint is missing or not text');
-    return undefined;
-  }
-  try {
-    const note = openNote(text, [vkey]);
-    const checkpoint = parseCheckpoint(note.text);
-    if (checkpoint.origin !== log.origin)
-      throw new RecordError('origin-mismatch', `expected the checkpoint of ${log.origin}, got that of another log`);
-    if (
-      note.unverified.length > 0 ||
-      note.signatures.length !== 1 ||
-      formatCheckpoint(checkpoint) !== note.text ||
-      checkpoint.extensions.length > 0
-    ) {
-      throw new RecordError(
-        'checkpoint-malformed',
-        'expected one signature, by the key of the log, and no lines besides',
-      );
-    }
-    return checkpoint;
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    findings.add('checkpoint-invalid', place, error.message);
-    return undefined;
-  }
-}
-
 /** The checkpoint must cover all but the very last group: it is stored before the next one is written. */
 async function checkSizes(
   check: TenantCheck,
@@ -259,19 +207,19 @@ async function checkSizes(
 
 async function checkRemembered(
   { remembered, rememberedText, findings, tenant, log }: TenantCheck,
-  vkey: string | undefined,
+  keys: readonly Verifier[],
   held: number,
 ): Promise<void> {
   if (remembered === undefined) return;
   const place = `${tenant}/checkpoint`;
   try {
-    if (vkey !== undefined && rememberedText?.includes('\n\n') === true) openNote(rememberedText, [vkey]);
+    if (keys.length > 0 && rememberedText?.includes('\n\n') === true) openNote(rememberedText, keys);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     findings.add(
       'key-mismatch',
       `${tenant}/vkey`,
-      `the remembered checkpoint is not signed by the key of this log: ${error.message}`,
+      `the remembered checkpoint is not signed by a key of this log: ${error.message}`,
     );
   }
   if (Number(remembered.size) > held) {

@@ -10,6 +10,7 @@ export const ledgerErrorCodes = {
   'not-found': 'No such index in this log.',
   locked: 'Another process writes this ledger.',
   corrupt: 'The files of the ledger contradict each other.',
+  'key-change-refused': 'The checkpoint keys of the log do not allow this change now.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;

@@ -1,5 +1,4 @@
-/** Keys on disk, made when missing: the key-encryption key and each tenant's checkpoint key, 0600, random, never a default. */
-import { formatSignerKey, generateSigner, parseSignerKey, type Signer } from '@watchglass/record';
+/** The key-encryption key on disk, made when missing: 0600, random, never a default. */
 import { type Kek, localKek } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
@@ -25,35 +24,4 @@ export async function openKek(world: World, keysDir: string, mayMake: boolean): 
   await world.disk.makeDirectory(keysDir);
   await world.disk.replace(path, key, { mode: 0o600 });
   return localKek(key);
-}
-
-/** @param mayMake false where the log has a verifier key already */
-export async function openCheckpointKey(
-  world: World,
-  keysDir: string,
-  tenant: string,
-  origin: string,
-  mayMake: boolean,
-): Promise<Signer> {
-  const path = `${keysDir}/${tenant}.checkpoint-key`;
-  const known = await world.disk.readFile(path);
-  if (known !== undefined) {
-    const signer = parseSignerKey(Buffer.from(known).toString('utf8').trim());
-    if (signer.name !== origin) {
-      throw new LedgerError(
-        'corrupt',
-        `expected keys/${tenant}.checkpoint-key to be the key of ${origin}, got that of ${signer.name}; restore the right one, or correct the origin in the configuration`,
-      );
-    }
-    return signer;
-  }
-  if (!mayMake)
-    throw new LedgerError(
-      'corrupt',
-      `keys/${tenant}.checkpoint-key is missing, and the log of ${tenant} was signed with it; restore it from its backup`,
-    );
-  const signer = generateSigner(origin, world.random.bytes(32));
-  await world.disk.makeDirectory(keysDir);
-  await world.disk.replace(path, Buffer.from(`${formatSignerKey(signer)}\n`), { mode: 0o600 });
-  return signer;
 }

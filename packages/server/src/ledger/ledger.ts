@@ -7,9 +7,10 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
+import type { Envelope, MinimisedEvent, RetentionClass, Rotation, TenantId } from '@watchglass/record';
 import type { Kek } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
+import type { KeyChange } from './rotate-key.ts';
 
 export type LedgerState =
   | { readonly kind: 'writable' }
@@ -33,8 +34,16 @@ export interface Ledger extends AsyncDisposable {
   appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch>;
   /** The newest durable, signed head; `checkpoint` is the signed note's text. */
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
-  /** The text of the verifier key of the tenant's checkpoints. */
+  /** The text of the verifier key of the tenant's checkpoints: of the newest, where there are more. */
   vkey(tenant: TenantId): string;
+  /** The verifier keys of all that sign the tenant's checkpoints, the newest first. */
+  vkeys(tenant: TenantId): readonly string[];
+  /**
+   * Changes the keys that sign the tenant's checkpoints; resolves when that is durable, and an event of the log.
+   * @returns the statement on the key that came, if one did
+   * @throws LedgerError `key-change-refused`, `unknown-tenant`, `read-only`, `storage-full`
+   */
+  changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined>;
   /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
   /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`. */
@@ -47,7 +56,7 @@ export interface Ledger extends AsyncDisposable {
     tenant: TenantId,
     index: number,
   ): Promise<{ readonly index: number; readonly hashes: Uint8Array[]; readonly checkpoint: string }>;
-  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */
+  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and `seals/<epoch>`, `rotations/<number>`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
   /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void>;
@@ -152,8 +161,8 @@ export interface OpenLedgerOptions {
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;
-  /** Whether each seal of an epoch becomes an event of its log; yes unless said. */
-  readonly recordSeals?: boolean;
+  /** Whether each seal of an epoch and each statement on a checkpoint key becomes an event of its log; yes unless said. */
+  readonly recordStatements?: boolean;
   /** A hole in an emitter's sequence becomes an event after this long; 30 s unless said. */
   readonly gapMs?: number;
   /** A journal segment longer than this is archived at the end of the step; 32 MiB unless said. */

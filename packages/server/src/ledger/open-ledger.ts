@@ -13,12 +13,15 @@ import {
   leafHashOf,
   parseTilePath,
   type RetentionClass,
+  type Rotation,
+  type Signer,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
 import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
+import { openCheckpointKeys } from './checkpoint-keys.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { epochOf } from './epoch.ts';
@@ -26,7 +29,7 @@ import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { IdWindow } from './id-window.ts';
-import { openCheckpointKey, openKek } from './key-files.ts';
+import { openKek } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
   Appended,
@@ -43,9 +46,10 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { coverageFacts, heartbeatFacts, overlapEndedFacts } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
+import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
 import type { ArchivingSegment, StorageDriver } from './storage.ts';
@@ -142,7 +146,7 @@ class OpenedLedger implements Ledger {
       disk: this.#disk,
       sealingDir: this.#sealingDir,
       emitterId: this.#options.emitterId ?? 'ledger',
-      recordSeals: this.#options.recordSeals ?? true,
+      recordStatements: this.#options.recordStatements ?? true,
       report: this.#report,
       isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
       append: async (tenant, item) => void (await this.append(tenant, [item])),
@@ -213,15 +217,32 @@ class OpenedLedger implements Ledger {
       );
     }
     const origin = `${this.#options.originBase}/${tenant}`;
-    const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
+    const place = this.#place();
+    const signers = await openCheckpointKeys(sealPlaceOf(place), { tenant, origin }, true);
+    const signer = signers[0] as Signer;
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier();
-    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    const place = this.#place();
+    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead([signer], origin, 0, frontier.root()) };
     const epoch = epochOf(this.#world.clock.now());
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
     await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
-    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
+    const coverage = new EmitterCoverage(false);
+    await addLog(place, { tenant, origin, signers: [signer], lastRotation: undefined, coverage, frontier, head });
+  }
+
+  async changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined> {
+    const log = this.#writable(tenant);
+    assertChange(log, change);
+    // The end of an overlap has no statement: the log says it first.
+    if (change.kind === 'end-overlap') this.#own.append(log, () => overlapEndedFacts(log));
+    await this.#own.settled();
+    let stated: Rotation | undefined;
+    await this.#sequencer.alone(log, async () => {
+      stated = await changeKeys(sealPlaceOf(this.#place()), log, change);
+    });
+    this.#own.recordStatements(log);
+    await this.#own.settled();
+    return stated;
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -332,7 +353,11 @@ class OpenedLedger implements Ledger {
   }
 
   vkey(tenant: TenantId): string {
-    return this.#log(tenant).vkey;
+    return this.#log(tenant).vkeys[0] as string;
+  }
+
+  vkeys(tenant: TenantId): readonly string[] {
+    return this.#log(tenant).vkeys;
   }
 
   async read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]> {
@@ -359,7 +384,8 @@ class OpenedLedger implements Ledger {
     const log = this.#logs.get(tenant);
     if (log === undefined) return undefined;
     if (path === 'checkpoint') return log.head.checkpoint === '' ? undefined : Buffer.from(log.head.checkpoint);
-    if (path === 'vkey') return Buffer.from(`${log.vkey}\n`);
+    if (path === 'vkey') return Buffer.from(log.vkeys.map((vkey) => `${vkey}\n`).join(''));
+    if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.#driver.document(tenant, path);
     let tile: TilePath;
     try {
       tile = parseTilePath(path);

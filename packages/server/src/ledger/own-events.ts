@@ -6,8 +6,10 @@ import {
   encodeBase64,
   encodeEvent,
   formatVerifierKey,
+  hashRotation,
   hashSeal,
   minimise,
+  type Rotation,
   type Seal,
   uuidv7,
 } from '@watchglass/record';
@@ -106,5 +108,39 @@ export function sealEvent(seal: Seal, bytes: Uint8Array): { readonly facts: OwnF
       changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
     },
     identity: { id: uuidv7(startOfEpoch(epoch + 1), hash.subarray(0, 10)), digest: hash.toString('hex') },
+  };
+}
+
+/** Says in the log which key came, or went, and how. */
+export function rotationEvent(
+  rotation: Rotation,
+  bytes: Uint8Array,
+): { readonly facts: OwnFacts; readonly identity: OwnIdentity } {
+  const { number, kind, size, trusted, epoch, old, next } = rotation;
+  const hash = Buffer.from(hashRotation(bytes));
+  const changes = [
+    ['/rotation/kind', kind],
+    ['/rotation/size', String(size)],
+    ['/rotation/trusted', String(trusted)],
+    ['/rotation/hash', hash.toString('base64')],
+    ['/old', formatVerifierKey(old)],
+    ['/key', formatVerifierKey(next)],
+  ] as const;
+  return {
+    facts: {
+      operation: kind === 'added' ? 'checkpoint-key-added' : 'checkpoint-key-rotated',
+      outcome: { status: 'success' },
+      targets: [{ type: 'CheckpointKey', id: String(number), role: 'object' }],
+      changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
+    },
+    identity: { id: uuidv7(startOfEpoch(epoch), hash.subarray(0, 10)), digest: hash.toString('hex') },
+  };
+}
+
+export function overlapEndedFacts(log: TenantLog): OwnFacts {
+  return {
+    operation: 'checkpoint-key-overlap-ended',
+    outcome: { status: 'success' },
+    changes: [{ path: '/key', op: 'replace', after: log.vkeys[0] ?? '' }],
   };
 }

@@ -18,6 +18,7 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'not-found': { code: 'not-found' },
   locked: { code: 'unavailable' },
   corrupt: { code: 'internal' },
+  'key-change-refused': { code: 'input-invalid' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
