@@ -102,6 +102,7 @@ function makeProgram(io: Io): Command {
     .argument('[what]', 'directory, URL, or file; .watchglass unless named')
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
+    .option('--seal <file>', 'a seal kept from earlier, the first one best: it pins every month that was sealed since')
     .option('--full', 'also parse every record and hold it against its block')
     .option('--tenant <name>', 'only this tenant')
     .option('--ca <file>', 'CA certificate of the server (URL)')

@@ -10,7 +10,7 @@ import { openNote, splitNote } from '../note.ts';
 import { formatVerifierKey, parseVerifierKey, sameKey, type Verifier } from '../note-key.ts';
 import { fateOf, hashRotation, openRotation, parseRotation, type Rotation } from '../rotation.ts';
 import type { SealedEpochs } from './seal-check.ts';
-import type { TenantCheck } from './tenant-check.ts';
+import type { StatementCheck } from './tenant-check.ts';
 import type { StatedRoot } from './tree-check.ts';
 
 export interface PlacedRotation {
@@ -31,7 +31,7 @@ export interface LogKeys {
 const keysMax = 3;
 
 /** The statements from the first on, as far as they follow each other and can be read; nothing verified. */
-export async function readRotations({ files, ledgerDir, tenant, findings }: TenantCheck): Promise<PlacedRotation[]> {
+export async function readRotations({ files, ledgerDir, tenant, findings }: StatementCheck): Promise<PlacedRotation[]> {
   const numbers: number[] = [];
   for (const name of await files.list(`${ledgerDir}/${tenant}/rotations`)) {
     const number = parseNumberName(name);
@@ -69,7 +69,7 @@ export async function readVkeys({
   tenant,
   log,
   findings,
-}: TenantCheck): Promise<Verifier[] | undefined> {
+}: StatementCheck): Promise<Verifier[] | undefined> {
   const place = `${tenant}/vkey`;
   const bytes = await files.readFile(`${ledgerDir}/${place}`);
   if (bytes === undefined) {
@@ -94,7 +94,7 @@ export async function readVkeys({
 
 /** Checks the statements, and says which keys count. */
 export function checkKeys(
-  check: TenantCheck,
+  check: StatementCheck,
   given: {
     readonly vkeys: readonly Verifier[] | undefined;
     readonly rotations: readonly PlacedRotation[];
@@ -144,7 +144,7 @@ export function rotationRoots(rotations: readonly PlacedRotation[]): StatedRoot[
 }
 
 function checkLink(
-  { log, findings }: TenantCheck,
+  { log, findings }: StatementCheck,
   { rotation, bytes, place }: PlacedRotation,
   before: PlacedRotation | undefined,
   epochs: SealedEpochs,
@@ -176,7 +176,7 @@ function checkLink(
 
 /** `vkey` must list what the statements say, and no more. */
 function checkListed(
-  { findings, tenant }: TenantCheck,
+  { findings, tenant }: StatementCheck,
   keys: {
     readonly vkeys: readonly Verifier[] | undefined;
     readonly current: Verifier | undefined;
@@ -219,7 +219,7 @@ function checkListed(
 
 /** @returns the pinned key, where it is none of this log's: then nothing else is believed */
 function followPin(
-  { findings, notes, tenant }: TenantCheck,
+  { findings, notes, tenant }: StatementCheck,
   pinned: Verifier | undefined,
   log: {
     readonly rotations: readonly PlacedRotation[];
@@ -269,11 +269,11 @@ function followPin(
 
 /** The checkpoint, where every key that must have signed it has, in order, and nothing else is in it. */
 export function checkCheckpoint(
-  { snapshot, tenant, log, findings, notes }: TenantCheck,
+  { tenant, log, findings, notes }: StatementCheck,
   keys: LogKeys,
+  text: string | undefined,
 ): Checkpoint | undefined {
   const place = `${tenant}/checkpoint`;
-  const text = snapshot.checkpoints.get(tenant);
   if (text === undefined) {
     findings.add('file-missing', place, 'the checkpoint is missing or not text');
     return undefined;

@@ -10,18 +10,18 @@ import { originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
 import { openNote } from '../note.ts';
-import { parseVerifierKey, type Verifier } from '../note-key.ts';
+import type { Verifier } from '../note-key.ts';
+import { hashRotation } from '../rotation.ts';
 import { uuidBytes } from '../uuid.ts';
 import { type BlockChecker, checkBlock } from './block-check.ts';
 import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
-import { checkCheckpoint, checkKeys, readRotations, readVkeys, rotationRoots } from './key-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
-import { checkSeals } from './seal-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
+import { checkStatements } from './statements.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import { checkTree, type StatedRoot } from './tree-check.ts';
 
@@ -48,16 +48,13 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const dir = `${ledgerDir}/${tenant}`;
   const parts = journalParts(check);
   const held = parts.reduce((size, { part }) => size + part.count, log.size);
-  const vkeys = await readVkeys(check);
-  const rotations = await readRotations(check);
-  const pinned = check.pinnedKey === undefined ? undefined : parseVerifierKey(check.pinnedKey);
-  const epochs = await checkSeals(
-    check,
-    rotations[0]?.rotation.old ?? (pinned?.type === 1 ? pinned : vkeys?.[0]),
-    held,
-  );
-  const keys = checkKeys(check, { vkeys, rotations, epochs });
-  const checkpoint = checkCheckpoint(check, keys);
+  const {
+    checkpoint,
+    keys,
+    epochs,
+    rotations,
+    stated: statedElsewhere,
+  } = await checkStatements(check, held, check.snapshot.checkpoints.get(tenant));
   await checkSizes(check, parts, held, checkpoint);
   await checkRemembered(check, keys.all, held);
   await checkCommitmentFiles(check);
@@ -74,6 +71,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     findings,
     commitments,
     epochs,
+    rotationHashes: rotations.map(({ bytes }) => hashRotation(bytes)),
     ends: new Map(),
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
@@ -84,8 +82,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   for (const entry of parts) await checkJournalPart(check, checker, entry);
   tellMissing(check, checker.seen, held);
   const stated: StatedRoot[] = [
-    ...epochs.stated(),
-    ...rotationRoots(rotations),
+    ...statedElsewhere,
     ...parts.map(({ part, placed }) => ({
       size: part.sizeBefore + part.count,
       root: part.rootAfter,

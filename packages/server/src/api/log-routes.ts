@@ -1,5 +1,5 @@
 /**
- * The public face of the logs (c2sp.org/tlog-tiles): checkpoints, verifier keys, tiles. Needs no sign-in: commitments hide what they commit to, and a log nobody can
+ * The public face of the logs (c2sp.org/tlog-tiles): checkpoints, verifier keys, tiles, seals and statements on keys. Needs no sign-in: commitments hide what they commit to, and a log nobody can
  * look at proves nothing.
  */
 
@@ -39,8 +39,20 @@ export function mountLogRoutes(app: FastifyInstance, { ledger, origin }: Pick<Ap
     send(reply, text, checkpointCache, ledger.head(tenantOf(request.params)).checkpoint),
   );
   mountPublic(app, 'GET /log/:tenant/vkey', async (request, reply) =>
-    send(reply, text, checkpointCache, `${ledger.vkey(tenantOf(request.params))}\n`),
+    send(reply, text, checkpointCache, `${ledger.vkeys(tenantOf(request.params)).join('\n')}\n`),
   );
+  for (const folder of ['seals', 'rotations'] as const) {
+    mountPublic(app, `GET /log/:tenant/${folder}`, async (request) =>
+      ledger.statements(tenantOf(request.params), folder),
+    );
+    mountPublic(app, `GET /log/:tenant/${folder}/:number`, async (request, reply) => {
+      const { number } = request.params as { number: string };
+      const bytes = await ledger.resource(tenantOf(request.params), `${folder}/${number}`);
+      if (bytes === undefined)
+        throw new ServerError('not-found', `expected a number that GET /log/<tenant>/${folder} lists`);
+      return send(reply, text, tileCache, Buffer.from(bytes).toString('utf8'));
+    });
+  }
   mountPublic(app, 'GET /log/:tenant/tile/*', async (request, reply) => {
     const path = (request.params as { '*': string })['*'];
     const bytes = await ledger.resource(tenantOf(request.params), `tile/${path}`);

@@ -20,7 +20,10 @@ export interface ApiDeps {
   readonly world: World;
   readonly log: Logger;
   readonly access: Access;
-  readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
+  readonly ledger: Pick<
+    Ledger,
+    'state' | 'tenants' | 'head' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
+  >;
   readonly indexes: Pick<Indexes, 'status'>;
   readonly review: Review;
   readonly door: EventDoor;

@@ -58,6 +58,8 @@ export interface Ledger extends AsyncDisposable {
   ): Promise<{ readonly index: number; readonly hashes: Uint8Array[]; readonly checkpoint: string }>;
   /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and `seals/<epoch>`, `rotations/<number>`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
+  /** The numbers of the tenant's seals (their epochs) or of the statements on its keys, ascending. */
+  statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]>;
   /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void>;
   /** What intake refused, for the heartbeat's counters. */

@@ -18,7 +18,7 @@ import {
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
+import { type Kek, parseNumberName, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { openCheckpointKeys } from './checkpoint-keys.ts';
@@ -393,6 +393,11 @@ class OpenedLedger implements Ledger {
       return undefined;
     }
     return this.#tree(tenant).tile(tile, log.head.size);
+  }
+
+  async statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]> {
+    const names = await this.#driver.documents(this.#log(tenant).tenant, folder);
+    return names.flatMap((name) => parseNumberName(name) ?? []).sort((a, b) => a - b);
   }
 
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void> {
