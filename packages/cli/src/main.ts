@@ -82,11 +82,7 @@ function makeProgram(io: Io): Command {
     .option('--origin <name>', 'begin of the logs’ names, usually a domain of yours; this machine’s name unless given')
     .action(async (dir: string, options) => (await import('./commands/init.ts')).init(dir, options, io));
 
-  const config = program.command('config').description('Work with configuration files.');
-  config.action(() => {
-    note(io, config.helpInformation());
-    throw new CommanderError(exitCodes.usage, 'watchglass.noCommand', 'no command');
-  });
+  const config = group(program, io, 'config', 'Work with configuration files.');
   command(config, io, 'check', 'Say whether server and gateway configurations are right, without starting anything.', [
     'watchglass config check',
     'watchglass config check /etc/watchglass/*.yaml --json',
@@ -149,7 +145,49 @@ function makeProgram(io: Io): Command {
     .option('--out <file>', 'keep the proof')
     .action(async (index: number, options) => (await import('./commands/prove.ts')).prove(index, options, io));
 
+  const keys = group(program, io, 'keys', 'Work with the keys of an installation.');
+  command(keys, io, 'rotate-checkpoint', 'Let another key sign the checkpoints of a log; the server must be stopped.', [
+    'watchglass keys rotate-checkpoint clinic --data /var/lib/watchglass',
+    'watchglass keys rotate-checkpoint clinic --end-overlap',
+    'watchglass keys rotate-checkpoint clinic --compromised --trusted 81200',
+    'watchglass keys rotate-checkpoint clinic --add-ml-dsa-44',
+  ])
+    .argument('<tenant>', 'whose log')
+    .option('--data <dir>', 'data directory; .watchglass unless named')
+    .option('--compromised', 'the old key was stolen: it signs no more, and whoever pinned it is told')
+    .option(
+      '--trusted <size>',
+      'with --compromised: the last size at which the old key is believed; that of the newest seal unless given',
+      toIndex,
+    )
+    .option('--end-overlap', 'the key that was replaced signs no more')
+    .option('--add-ml-dsa-44', 'an ML-DSA-44 key signs beside')
+    .action(async (tenant: string, options) =>
+      (await import('./commands/rotate-checkpoint.ts')).rotateCheckpoint(tenant, options, io),
+    );
+
+  const ledger = group(program, io, 'ledger', 'Work with the ledger of an installation.');
+  command(
+    ledger,
+    io,
+    'succeed',
+    'Begin a ledger that goes on from this one, which was restored from a backup; the server must be stopped.',
+    ['watchglass ledger succeed --data /var/lib/watchglass'],
+  )
+    .option('--data <dir>', 'data directory; .watchglass unless named')
+    .action(async (options) => (await import('./commands/succeed.ts')).succeedLedger(options, io));
+
   return program;
+}
+
+/** A word that only has commands below it. */
+function group(program: Command, io: Io, name: string, what: string): Command {
+  const made = program.command(name).description(what);
+  made.action(() => {
+    note(io, made.helpInformation());
+    throw new CommanderError(exitCodes.usage, 'watchglass.noCommand', 'no command');
+  });
+  return made;
 }
 
 function command(parent: Command, io: Io, name: string, what: string, examples: readonly string[]): Command {

@@ -35,6 +35,7 @@ export const errorTable = {
   'seed-refused': 'A wrapped seed does not open under this key-encryption key.',
   'seal-malformed': 'A seal of an epoch is not laid out as docs/format.md says.',
   'rotation-malformed': 'A statement on a checkpoint key is not laid out as docs/format.md says.',
+  'succession-malformed': 'What a successor log says of its predecessor is not laid out as docs/format.md says.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;
 

@@ -92,6 +92,7 @@ export {
 } from './rotation.ts';
 export { hashSeal, openSeal, parseSeal, type Seal, sealKeyName, signSeal } from './seal.ts';
 export { splitJsonArray } from './strict-json.ts';
+export { hashSuccession, openSuccession, parseSuccession, type Succession, signSuccession } from './succession.ts';
 export { parseTenantId } from './tenant.ts';
 export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';
 export { toFhir, toFhirAll } from './to-fhir.ts';

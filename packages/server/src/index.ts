@@ -14,4 +14,12 @@ export {
 } from './config.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
+export type { KeyChange } from './ledger/rotate-key.ts';
+export type { SucceededLog } from './ledger/succeed.ts';
+export {
+  type ChangedKey,
+  changeLocalKey,
+  type LocalLedgerOptions,
+  succeedLocalLedger,
+} from './local-ledger.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';

@@ -109,7 +109,6 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       record,
       homeTenant,
       url: config.url,
-      origin: config.origin,
       version: manifest.version,
       demo: config.demo !== undefined,
       signIn,

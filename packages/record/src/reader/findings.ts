@@ -17,6 +17,8 @@ export const findingTable = {
     'A statement on a checkpoint key is not signed by the keys it must be, or does not continue the one before it.',
   'rotation-unfinished':
     'A checkpoint key was stated that the log does not use: an interrupted change, or older files put back.',
+  'succession-invalid':
+    'What a successor log says of its predecessor is malformed, not signed as it must be, or not what its first record says.',
   'checkpoint-invalid': 'A checkpoint is malformed, of another log, or not signed by every key it must be.',
   'checkpoint-ahead': 'The checkpoint covers more leaves than the files hold: the log was cut off.',
   'checkpoint-behind': 'The checkpoint covers fewer leaves than it must: an older copy of it was restored.',

@@ -1,5 +1,5 @@
 /**
- * What the log says about itself must be so: its own events name its seals and the statements on its keys by their hash, so that whoever witnesses the log witnesses
+ * What the log says about itself must be so: its own events name its seals the statements on its keys and its predecessor by their hash, so that whoever witnesses the log witnesses
  * those too. Looked for in records that were opened; the events of anybody else prove nothing here.
  */
 import { encodeBase64, tryDecodeUtf8 } from '../bytes.ts';
@@ -13,9 +13,13 @@ export interface OwnEventCheck {
   readonly epochs: SealedEpochs;
   /** SHA-256 of each statement on a checkpoint key, the first first. */
   readonly rotationHashes: readonly Uint8Array[];
+  /** SHA-256 of what a successor log says of its predecessor. */
+  readonly successionHash: Uint8Array | undefined;
+  /** Set once the first record of a successor was read. */
+  successionSeen: boolean;
 }
 
-const operations = ['sealing-begun', 'epoch-sealed', 'checkpoint-key-rotated', 'checkpoint-key-added'];
+const operations = ['sealing-begun', 'epoch-sealed', 'checkpoint-key-rotated', 'checkpoint-key-added', 'log-succeeds'];
 const marks: readonly Uint8Array[] = operations.map((name) => Buffer.from(`"operation":"${name}"`));
 
 /** Whether a record may be one to look at: cheap, and never wrong where it says no. */
@@ -46,12 +50,31 @@ export function checkOwnEvent(check: OwnEventCheck, place: string, index: number
         check.findings.add(hash === undefined ? 'rotation-missing' : 'rotation-forged', place, wrong, { index });
       return;
     }
+    case 'log-succeeds': {
+      const wrong = mismatch('what it goes on from', check.successionHash, said('/predecessor/hash'));
+      if (wrong !== undefined || index !== 0)
+        check.findings.add('succession-invalid', place, wrong ?? 'a log says only first what it goes on from', {
+          index,
+        });
+      check.successionSeen = true;
+      return;
+    }
     default:
       return;
   }
 }
 
+/** After all records were opened: a successor says in its first one what it goes on from. */
+export function checkSuccessionSaid(check: OwnEventCheck, size: number): void {
+  if (check.successionHash !== undefined && !check.successionSeen && size > 0)
+    check.findings.add(
+      'succession-invalid',
+      `${check.tenant}/predecessor`,
+      'no record of the log says that it goes on from another',
+    );
+}
+
 function mismatch(what: string, hash: Uint8Array | undefined, said: string | undefined): string | undefined {
-  if (hash === undefined) return `the log says that there is ${what}, and it is not here`;
-  return said === encodeBase64(hash) ? undefined : `the log says that ${what} is another one`;
+  if (hash === undefined) return `the log has ${what}, as it says, and it is not here`;
+  return said === encodeBase64(hash) ? undefined : `what the log says of ${what} is not what is here`;
 }

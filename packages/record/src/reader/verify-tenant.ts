@@ -19,9 +19,11 @@ import { CommitmentStore, storedCommitments } from './commitment-store.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
+import { checkSuccessionSaid } from './own-event-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import { checkStatements } from './statements.ts';
+import { type CheckedSuccession, checkSuccession, type Predecessor } from './succession-check.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import { checkTree, type StatedRoot } from './tree-check.ts';
 
@@ -34,6 +36,8 @@ export interface VerifiedTenant {
   /** Records decrypted and compared with what the tree commits to. */
   readonly opened: number;
   readonly findings: readonly Finding[];
+  /** Of a successor log: what it goes on from. */
+  readonly predecessor?: Predecessor;
 }
 
 interface JournalPart {
@@ -41,7 +45,9 @@ interface JournalPart {
   readonly placed: PlacedGroup;
 }
 
-export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> {
+export async function verifyTenant(
+  asked: TenantCheck,
+): Promise<{ readonly verified: VerifiedTenant; readonly succession: CheckedSuccession | undefined }> {
   const before = asked.findings.list.length;
   const check = { ...asked, log: await possibleLog(asked) };
   const { tenant, log, findings, files, ledgerDir } = check;
@@ -59,6 +65,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkRemembered(check, keys.all, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
+  const succession = await checkSuccession(check, keys.all[0]);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
@@ -72,6 +79,8 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     commitments,
     epochs,
     rotationHashes: rotations.map(({ bytes }) => hashRotation(bytes)),
+    successionHash: succession?.hash,
+    successionSeen: false,
     ends: new Map(),
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
@@ -80,6 +89,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   };
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
+  if (seeds !== undefined) checkSuccessionSaid(checker, held);
   tellMissing(check, checker.seen, held);
   const stated: StatedRoot[] = [
     ...statedElsewhere,
@@ -114,7 +124,11 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkNames(check, tree.tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
   const root = checkpoint === undefined ? tree.root : encodeHex(checkpoint.root);
-  return { tenant, origin: log.origin, size, root, opened: checker.opened, findings: findings.list.slice(before) };
+  const { opened } = checker;
+  const verified = { tenant, origin: log.origin, size, root, opened, findings: findings.list.slice(before) };
+  return succession === undefined
+    ? { verified, succession }
+    : { verified: { ...verified, predecessor: succession.predecessor }, succession };
 }
 
 /** A manifest may claim any size: memory and time are spent only on what there are files for. */

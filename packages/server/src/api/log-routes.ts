@@ -13,7 +13,7 @@ const checkpointCache = 'public, max-age=2';
 const tileCache = 'public, max-age=31536000, immutable';
 const text = 'text/plain; charset=utf-8';
 
-export function mountLogRoutes(app: FastifyInstance, { ledger, origin }: Pick<ApiDeps, 'ledger' | 'origin'>): void {
+export function mountLogRoutes(app: FastifyInstance, { ledger }: Pick<ApiDeps, 'ledger'>): void {
   const tenantOf = (params: unknown): TenantId => {
     const { tenant } = params as { tenant: string };
     const known = ledger.tenants().find((one) => one === tenant);
@@ -33,7 +33,7 @@ export function mountLogRoutes(app: FastifyInstance, { ledger, origin }: Pick<Ap
       .send(body);
 
   mountPublic(app, 'GET /log', async () =>
-    ledger.tenants().map((tenant) => ({ tenant, origin: `${origin}/${tenant}` })),
+    ledger.tenants().map((tenant) => ({ tenant, origin: ledger.origin(tenant) })),
   );
   mountPublic(app, 'GET /log/:tenant/checkpoint', async (request, reply) =>
     send(reply, text, checkpointCache, ledger.head(tenantOf(request.params)).checkpoint),

@@ -22,7 +22,7 @@ export interface ApiDeps {
   readonly access: Access;
   readonly ledger: Pick<
     Ledger,
-    'state' | 'tenants' | 'head' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
+    'state' | 'tenants' | 'head' | 'origin' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
   >;
   readonly indexes: Pick<Indexes, 'status'>;
   readonly review: Review;
@@ -33,8 +33,6 @@ export interface ApiDeps {
   readonly homeTenant: TenantId;
   /** Public URL of the server, without trailing slash. */
   readonly url: string;
-  /** Log origins are `<origin>/<tenant>`. */
-  readonly origin: string;
   readonly version: string;
   readonly demo: boolean;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */

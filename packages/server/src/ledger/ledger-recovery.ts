@@ -2,6 +2,7 @@
  * From recovered files to logs that can be written: keys, the tree over archive and journal, ids and emitters that are
  * remembered, and the head, which must extend what was signed. What doesn't fit is told, and nothing is signed then.
  */
+import { dirname } from 'node:path';
 import {
   type Frontier,
   openNote,
@@ -51,6 +52,15 @@ export interface NewLog {
   readonly coverage: EmitterCoverage;
   readonly frontier: Frontier;
   readonly head: Head;
+}
+
+/** @throws LedgerError `corrupt` where `succeed` (succeed.ts) was cut off: half of the keys may have moved */
+export async function assertNotSucceeding(disk: Disk, ledgerDir: string): Promise<void> {
+  if ((await disk.size(`${dirname(ledgerDir)}/succession.json`)) === undefined) return;
+  throw new LedgerError(
+    'corrupt',
+    'a successor ledger was begun here and not finished; run watchglass ledger succeed again, which finishes it',
+  );
 }
 
 /** Opens every log the driver holds. @returns why the ledger must be read-only, if it must */

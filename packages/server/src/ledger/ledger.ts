@@ -7,7 +7,7 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, MinimisedEvent, RetentionClass, Rotation, TenantId } from '@watchglass/record';
+import type { Envelope, MinimisedEvent, RetentionClass, Rotation, Signer, TenantId } from '@watchglass/record';
 import type { Kek } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { KeyChange } from './rotate-key.ts';
@@ -34,6 +34,8 @@ export interface Ledger extends AsyncDisposable {
   appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch>;
   /** The newest durable, signed head; `checkpoint` is the signed note's text. */
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
+  /** The name of the tenant's log. */
+  origin(tenant: TenantId): string;
   /** The text of the verifier key of the tenant's checkpoints: of the newest, where there are more. */
   vkey(tenant: TenantId): string;
   /** The verifier keys of all that sign the tenant's checkpoints, the newest first. */
@@ -153,6 +155,13 @@ export interface LedgerStatistics {
   readonly journalBytes: number;
 }
 
+/** A log that goes on from another one. */
+export interface Successor {
+  readonly origin: string;
+  /** What its first record says, made of the key it begins with. */
+  readonly statement: (signer: Signer) => Uint8Array;
+}
+
 export interface OpenLedgerOptions {
   /** `DIR/ledger`. */
   readonly dir: string;
@@ -160,6 +169,10 @@ export interface OpenLedgerOptions {
   readonly keysDir: string;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
+  /** Origins of logs that aren't there yet and go on from others, by tenant, with what they say of those. */
+  readonly successors?: ReadonlyMap<string, Successor>;
+  /** Only of `succeed`: opens though a succession isn't finished. */
+  readonly isSuccession?: boolean;
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;

@@ -11,6 +11,7 @@ import {
   formatVerifierKey,
   leafDataOf,
   leafHashOf,
+  parseSuccession,
   parseTilePath,
   type RetentionClass,
   type Rotation,
@@ -45,16 +46,16 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, overlapEndedFacts } from './own-events.ts';
+import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
 import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
-import type { ArchivingSegment, StorageDriver } from './storage.ts';
+import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
-import type { TreeReader } from './tree-reader.ts';
+import { assertIndex, type TreeReader } from './tree-reader.ts';
 
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
@@ -111,6 +112,7 @@ class OpenedLedger implements Ledger {
 
   async start(): Promise<void> {
     const { dir } = this.#options;
+    if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
     this.#driver = await openFilesDriver({
       dir,
       workDir: dirname(dir),
@@ -208,7 +210,8 @@ class OpenedLedger implements Ledger {
 
   async #add(tenant: TenantId): Promise<void> {
     this.#assertOpen();
-    if (this.#logs.has(tenant)) return;
+    const known = this.#logs.get(tenant);
+    if (known !== undefined) return this.#saySuccession(known);
     this.#assertWritable();
     if (isReservedName(tenant)) {
       throw new LedgerError(
@@ -216,7 +219,8 @@ class OpenedLedger implements Ledger {
         `no tenant can be called ${tenant}: the ledger has a file of that name; choose another`,
       );
     }
-    const origin = `${this.#options.originBase}/${tenant}`;
+    const successor = this.#options.successors?.get(tenant);
+    const origin = successor?.origin ?? `${this.#options.originBase}/${tenant}`;
     const place = this.#place();
     const signers = await openCheckpointKeys(sealPlaceOf(place), { tenant, origin }, true);
     const signer = signers[0] as Signer;
@@ -225,9 +229,12 @@ class OpenedLedger implements Ledger {
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead([signer], origin, 0, frontier.root()) };
     const epoch = epochOf(this.#world.clock.now());
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
+    const documents = [seal];
+    if (successor !== undefined) documents.push({ name: 'predecessor', bytes: successor.statement(signer) });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents });
     const coverage = new EmitterCoverage(false);
     await addLog(place, { tenant, origin, signers: [signer], lastRotation: undefined, coverage, frontier, head });
+    await this.#saySuccession(this.#log(tenant));
   }
 
   async changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined> {
@@ -243,6 +250,13 @@ class OpenedLedger implements Ledger {
     this.#own.recordStatements(log);
     await this.#own.settled();
     return stated;
+  }
+
+  /** The first record of a log that goes on from another one; a kill may have come before it. */
+  async #saySuccession(log: TenantLog): Promise<void> {
+    if (log.head.size > 0) return;
+    const bytes = await this.#driver.document(log.tenant, 'predecessor');
+    if (bytes !== undefined) await this.#own.appendMade(log, successionEvent(parseSuccession(bytes), bytes));
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -350,6 +364,10 @@ class OpenedLedger implements Ledger {
 
   head(tenant: TenantId): { size: number; root: Uint8Array; checkpoint: string } {
     return this.#log(tenant).head;
+  }
+
+  origin(tenant: TenantId): string {
+    return this.#log(tenant).origin;
   }
 
   vkey(tenant: TenantId): string {
@@ -473,16 +491,5 @@ class OpenedLedger implements Ledger {
         for (const waiter of [...log.waiting]) waiter.closed();
       }
     }
-  }
-}
-
-/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
-function isReservedName(tenant: string): boolean {
-  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
-}
-
-function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
   }
 }

@@ -8,9 +8,11 @@ import {
   formatVerifierKey,
   hashRotation,
   hashSeal,
+  hashSuccession,
   minimise,
   type Rotation,
   type Seal,
+  type Succession,
   uuidv7,
 } from '@watchglass/record';
 import type { World } from '../world/world.ts';
@@ -18,6 +20,9 @@ import type { CoverageNote } from './emitter-coverage.ts';
 import { startOfEpoch } from './epoch.ts';
 import type { AppendItem } from './ledger.ts';
 import type { TenantLog } from './tenant-log.ts';
+
+/** Of a value in `changes` (event.schema.json). */
+const changeCharsMax = 4096;
 
 /** What happened, before it is an event. */
 export type OwnFacts = Pick<Event, 'operation' | 'outcome' | 'targets' | 'changes'>;
@@ -142,5 +147,33 @@ export function overlapEndedFacts(log: TenantLog): OwnFacts {
     operation: 'checkpoint-key-overlap-ended',
     outcome: { status: 'success' },
     changes: [{ path: '/key', op: 'replace', after: log.vkeys[0] ?? '' }],
+  };
+}
+
+/** The first record of a successor: the head it goes on from, and the recovery point. */
+export function successionEvent(
+  succession: Succession,
+  bytes: Uint8Array,
+): { readonly facts: OwnFacts; readonly identity: OwnIdentity } {
+  const { predecessor, size, root, key, recovery, checkpoint = '' } = succession;
+  const text = encodeBase64(Buffer.from(checkpoint));
+  const hash = Buffer.from(hashSuccession(bytes));
+  const changes = [
+    ['/predecessor/origin', predecessor],
+    ['/predecessor/size', String(size)],
+    ['/predecessor/root', encodeBase64(root)],
+    ['/predecessor/recovery', recovery ?? 'unknown'],
+    ['/predecessor/hash', hash.toString('base64')],
+    ['/predecessor/key', formatVerifierKey(key)],
+    // With an ML-DSA-44 signature it may be too long for an event; the file that the hash names has it.
+    ...(text.length > 0 && text.length <= changeCharsMax ? ([['/predecessor/checkpoint', text]] as const) : []),
+  ] as const;
+  return {
+    facts: {
+      operation: 'log-succeeds',
+      outcome: { status: 'success' },
+      changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
+    },
+    identity: { id: uuidv7(0, hash.subarray(0, 10)), digest: hash.toString('hex') },
   };
 }

@@ -73,11 +73,11 @@ export class OwnWriter {
     const record = async (): Promise<void> => {
       for (let one = (before.epoch ?? epoch - 1) + 1; one <= epoch; one++) {
         const bytes = await driver.document(log.tenant, sealFileName(one));
-        if (bytes !== undefined) await this.#appendMade(log, sealEvent(parseSeal(bytes), bytes));
+        if (bytes !== undefined) await this.appendMade(log, sealEvent(parseSeal(bytes), bytes));
       }
       for (let one = before.rotation + 1; one <= rotation; one++) {
         const bytes = await driver.document(log.tenant, rotationFileName(one));
-        if (bytes !== undefined) await this.#appendMade(log, rotationEvent(parseRotation(bytes), bytes));
+        if (bytes !== undefined) await this.appendMade(log, rotationEvent(parseRotation(bytes), bytes));
       }
       await disk.makeDirectory(sealingDir);
       await disk.replace(`${sealingDir}/${log.tenant}`, Buffer.from(`epoch ${epoch}\nrotation ${rotation}\n`));
@@ -87,7 +87,8 @@ export class OwnWriter {
     });
   }
 
-  #appendMade(log: TenantLog, made: ReturnType<typeof sealEvent>): Promise<void> {
+  /** Appends an event that is the same one whenever it is made; out of turn. */
+  appendMade(log: TenantLog, made: ReturnType<typeof sealEvent>): Promise<void> {
     return this.#appendNow(log, made.facts, made.identity);
   }
 
