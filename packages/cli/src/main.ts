@@ -99,6 +99,7 @@ function makeProgram(io: Io): Command {
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
     .option('--seal <file>', 'a seal kept from earlier, the first one best: it pins every month that was sealed since')
+    .option('--no-predecessors', 'leave out the ledgers that this one goes on from')
     .option('--full', 'also parse every record and hold it against its block')
     .option('--tenant <name>', 'only this tenant')
     .option('--ca <file>', 'CA certificate of the server (URL)')

@@ -12,6 +12,7 @@ import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
 import { firstKey, parseGivenKey, trustedKey } from '../known-logs.ts';
 import { openProgress } from '../progress.ts';
+import { verifyPredecessors } from '../verify/predecessors.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
@@ -21,6 +22,7 @@ export interface VerifyOptions {
   readonly vkey?: string;
   readonly checkpoint?: string;
   readonly seal?: string;
+  readonly predecessors?: boolean;
   readonly full?: boolean;
   readonly tenant?: string;
   readonly ca?: string;
@@ -58,9 +60,27 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
       ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
       ...(options.seal === undefined ? {} : { seal: Buffer.from(await readText(options.seal, io)) }),
     });
+    const older =
+      options.predecessors === false
+        ? { tenants: [], findings: [], notes: [] }
+        : await verifyPredecessors({
+            ledgerDir,
+            keysDir: existsSync(keysDir) ? keysDir : undefined,
+            report,
+            full: options.full === true,
+            signal: io.signal,
+          });
     progress.end();
-    if (options.json !== true) for (const line of report.notes) note(io, `  note: ${line}`);
-    printVerification(dir, report, { json: options.json === true }, io);
+    if (options.json !== true) for (const line of [...report.notes, ...older.notes]) note(io, `  note: ${line}`);
+    const whole = {
+      ...report,
+      intact: report.intact && older.findings.length === 0,
+      tenants: [...report.tenants, ...older.tenants],
+      findings: [...report.findings, ...older.findings],
+      findingCount: report.findingCount + older.findings.length,
+      notes: [...report.notes, ...older.notes],
+    };
+    printVerification(dir, whole, { json: options.json === true }, io);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     throw new CliError(error.code === 'argument-invalid' ? 'usage' : 'file-unreadable', error.message, {
