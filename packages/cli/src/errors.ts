@@ -28,6 +28,7 @@ export const cliErrors = {
   'port-in-use': 1,
   'already-running': 1,
   'child-failed': 1,
+  'key-change-failed': 1,
   'hospital-missing': 1,
   'not-found-again': 1,
   /** Something is not what was written: verify and prove. */

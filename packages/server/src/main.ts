@@ -150,7 +150,6 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       recordPlaced: record.placed,
       homeTenant,
       url: config.url,
-      origin: config.origin,
       version: manifest.version,
       demo: config.demo !== undefined,
       signIn,

@@ -5,15 +5,16 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { looksLikeBundle, parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import { looksLikeBundle, parseCheckpoint, parseProof, parseSeal, RecordError } from '@watchglass/record';
 import type { OfflineKeys } from '@watchglass/server';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
-import { parseGivenKey, trustedKey } from '../known-logs.ts';
+import { firstKey, parseGivenKey, trustedKey } from '../known-logs.ts';
 import { openProgress } from '../progress.ts';
 import { checkBundle, printBundle } from '../verify/bundle-check.ts';
+import { verifyPredecessors } from '../verify/predecessors.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
@@ -22,6 +23,8 @@ export interface VerifyOptions {
   readonly json?: boolean;
   readonly vkey?: string;
   readonly checkpoint?: string;
+  readonly seal?: string;
+  readonly predecessors?: boolean;
   readonly full?: boolean;
   readonly tenant?: string;
   readonly ca?: string;
@@ -61,10 +64,29 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
       ...(vkey === undefined ? {} : { vkey }),
       ...(options.full === undefined ? {} : { full: options.full }),
       ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
+      ...(options.seal === undefined ? {} : { seal: Buffer.from(await readText(options.seal, io)) }),
     });
+    const older =
+      options.predecessors === false
+        ? { tenants: [], findings: [], notes: [] }
+        : await verifyPredecessors({
+            ledgerDir,
+            keysDir: existsSync(keysDir) ? keysDir : undefined,
+            report,
+            full: options.full === true,
+            signal: io.signal,
+          });
     progress.end();
-    if (options.json !== true) for (const line of report.notes) note(io, `  note: ${line}`);
-    printVerification(dir, report, { json: options.json === true }, io);
+    if (options.json !== true) for (const line of [...report.notes, ...older.notes]) note(io, `  note: ${line}`);
+    const whole = {
+      ...report,
+      intact: report.intact && older.findings.length === 0,
+      tenants: [...report.tenants, ...older.tenants],
+      findings: [...report.findings, ...older.findings],
+      findingCount: report.findingCount + older.findings.length,
+      notes: [...report.notes, ...older.notes],
+    };
+    printVerification(dir, whole, { json: options.json === true }, io);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     const code =
@@ -101,10 +123,13 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
     options.checkpoint === undefined
       ? undefined
       : readCheckpoint(await readText(options.checkpoint, io), options.checkpoint);
+  const seal = options.seal === undefined ? undefined : readSeal(await readText(options.seal, io), options.seal);
   const logs = await listLogs(client, options.tenant, io.signal);
   if (remembered !== undefined && !logs.some(({ origin }) => origin === remembered.origin)) {
     throw new CliError('usage', `the server has no log ${remembered.origin}, which ${options.checkpoint} is of`);
   }
+  if (seal !== undefined && !logs.some(({ origin }) => origin === seal.origin))
+    throw new CliError('usage', `the server has no log ${seal.origin}, which ${options.seal} is of`);
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
     throw new CliError(
@@ -118,7 +143,7 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     for (const log of logs) {
-      const offered = (await client.getText(`/log/${log.tenant}/vkey`, io.signal)).trim();
+      const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
       const given = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
       const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
       const older = remembered?.origin === log.origin ? remembered : undefined;
@@ -126,13 +151,16 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
         client,
         log,
         vkey: key.vkey,
+        pinned: key.how === 'given' || key.how === 'remembered',
+        seal: seal?.origin === log.origin ? seal.bytes : undefined,
         remembered: older,
         onProgress: (done, total) => progress.update(done, total),
         signal: io.signal,
       });
       tenants.push({ ...log, size: result.size, root: result.root, opened: 0 });
       findings.push(...result.findings);
-      pinned &&= older !== undefined || key.how === 'given' || key.how === 'remembered';
+      if (options.json !== true) for (const line of result.notes) note(io, `  note: ${line}`);
+      pinned &&= seal?.origin === log.origin || older !== undefined || key.how === 'given' || key.how === 'remembered';
     }
   } finally {
     progress.end();
@@ -148,6 +176,16 @@ function readCheckpoint(text: string, file: string): { origin: string; size: num
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     throw new CliError('usage', `${file} is not a checkpoint: ${error.message}`, { cause: error });
+  }
+}
+
+function readSeal(text: string, file: string): { readonly origin: string; readonly bytes: Uint8Array } {
+  const bytes = Buffer.from(text);
+  try {
+    return { origin: parseSeal(bytes).origin, bytes };
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    throw new CliError('usage', `${file} is not a seal: ${error.message}`, { cause: error });
   }
 }
 
@@ -205,7 +243,7 @@ async function keyHere(origin: string, io: Io): Promise<string | undefined> {
     const vkey = await readFile(join(ledger, entry, 'vkey'), 'utf8').catch(() => '');
     if (!vkey.startsWith(`${origin}+`)) continue;
     note(io, `Using the key of ${origin} from ${join(defaultDataDir, 'ledger', entry, 'vkey')}.`);
-    return vkey.trim();
+    return firstKey(vkey);
   }
   return undefined;
 }

@@ -60,6 +60,11 @@ export function sealFileName(epoch: number): string {
   return `seals/${epoch}`;
 }
 
+/** `rotations/<number>` relative to a tenant's directory. */
+export function rotationFileName(number: number): string {
+  return `rotations/${number}`;
+}
+
 /** The number in the name of a seal or rotation (without its directory), or undefined: a decimal without leading zeroes. */
 export function parseNumberName(name: string): number | undefined {
   return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;

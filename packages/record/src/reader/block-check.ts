@@ -40,6 +40,9 @@ export interface BlockChecker {
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
   readonly epochs: SealedEpochs;
+  readonly rotationHashes: readonly Uint8Array[];
+  readonly successionHash: Uint8Array | undefined;
+  successionSeen: boolean;
   /** Where the blocks of each class that were checked end: they follow each other. */
   readonly ends: Map<RetentionClass, number>;
   /** Indexes seen, one bit each. */

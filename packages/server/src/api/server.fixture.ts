@@ -167,7 +167,6 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       recordPlaced,
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
-      origin: 'watchglass.test',
       version: '0.0.0-test',
       demo: true,
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),

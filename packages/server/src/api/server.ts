@@ -23,7 +23,10 @@ export interface ApiDeps {
   readonly world: World;
   readonly log: Logger;
   readonly access: Access;
-  readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
+  readonly ledger: Pick<
+    Ledger,
+    'state' | 'tenants' | 'head' | 'origin' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
+  >;
   readonly indexes: Pick<Indexes, 'status'>;
   readonly review: Review;
   readonly bundles: BundleMaker;
@@ -37,8 +40,6 @@ export interface ApiDeps {
   readonly homeTenant: TenantId;
   /** Public URL of the server, without trailing slash. */
   readonly url: string;
-  /** Log origins are `<origin>/<tenant>`. */
-  readonly origin: string;
   readonly version: string;
   readonly demo: boolean;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */

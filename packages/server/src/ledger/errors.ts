@@ -21,6 +21,7 @@ export const ledgerErrorCodes = {
   'shred-unfinished':
     'A shred has begun and is not over, since the keeper of the keys did not do its part; it is gone on with.',
   'keys-fixed': 'The key-encryption keys of this ledger can’t be changed from here, so nothing can be shredded.',
+  'key-change-refused': 'The checkpoint keys of the log do not allow this change now.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;

@@ -14,14 +14,18 @@ import {
   leafDataOf,
   leafHashOf,
   multiproofPlan,
+  parseSuccession,
   parseTilePath,
   RecordError,
+  type Rotation,
+  type Signer,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import type { Keyrings } from '@watchglass/record/reader';
+import { type Keyrings, parseNumberName } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
+import { openCheckpointKeys } from './checkpoint-keys.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { OpenedEnding } from './ending.ts';
@@ -33,7 +37,6 @@ import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
 import { openLocalKeyrings } from './kek/open-keyrings.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
-import { openCheckpointKey } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
   Appended,
@@ -49,18 +52,19 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
 import { chunkBufferBytes } from './open-group.ts';
-import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
+import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker, wrappedSeedsOf } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
 import { repeatable } from './shred-events.ts';
-import type { ArchivingSegment, StorageDriver } from './storage.ts';
+import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
-import type { TreeReader } from './tree-reader.ts';
+import { assertIndex, type TreeReader } from './tree-reader.ts';
 
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
@@ -128,6 +132,7 @@ class OpenedLedger implements Ledger {
 
   async start(): Promise<void> {
     const { dir } = this.#options;
+    if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
     this.#driver = await openFilesDriver({
       dir,
       workDir: dirname(dir),
@@ -187,7 +192,7 @@ class OpenedLedger implements Ledger {
       disk: this.#disk,
       sealingDir: this.#sealingDir,
       emitterId: this.#options.emitterId ?? 'ledger',
-      recordSeals: this.#options.recordSeals ?? true,
+      recordStatements: this.#options.recordStatements ?? true,
       report: this.#report,
       isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
       append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
@@ -257,7 +262,7 @@ class OpenedLedger implements Ledger {
           level: 'warn',
           message: `the log of ${tenant} was created with leaves of type ${known.leafType}, and they stay so`,
         });
-      return;
+      return this.#saySuccession(known);
     }
     this.#assertWritable();
     if (isReservedName(tenant)) {
@@ -266,17 +271,45 @@ class OpenedLedger implements Ledger {
         `no tenant can be called ${tenant}: the ledger has a file of that name; choose another`,
       );
     }
-    const origin = `${this.#options.originBase}/${tenant}`;
-    const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
+    const successor = this.#options.successors?.get(tenant);
+    const origin = successor?.origin ?? `${this.#options.originBase}/${tenant}`;
+    const place = this.#place();
+    const signers = await openCheckpointKeys(sealPlaceOf(place), { tenant, origin }, true);
+    const signer = signers[0] as Signer;
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier(leafType);
-    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
-    const place = this.#place();
+    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead([signer], origin, 0, frontier.root()) };
     const epoch = epochOf(this.#world.clock.now());
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal], leafType });
+    const documents = [seal];
+    if (successor !== undefined) documents.push({ name: 'predecessor', bytes: successor.statement(signer) });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents, leafType });
     const coverage = new EmitterCoverage(false);
-    await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head, leafType });
+    const lastRotation = undefined;
+    await addLog(place, { tenant, origin, signers: [signer], lastRotation, coverage, frontier, head, leafType });
+    await this.#saySuccession(this.#log(tenant));
+  }
+
+  async changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined> {
+    const log = this.#writable(tenant);
+    assertChange(log, change);
+    // The end of an overlap has no statement: the log says it first.
+    if (change.kind === 'end-overlap') this.#own.append(log, () => overlapEndedFacts(log));
+    await this.#own.settled();
+    let stated: Rotation | undefined;
+    await this.#sequencer.alone(log, async () => {
+      stated = await changeKeys(sealPlaceOf(this.#place()), log, change);
+    });
+    this.#own.recordStatements(log);
+    await this.#own.settled();
+    return stated;
+  }
+
+  /** The first record of a log that goes on from another one; a kill may have come before it. */
+  async #saySuccession(log: TenantLog): Promise<void> {
+    if (log.head.size > 0) return;
+    const bytes = await this.#driver.document(log.tenant, 'predecessor');
+    if (bytes !== undefined) await this.#own.appendMade(log, successionEvent(parseSuccession(bytes), bytes));
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -394,8 +427,16 @@ class OpenedLedger implements Ledger {
     return this.#log(tenant).head;
   }
 
+  origin(tenant: TenantId): string {
+    return this.#log(tenant).origin;
+  }
+
   vkey(tenant: TenantId): string {
-    return this.#log(tenant).vkey;
+    return this.#log(tenant).vkeys[0] as string;
+  }
+
+  vkeys(tenant: TenantId): readonly string[] {
+    return this.#log(tenant).vkeys;
   }
 
   leafType(tenant: TenantId): LeafType {
@@ -449,7 +490,8 @@ class OpenedLedger implements Ledger {
     const log = this.#logs.get(tenant);
     if (log === undefined) return undefined;
     if (path === 'checkpoint') return log.head.checkpoint === '' ? undefined : Buffer.from(log.head.checkpoint);
-    if (path === 'vkey') return Buffer.from(`${log.vkey}\n`);
+    if (path === 'vkey') return Buffer.from(log.vkeys.map((vkey) => `${vkey}\n`).join(''));
+    if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.#driver.document(tenant, path);
     let tile: TilePath;
     try {
       tile = parseTilePath(path);
@@ -457,6 +499,11 @@ class OpenedLedger implements Ledger {
       return undefined;
     }
     return this.#tree(tenant).tile(tile, log.head.size);
+  }
+
+  async statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]> {
+    const names = await this.#driver.documents(this.#log(tenant).tenant, folder);
+    return names.flatMap((name) => parseNumberName(name) ?? []).sort((a, b) => a - b);
   }
 
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void> {
@@ -543,16 +590,5 @@ async function opened<T>(work: Promise<T>): Promise<T> {
     return await work.catch(throwShredded);
   } catch (error) {
     throw asLedgerFault(error);
-  }
-}
-
-/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
-function isReservedName(tenant: string): boolean {
-  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
-}
-
-function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
   }
 }

@@ -120,3 +120,8 @@ export interface ArchivingSegment {
   /** Event ids in the clear, by tenant, in order: `ids` has 16 bytes for each index from `firstIndex` on. */
   readonly ids: readonly { readonly tenant: string; readonly firstIndex: number; readonly ids: Uint8Array }[];
 }
+
+/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
+export function isReservedName(tenant: string): boolean {
+  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
+}

@@ -13,6 +13,7 @@ import {
   tileWidth,
   tileWidthAt,
 } from '@watchglass/record';
+import { LedgerError } from './errors.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
 
 const cachedTilesMax = 64;
@@ -122,4 +123,11 @@ function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
     bundle.set(commitments.subarray(i * 32, i * 32 + 32), i * 35 + 3);
   }
   return bundle;
+}
+
+/** @throws LedgerError `not-found` */
+export function assertIndex(index: number, size: number): void {
+  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
+    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
+  }
 }

@@ -28,6 +28,7 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'plan-changed': { code: 'plan-changed' },
   'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
   'keys-fixed': { code: 'keys-fixed' },
+  'key-change-refused': { code: 'input-invalid' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
