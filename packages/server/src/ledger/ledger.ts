@@ -7,7 +7,15 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, LeafType, MinimisedEvent, RetentionClass, Rotation, Signer, TenantId } from '@watchglass/record';
+import type {
+  Envelope,
+  LeafType,
+  MinimisedEvent,
+  RetentionClass,
+  Rotation,
+  Signer,
+  TenantId,
+} from '@watchglass/record';
 import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
