@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { splitBundle, verifyBundle } from '../../packages/record/src/index.ts';
 import { makeFolder, until, watchglassJson } from '../scenario/command.fixture.ts';
 import { type Demo, startDemo } from '../scenario/demo.fixture.ts';
 import { launchChromium } from './chromium.fixture.ts';
@@ -140,6 +141,18 @@ test('a privacy officer signs in, finds who read a patient, and proves it in the
     const shown = await page.getByRole('region', { name: region }).textContent();
     assert.doesNotMatch(shown ?? '', new RegExp(patient), 'only pseudonyms are shown');
   }
+
+  await page.getByRole('button', { name: 'Evidence of this event' }).click();
+  await page.getByLabel('Reason').fill('Complaint 17');
+  const [file] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('button', { name: 'Make the file' }).click(),
+  ]);
+  assert.match(file.suggestedFilename(), /^evidence-.*\.html$/);
+  const { evidence } = splitBundle(readFileSync(await file.path(), 'utf8'));
+  assert.deepEqual(verifyBundle(evidence).findings, []);
+  await page.getByText('Saved as evidence-').waitFor();
+  await page.keyboard.press('Escape');
 
   await page.keyboard.press('Escape');
   await proof.waitFor({ state: 'detached' });

@@ -8,19 +8,26 @@ import { openLedger, verifyLedger } from '../../packages/record/src/reader.ts';
 const golden = [
   {
     version: 'v1',
+    // The key it began with: two statements lead to the one that signs now.
     vkey: 'watchglass.example/clinic+031bc462+AfcnGwfbvdnK1+/VceqAiLF9zQalbUZXHiw0oh4Yuo7k',
     logs: [
       {
         tenant: 'clinic',
-        size: 180,
-        root: 'd515714eab5493d15c64c5aef8287fad84398c4d081ee1bfb4fe5252cab495e0',
-        records: 'fba7e27779e28b236ee8f5bffefdf9231e85c43260d038b869568a7845ba9963',
+        size: 187,
+        root: 'a4c266efe3cdba453aae1251669264b135060d2376d3cbbf21af12b99bd73f14',
+        records: '2d7d7be1ac43792e3b0f50b6c744343be1799381daa4047979b7a522070bfb04',
       },
       {
         tenant: 'hospital-2',
-        size: 9,
-        root: 'f767f4167724667a9e0bf4c1373295c242e75aeeaab9208555d6adb9039ac095',
-        records: 'fb298d7a2529aa6ce0496c670024bcdbb9e634e1926266eca0d53fc2e16e3964',
+        size: 11,
+        root: 'df6a8c15abdd72c576542a75008b087f53356432956360f8a414946b700b24c6',
+        records: '18187cb7b7c7cdc91f4a315551d411330b1fc72a9c0d231a593df98a9673ade5',
+      },
+      {
+        tenant: 'research',
+        size: 6,
+        root: '3b86fc80e46d9e5b85a7620e699cb7b6d0851f9f8316b231a2531311f234138a',
+        records: '77cf9cf47e31a6954ffd16ab12a9ae538dab46d33e4ef8c2ad3634964a0ee1a9',
       },
     ],
   },

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { createCipheriv, createDecipheriv, createHash, createHmac, createPublicKey, verify } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, zstdDecompressSync } from 'node:zlib';
@@ -106,6 +106,23 @@ function* openBlock(
   assert.ok(plain.done);
 }
 
+/** F(m) of a leaf of type 0x02. */
+function fieldRootOf(r: Buffer, m: string): Buffer {
+  let fields = 0;
+  const node = (value: unknown, path: string): Buffer => {
+    const place = [u32(Buffer.byteLength(path)), path];
+    if (typeof value !== 'object' || value === null || Object.keys(value).length === 0) {
+      const k = fields++;
+      const pair = hmac(r, 'watchglass/f/v1\0', u32(k >>> 1));
+      const salt = pair.subarray(16 * (k & 1), 16 * (k & 1) + 16);
+      return sha('watchglass/f/v1\0', Buffer.of(0), salt, ...place, JSON.stringify(value));
+    }
+    const children = Object.entries(value).map(([name, one]) => node(one, `${path}/${name}`));
+    return sha('watchglass/f/v1\0', Buffer.of(Array.isArray(value) ? 2 : 1), ...place, ...children);
+  };
+  return node(JSON.parse(m), '');
+}
+
 /** RFC 6962 §2.1 over leaf hashes. */
 function rootOf(hashes: Buffer[]): Buffer {
   if (hashes.length === 0) return sha('');
@@ -166,26 +183,155 @@ function readPart(at: Cursor): Part {
   return { tenant, sizeBefore, count, root, commitments, ids, seqs, blocks };
 }
 
-/** The root and size that a checkpoint's one signature stands for (c2sp.org/signed-note, tlog-checkpoint). */
-function checkpointOf(tenant: string, origin: string): { size: number; root: string } {
-  const text = readFileSync(join(ledger, tenant, 'checkpoint'), 'utf8');
-  const body = text.slice(0, text.lastIndexOf('\n\n') + 1);
-  const vkey = readFileSync(join(ledger, tenant, 'vkey'), 'utf8').trim();
+interface Key {
+  readonly name: string;
+  readonly id: string;
+  readonly type: number;
+  readonly bytes: Buffer;
+}
+
+function keyOf(vkey: string): Key {
   const [name = '', keyId = ''] = vkey.split('+');
-  const publicKey = Buffer.from(vkey.slice(name.length + keyId.length + 2), 'base64');
-  assert.equal(publicKey[0], 1);
-  assert.equal(name, origin);
-  const id = sha(`${name}\n`, publicKey).subarray(0, 4);
-  assert.equal(id.toString('hex'), keyId);
-  const signature = Buffer.from((text.slice(body.length + 1).split(' ')[2] as string).trim(), 'base64');
-  assert.deepEqual(signature.subarray(0, 4), id);
-  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey.subarray(1)]);
-  assert.ok(
-    verify(null, Buffer.from(body), createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature.subarray(4)),
-  );
-  const [stated, size, root = ''] = body.split('\n');
-  assert.equal(stated, origin);
-  return { size: Number(size), root };
+  const material = Buffer.from(vkey.slice(name.length + keyId.length + 2), 'base64');
+  const id = sha(`${name}\n`, material).subarray(0, 4).toString('hex');
+  assert.equal(id, keyId);
+  return { name, id, type: material[0] as number, bytes: material.subarray(1) };
+}
+
+const spkiHeads: Record<number, string> = {
+  1: '302a300506032b6570032100',
+  6: '30820532300b06096086480165030403110382052100',
+};
+
+/** The text of a signed note that these keys have signed, in this order, and no others (c2sp.org/signed-note, tlog-cosignature). */
+function openNote(note: string, keys: readonly Key[]): string {
+  const body = note.slice(0, note.lastIndexOf('\n\n') + 1);
+  const lines = note.slice(body.length + 1).split('\n');
+  assert.equal(lines.pop(), '');
+  assert.equal(lines.length, keys.length);
+  for (const [at, { name, id, type, bytes }] of keys.entries()) {
+    const [dash, signer, signature = ''] = (lines[at] as string).split(' ');
+    assert.deepEqual([dash, signer], ['\u2014', name]);
+    const signed = Buffer.from(signature, 'base64');
+    assert.equal(signed.subarray(0, 4).toString('hex'), id);
+    const spki = Buffer.concat([Buffer.from(spkiHeads[type] as string, 'hex'), bytes]);
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+    if (type === 1) {
+      assert.ok(verify(null, Buffer.from(body), key, signed.subarray(4)));
+    } else {
+      const [origin = '', size = '', root = ''] = body.split('\n');
+      assert.deepEqual(signed.subarray(4, 12), u64(0));
+      const head = [Buffer.from('subtree/v1\n\0'), Buffer.of(name.length), Buffer.from(name), u64(0)];
+      const log = [
+        Buffer.of(origin.length),
+        Buffer.from(origin),
+        u64(0),
+        u64(Number(size)),
+        Buffer.from(root, 'base64'),
+      ];
+      assert.ok(verify(null, Buffer.concat([...head, ...log]), key, signed.subarray(12)));
+    }
+  }
+  return body;
+}
+
+/** Values of the lines after the first two, which are the kind of statement and the origin. */
+function valuesOf(body: string, kind: string, origin: string, names: readonly string[]): string[] {
+  const lines = body.split('\n');
+  assert.deepEqual([lines[0], lines[1], lines.length], [kind, origin, names.length + 3]);
+  return names.map((name, at) => {
+    const line = lines[at + 2] as string;
+    assert.ok(line.startsWith(`${name} `));
+    return line.slice(name.length + 1);
+  });
+}
+
+const read = (...path: string[]): string => readFileSync(join(ledger, ...path), 'utf8');
+
+/** Every file of a folder named by a number, in order; the numbers follow each other. */
+function numbered(tenant: string, folder: string): { number: number; text: string; hash: string }[] {
+  const numbers = existsSync(join(ledger, tenant, folder)) ? readdirSync(join(ledger, tenant, folder)).map(Number) : [];
+  numbers.sort((a, b) => a - b);
+  for (const [at, number] of numbers.entries()) assert.equal(number, (numbers[0] as number) + at);
+  return numbers.map((number) => {
+    const text = read(tenant, folder, String(number));
+    return { number, text, hash: sha(text).toString('base64') };
+  });
+}
+
+interface Sealed {
+  readonly size: number;
+  readonly root: string;
+  readonly next: Key;
+  readonly hash: string;
+}
+
+/** The chain of seals, by epoch. */
+function sealsOf(tenant: string, origin: string, firstKey: Key): Map<number, Sealed> {
+  const seals = new Map<number, Sealed>();
+  let signer = firstKey;
+  let before: Sealed | undefined;
+  for (const { number, text, hash } of numbered(tenant, 'seals')) {
+    const body = openNote(text, [signer]);
+    const names = ['epoch', 'size', 'root', 'previous', 'next'];
+    const [epoch, size, root = '', previous, next = ''] = valuesOf(body, 'watchglass/seal/v1', origin, names);
+    assert.deepEqual([Number(epoch), previous], [number, before?.hash ?? 'none']);
+    assert.ok(Number(size) >= (before?.size ?? 0) && (before !== undefined || size === '0'));
+    signer = keyOf(next);
+    assert.deepEqual([signer.name, signer.type], [`${origin}/epoch/${number + 1}`, 1]);
+    before = { size: Number(size), root, next: signer, hash };
+    seals.set(number, before);
+  }
+  return seals;
+}
+
+interface Stated {
+  readonly size: number;
+  readonly root: string;
+}
+
+/** Follows the statements on checkpoint keys from the first key to those that sign, and opens the checkpoint with them. */
+function checkpointOf(
+  tenant: string,
+  origin: string,
+): { checkpoint: Stated; stated: Stated[]; seals: Map<number, Sealed> } {
+  const listed = read(tenant, 'vkey').trimEnd().split('\n').map(keyOf);
+  const statements = numbered(tenant, 'rotations');
+  const firstOld = /^old (.*)$/m.exec(statements[0]?.text ?? '')?.[1];
+  let current = firstOld === undefined ? (listed[0] as Key) : keyOf(firstOld);
+  const seals = sealsOf(tenant, origin, current);
+  const stated: Stated[] = [...seals.values()];
+  let overlap: Key | undefined;
+  let second: Key | undefined;
+  let previousHash = 'none';
+  const names = ['number', 'kind', 'size', 'root', 'trusted', 'epoch', 'previous', 'old', 'new'];
+  for (const { number, text, hash } of statements) {
+    const body = text.slice(0, text.lastIndexOf('\n\n') + 1);
+    const [stating, kind, size, root = '', trusted, epoch, previous, old = '', next = ''] = valuesOf(
+      body,
+      'watchglass/rotation/v1',
+      origin,
+      names,
+    );
+    const epochKey = seals.get(Number(epoch) - 1)?.next as Key;
+    const comes = keyOf(next);
+    openNote(text, kind === 'added' ? [current, epochKey] : [current, comes, epochKey]);
+    assert.deepEqual([Number(stating), previous, keyOf(old)], [number, previousHash, current]);
+    assert.ok(Number(trusted) <= Number(size));
+    if (kind === 'added') second = comes;
+    else {
+      overlap = kind === 'planned' ? current : undefined;
+      current = comes;
+    }
+    stated.push({ size: Number(size), root });
+    previousHash = hash;
+  }
+  const without = [current, second].filter((key) => key !== undefined);
+  const withOverlap = [current, overlap, second].filter((key) => key !== undefined);
+  assert.deepEqual(listed, listed.length === without.length ? without : withOverlap);
+  const [said, size, root = ''] = openNote(read(tenant, 'checkpoint'), listed).split('\n');
+  assert.equal(said, origin);
+  return { checkpoint: { size: Number(size), root }, stated, seals };
 }
 
 const classes: Record<string, string> = {
@@ -202,10 +348,10 @@ const classes: Record<string, string> = {
 const [line = '', lineHash] = readFileSync(join(ledger, 'manifest'), 'utf8').split('\n');
 const manifest = JSON.parse(line) as {
   group: number;
-  tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
+  tenants: Record<string, { origin: string; leaf?: 2; size: number; files: Record<string, number> }>;
 };
 
-for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)) {
+for (const [tenant, { origin, leaf = 1, size, files }] of Object.entries(manifest.tenants)) {
   test(`a verifier written from the page derives every byte of the golden log of ${tenant}`, () => {
     assert.equal(lineHash, sha(line).toString('hex'));
     const journal = readJournal(manifest.group).filter((part) => part.tenant === tenant);
@@ -214,15 +360,36 @@ for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)
     const stored = Buffer.concat([...archived.sort().map(counted), ...journal.map((part) => part.commitments)]);
     assert.equal(Buffer.concat(archived.map(counted)).length, 32 * size);
     const seen = new Map<number, { id: string; emitter: string; seq: number }>();
+    const { checkpoint, stated, seals } = checkpointOf(tenant, origin);
+    const lastSealed = Math.max(...seals.keys());
+    const said: string[] = [];
     const open = (bytes: Buffer): void => {
       for (const { index, r, m, retentionClass, epoch } of openBlock(tenant, origin, bytes)) {
-        const commitment = sha('watchglass/c/v1\0', sha(origin), u64(index), r, u32(m.length), m);
+        const commitment =
+          leaf === 1
+            ? sha('watchglass/c/v1\0', sha(origin), u64(index), r, u32(m.length), m)
+            : sha('watchglass/d/v1\0', sha(origin), u64(index), fieldRootOf(r, m.toString()));
         assert.deepEqual(commitment, stored.subarray(32 * index, 32 * index + 32), `index ${index}`);
-        const { received, event } = JSON.parse(m.toString()) as {
+        const { received, submitter, event } = JSON.parse(m.toString()) as {
           received: string;
-          event: { id: string; kind: string; emitter: { id: string; seq: number } };
+          submitter: string;
+          event: {
+            id: string;
+            kind: string;
+            operation?: string;
+            targets?: { id?: string }[];
+            changes?: { path: string; after?: string }[];
+            emitter: { id: string; seq: number };
+          };
         };
         assert.equal(classes[event.kind], retentionClass);
+        assert.ok(epoch <= lastSealed + 1 && index >= (seals.get(epoch - 1)?.size as number));
+        assert.ok(index < (seals.get(epoch)?.size ?? Number.POSITIVE_INFINITY));
+        if (submitter === 'self' && /^(epoch-sealed|sealing-begun)$/.test(event.operation ?? '')) {
+          const hash = event.changes?.find(({ path }) => path === '/seal/hash')?.after;
+          assert.equal(hash, seals.get(Number(event.targets?.[0]?.id))?.hash);
+          said.push(String(hash));
+        }
         const date = new Date(received);
         assert.ok((date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth() <= epoch);
         assert.equal(seen.has(index), false);
@@ -240,7 +407,7 @@ for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)
     }
     assert.equal(seen.size, size);
     const leaves = Array.from({ length: stored.length / 32 }, (_, i) =>
-      sha(Buffer.of(0, 1), stored.subarray(32 * i, 32 * i + 32)),
+      sha(Buffer.of(0, leaf), stored.subarray(32 * i, 32 * i + 32)),
     );
     for (const part of journal) {
       part.blocks.forEach(open);
@@ -252,8 +419,11 @@ for (const [tenant, { origin, size, files }] of Object.entries(manifest.tenants)
       }
     }
     assert.equal(seen.size, leaves.length);
-    const checkpoint = checkpointOf(tenant, origin);
-    assert.equal(rootOf(leaves.slice(0, checkpoint.size)).toString('base64'), checkpoint.root);
+    for (const { size, root } of [...stated, checkpoint])
+      assert.equal(rootOf(leaves.slice(0, size)).toString('base64'), root, `the root at ${size}`);
+    // January, February, and March, in which nothing happened; the log says so itself.
+    assert.deepEqual([...seals.keys()], [671, 672, 673, 674]);
+    assert.ok(said.length > 0);
     assert.equal(checkpoint.size, leaves.length);
   });
 }

@@ -5,7 +5,14 @@
 import { createHash } from 'node:crypto';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Event, encodeEvent, minimise, parseTenantId, uuidv7 } from '../../packages/record/src/index.ts';
+import {
+  type Event,
+  encodeEvent,
+  minimise,
+  parseTenantId,
+  type TenantId,
+  uuidv7,
+} from '../../packages/record/src/index.ts';
 import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
 import { realDisk } from '../../packages/server/src/world/real-disk.ts';
@@ -35,6 +42,8 @@ const tenants = ['clinic', 'hospital-2'].map(parseTenantId);
 const seqs = new Map<string, number>();
 
 for (let start = 0; start < 3; start++) {
+  // No server ran in March: it is sealed empty.
+  if (start === 2) nowMs = Date.UTC(2026, 3, 2, 8, 30);
   const ledger = await openLedger({
     dir: join(work, 'ledger'),
     keysDir: join(work, 'keys'),
@@ -43,6 +52,14 @@ for (let start = 0; start < 3; start++) {
     heartbeatMs: 0,
   });
   for (const tenant of tenants) await ledger.addTenant(tenant);
+  if (start === 1) {
+    await ledger.changeCheckpointKey(tenants[0] as TenantId, { kind: 'planned' });
+    await ledger.changeCheckpointKey(tenants[1] as TenantId, { kind: 'add-ml-dsa-44' });
+  }
+  if (start === 2) {
+    await ledger.changeCheckpointKey(tenants[0] as TenantId, { kind: 'end-overlap' });
+    await ledger.changeCheckpointKey(tenants[0] as TenantId, { kind: 'planned' });
+  }
   for (let round = 0; round < 12; round++) {
     nowMs += 20_000;
     const [clinic, hospital] = tenants as [(typeof tenants)[0], (typeof tenants)[0]];
@@ -53,6 +70,10 @@ for (let start = 0; start < 3; start++) {
     if (round % 4 === 1) await ledger.append(hospital, [item(hospital)]);
   }
   if (start === 2) {
+    // Last, so that the others draw what they always drew: a log whose leaves are of type 0x02.
+    const research = parseTenantId('research');
+    await ledger.addTenant(research, 2);
+    for (let round = 0; round < 3; round++) await ledger.append(research, [item(research), item(research)]);
     // As a killed process leaves it: the archive of two runs, and groups in the journal.
     await rm(target, { recursive: true, force: true });
     await mkdir(target, { recursive: true });

@@ -132,7 +132,8 @@ test('demo --once walks the road, says so, and leaves nothing running', async ()
   assert.equal(code, 0, err);
   const road = JSON.parse(out) as { proven: boolean; foundAfterMs: number };
   assert.equal(road.proven, true);
-  assert.ok(road.foundAfterMs < 1_000, `found after ${road.foundAfterMs} ms`);
+  // That it takes less than a second `npm run bench intake` measures; a machine that runs other tests meanwhile may need more.
+  assert.ok(road.foundAfterMs < 10_000, `found after ${road.foundAfterMs} ms`);
   const { pids } = JSON.parse(await readFile(join(dataDir, 'demo.json'), 'utf8')) as { pids: Record<string, number> };
   for (const pid of Object.values(pids)) assert.equal(isAlive(pid), false);
 });

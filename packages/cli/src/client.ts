@@ -10,6 +10,8 @@ const headersTimeoutMs = 60_000;
 const connectTimeoutMs = 10_000;
 /** Of an answer that isn't a stream. */
 const answerBytesMax = 64 * 1024 * 1024;
+/** Of a file: a bundle has at most 48 Mi characters of evidence, of up to three bytes each. */
+const fileBytesMax = 160 * 1024 * 1024;
 /** Of one line of a stream. */
 const lineCharactersMax = 1024 * 1024;
 
@@ -73,7 +75,7 @@ export function openClient(connection: Connection, waitMsMax: number = headersTi
         path,
       ),
     postForFile: async (path, body, signal) =>
-      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal })),
+      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal }), fileBytesMax),
     stream: async function* (path, signal) {
       const response = await ask(path, { accept: 'text/event-stream', signal });
       if (response.body !== null) yield* dataLines(response.body);
@@ -106,12 +108,13 @@ export async function* dataLines(body: AsyncIterable<Uint8Array>): AsyncIterable
   }
 }
 
-async function readBody(response: Response): Promise<Uint8Array> {
+async function readBody(response: Response, bytesMax: number = answerBytesMax): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
-    if (bytes > answerBytesMax) throw new CliError('answer-invalid', 'the answer is larger than 64 MiB');
+    if (bytes > bytesMax)
+      throw new CliError('answer-invalid', `the answer is larger than ${bytesMax / (1024 * 1024)} MiB`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -21,11 +21,14 @@ export const cliErrors = {
   /** The server answered with something else than its contract says. */
   'answer-invalid': 1,
   'file-unreadable': 1,
+  /** The keeper of a key-encryption key didn't let us look. */
+  'keys-unavailable': 1,
   'config-invalid': 1,
   'already-exists': 1,
   'port-in-use': 1,
   'already-running': 1,
   'child-failed': 1,
+  'key-change-failed': 1,
   'hospital-missing': 1,
   'not-found-again': 1,
   /** Something is not what was written: verify and prove. */

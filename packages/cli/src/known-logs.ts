@@ -52,6 +52,11 @@ export async function trustedKey(options: {
   return { vkey: options.offered, how: 'first-seen', since };
 }
 
+/** The newest of the keys that `/log/<tenant>/vkey` lists. */
+export function firstKey(text: string): string {
+  return text.trim().split('\n')[0] ?? '';
+}
+
 /** What `--vkey` says: a verifier key, or wrong usage. */
 export function parseGivenKey(text: string): string {
   try {

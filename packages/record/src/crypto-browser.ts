@@ -41,3 +41,22 @@ export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signat
     return false;
   }
 }
+
+/** Browsers have no ML-DSA-44 yet: undefined. */
+export function mlDsa44PublicKey(_seed: Uint8Array): Uint8Array | undefined {
+  return undefined;
+}
+
+/** Browsers have no ML-DSA-44 yet: undefined. */
+export function mlDsa44Sign(_seed: Uint8Array, _message: Uint8Array): Uint8Array | undefined {
+  return undefined;
+}
+
+/** Browsers have no ML-DSA-44 yet: undefined, which is neither valid nor invalid. */
+export function mlDsa44Verify(
+  _publicKey: Uint8Array,
+  _message: Uint8Array,
+  _signature: Uint8Array,
+): boolean | undefined {
+  return undefined;
+}

@@ -15,6 +15,7 @@ export const errorTable = {
   'record-invalid': 'Bytes are not a stored record (docs/format.md, "The stored record").',
   'base64-invalid': 'A text is not canonical standard base64 (RFC 4648 §4).',
   'key-invalid': 'A verifier key or signer key is malformed, of an unknown type, or its id does not match.',
+  'key-unsupported': 'A key is of a kind that this platform cannot sign with (ML-DSA-44).',
   'note-malformed': 'A text is not a signed note (c2sp.org/signed-note).',
   'note-unverified': 'No known key signed the note.',
   'signature-invalid': 'A known key is named in a note, but its signature does not verify.',
@@ -46,6 +47,8 @@ export const errorTable = {
   'shred-malformed': 'The record of a shred is not laid out as docs/format.md says.',
   'hold-malformed': 'A file of a legal hold is not laid out as docs/format.md says, or is damaged.',
   'hold-tampered': 'The authentication tag of a file of a legal hold is wrong: its bytes or its key were changed.',
+  'rotation-malformed': 'A statement on a checkpoint key is not laid out as docs/format.md says.',
+  'succession-malformed': 'What a successor log says of its predecessor is not laid out as docs/format.md says.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;
 

@@ -6,6 +6,7 @@
  * own and one node. Not safe for use after an error was thrown from the tile callback.
  */
 import { sha256Into } from '#crypto';
+import type { LeafType } from './commitment.ts';
 import { RecordError } from './errors.ts';
 import { emptyRoot } from './tree.ts';
 import type { NodeReader } from './tree-proof.ts';
@@ -29,17 +30,18 @@ export class Frontier {
   readonly #pair: Uint8Array = new Uint8Array(65);
   readonly #leaf: Uint8Array = new Uint8Array(34);
 
-  constructor() {
+  /** @param leafType of the leaves that `appendCommitments` appends */
+  constructor(leafType: LeafType = 1) {
     this.#pair[0] = 1;
-    this.#leaf[1] = 1; // 0x00 of RFC 6962, then the leaf type 0x01 of docs/format.md, "The leaf"
+    this.#leaf[1] = leafType; // 0x00 of RFC 6962, then the leaf type of docs/format.md, "The leaf"
   }
 
   /** The frontier of an existing tree of `size` leaves, its at most 53 nodes taken from `read`. */
-  static from(size: number, read: NodeReader): Frontier {
+  static from(size: number, read: NodeReader, leafType: LeafType = 1): Frontier {
     if (!Number.isSafeInteger(size) || size < 0) {
       throw new RecordError('argument-invalid', 'expected a tree size from 0 to 2^53 - 1');
     }
-    const frontier = new Frontier();
+    const frontier = new Frontier(leafType);
     for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
       if (n % 2 === 1) frontier.#nodes.set(read(level, n - 1), level * 32);
     }
@@ -54,7 +56,7 @@ export class Frontier {
 
   /** An independent copy: keep one to go back to when what was appended isn't committed. */
   clone(): Frontier {
-    const copy = new Frontier();
+    const copy = new Frontier(this.#leaf[1] as LeafType);
     copy.#size = this.#size;
     copy.#nodes.set(this.#nodes);
     return copy;
@@ -79,7 +81,7 @@ export class Frontier {
   }
 
   /**
-   * Appends the leaves of these commitments: leaf data is 0x01 ‖ C (docs/format.md).
+   * Appends the leaves of these commitments: leaf data is the leaf type ‖ C (docs/format.md).
    *
    * @param commitments n × 32 bytes
    * @returns the n × 32 bytes of leaf hashes

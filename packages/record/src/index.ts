@@ -80,11 +80,13 @@ export {
   cosignerOf,
   formatSignerKey,
   formatVerifierKey,
+  generateMlDsaSigner,
   generateSigner,
   type KeyType,
   parseSignerKey,
   parseVerifierKey,
   type Signer,
+  sameKey,
   type Verifier,
 } from './note-key.ts';
 export {
@@ -100,6 +102,7 @@ export {
 } from './parse.ts';
 export {
   formatProof,
+  leafHashOfOpening,
   type OpenedProof,
   openCheckpoint,
   openingExtra,
@@ -112,14 +115,27 @@ export {
   verifyProof,
 } from './proof.ts';
 export { type RetentionClass, retentionClasses, retentionClassOf } from './retention.ts';
-export { hashSeal, openSeal, parseSeal, type Seal, sameKey, sealKeyName, signSeal } from './seal.ts';
+export {
+  fateOf,
+  hashRotation,
+  openRotation,
+  type PinnedKeyFate,
+  parseRotation,
+  type Rotation,
+  type RotationKind,
+  rotationKinds,
+  signRotation,
+} from './rotation.ts';
+export { hashSeal, openSeal, parseSeal, type Seal, sealKeyName, signSeal } from './seal.ts';
 export { splitJsonArray } from './strict-json.ts';
+export { hashSuccession, openSuccession, parseSuccession, type Succession, signSuccession } from './succession.ts';
 export { parseTenantId } from './tenant.ts';
 export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';
 export { toFhir, toFhirAll } from './to-fhir.ts';
 export {
   type ConsistencyClaim,
   emptyRoot,
+  foldLevel,
   hashBytes,
   hashChildren,
   hashLeaf,

@@ -1,31 +1,32 @@
 /**
- * Keys of signed notes (c2sp.org/signed-note): Ed25519 (type 0x01) and the timestamped Ed25519 cosignature of witnesses
- * (type 0x04, c2sp.org/tlog-cosignature).
+ * Keys of signed notes (c2sp.org/signed-note): Ed25519 (type 0x01), and the timestamped cosignatures of c2sp.org/tlog-cosignature,
+ * by Ed25519 (type 0x04) and by ML-DSA-44 (type 0x06).
  *
  * A key's text is taken only if its id is the one that its name, type and public key give, and its base64 is canonical.
  */
-import { ed25519PublicKey, sha256 } from '#crypto';
-import { concatBytes, encodeBase64, encodeUtf8, tryDecodeBase64 } from './bytes.ts';
+import { ed25519PublicKey, mlDsa44PublicKey, sha256 } from '#crypto';
+import { concatBytes, encodeBase64, encodeUtf8, equalBytes, tryDecodeBase64 } from './bytes.ts';
 import { RecordError } from './errors.ts';
 
-/** 0x01 Ed25519 over the note's text; 0x04 Ed25519 cosignature over time and text. */
-export type KeyType = 1 | 4;
+/** 0x01 Ed25519 over the note's text; 0x04 Ed25519 cosignature over time and text; 0x06 ML-DSA-44 cosignature over time and checkpoint. */
+export type KeyType = 1 | 4 | 6;
 
 export interface Verifier {
   readonly name: string;
   /** First 32 bits of SHA-256(name ‖ 0x0A ‖ type ‖ public key). */
   readonly keyId: number;
   readonly type: KeyType;
-  /** 32 bytes. */
+  /** 32 bytes; of ML-DSA-44 1,312. */
   readonly publicKey: Uint8Array;
 }
 
 export interface Signer extends Verifier {
-  /** The Ed25519 seed, 32 bytes: secret. */
+  /** The seed of Ed25519 (RFC 8032) or ML-DSA-44 (FIPS 204 §6.1), 32 bytes: secret. */
   readonly seed: Uint8Array;
 }
 
 const nameCharsMax = 255;
+const keyCharsMax = 4096;
 
 /**
  * Parses `name+hex(key id)+base64(type ‖ public key)`.
@@ -33,7 +34,7 @@ const nameCharsMax = 255;
  * @throws {RecordError} `key-invalid`
  */
 export function parseVerifierKey(vkey: string): Verifier {
-  const parts = splitKey(vkey, 'a verifier key');
+  const parts = splitKey(vkey, 'a verifier key', publicKeyBytes);
   const publicKey = parts.material.subarray(1);
   const verifier: Verifier = { name: parts.name, keyId: parts.keyId, type: parts.type, publicKey };
   if (keyIdOf(verifier) !== verifier.keyId) throw idMismatch();
@@ -49,7 +50,7 @@ export function parseSignerKey(skey: string): Signer {
   const prefix = 'PRIVATE+KEY+';
   if (typeof skey !== 'string' || !skey.startsWith(prefix))
     throw invalid('expected a signer key that begins PRIVATE+KEY+');
-  const parts = splitKey(skey.slice(prefix.length), 'a signer key');
+  const parts = splitKey(skey.slice(prefix.length), 'a signer key', () => 32);
   const signer = makeSigner(parts.name, parts.material.slice(1), parts.type);
   if (signer.keyId !== parts.keyId) throw idMismatch();
   return signer;
@@ -58,6 +59,15 @@ export function parseSignerKey(skey: string): Signer {
 /** The Ed25519 signer (type 0x01) of this name. `seed` is 32 random bytes from the caller. */
 export function generateSigner(name: string, seed: Uint8Array): Signer {
   return makeSigner(name, seed, 1);
+}
+
+/**
+ * The ML-DSA-44 cosigner (type 0x06) of this name. `seed` is 32 random bytes from the caller.
+ *
+ * @throws {RecordError} `key-unsupported` where the platform has no ML-DSA-44
+ */
+export function generateMlDsaSigner(name: string, seed: Uint8Array): Signer {
+  return makeSigner(name, seed, 6);
 }
 
 /** The same name and key as a cosigner (type 0x04): its key id differs. */
@@ -69,6 +79,11 @@ export function cosignerOf(signer: Signer): Signer {
 export function cosignatureVerifierOf(verifier: Verifier): Verifier {
   const { name, publicKey } = verifier;
   return { name, publicKey, type: 4, keyId: keyIdOf({ name, publicKey, type: 4 }) };
+}
+
+/** Whether two keys are one, of one name. */
+export function sameKey(a: Verifier, b: Verifier): boolean {
+  return a.name === b.name && a.type === b.type && equalBytes(a.publicKey, b.publicKey);
 }
 
 /** The verifier key of a verifier or signer, as text. */
@@ -100,7 +115,12 @@ export function hex8(keyId: number): string {
 function makeSigner(name: string, seed: Uint8Array, type: KeyType): Signer {
   if (!isKeyName(name)) throw invalid('expected a key name without spaces, control characters or +');
   if (seed.length !== 32) throw invalid(`expected a seed of 32 bytes, got ${seed.length}`);
-  const publicKey = ed25519PublicKey(seed);
+  const publicKey = type === 6 ? mlDsa44PublicKey(seed) : ed25519PublicKey(seed);
+  if (publicKey === undefined)
+    throw new RecordError(
+      'key-unsupported',
+      'this platform has no ML-DSA-44; Node.js has it from version 24.7 on, with OpenSSL 3.5',
+    );
   return { name, type, publicKey, keyId: keyIdOf({ name, type, publicKey }), seed: seed.slice() };
 }
 
@@ -113,15 +133,19 @@ interface KeyParts {
   readonly name: string;
   readonly keyId: number;
   readonly type: KeyType;
-  /** type ‖ 32 bytes */
+  /** type ‖ key or seed */
   readonly material: Uint8Array;
 }
 
-function splitKey(text: string, what: string): KeyParts {
+function publicKeyBytes(type: KeyType): number {
+  return type === 6 ? 1312 : 32;
+}
+
+function splitKey(text: string, what: string, bytesOf: (type: KeyType) => number): KeyParts {
   // Split on the first two `+` only: base64 has `+` of its own.
   const first = typeof text === 'string' ? text.indexOf('+') : -1;
   const second = first < 0 ? -1 : text.indexOf('+', first + 1);
-  if (second < 0 || text.length > 1024) throw invalid(`expected ${what} as name+id+base64`);
+  if (second < 0 || text.length > keyCharsMax) throw invalid(`expected ${what} as name+id+base64`);
   const name = text.slice(0, first);
   const id = text.slice(first + 1, second);
   const material = tryDecodeBase64(text.slice(second + 1));
@@ -129,10 +153,10 @@ function splitKey(text: string, what: string): KeyParts {
   if (!/^[0-9a-f]{8}$/.test(id)) throw invalid(`expected ${what} with an id of eight lower-case hex digits`);
   if (material === undefined) throw invalid(`expected ${what} to end in canonical base64`);
   const type = material[0];
-  if (type !== 1 && type !== 4)
-    throw invalid(`expected ${what} of type 1 (Ed25519) or 4 (cosignature), got ${type ?? 'nothing'}`);
-  if (material.length !== 33)
-    throw invalid(`expected ${what} with 32 bytes after the type, got ${material.length - 1}`);
+  if (type !== 1 && type !== 4 && type !== 6)
+    throw invalid(`expected ${what} of type 1 (Ed25519), 4 or 6 (cosignature), got ${type ?? 'nothing'}`);
+  if (material.length !== 1 + bytesOf(type))
+    throw invalid(`expected ${what} with ${bytesOf(type)} bytes after the type, got ${material.length - 1}`);
   return { name, keyId: Number.parseInt(id, 16), type, material };
 }
 

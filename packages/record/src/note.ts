@@ -4,8 +4,9 @@
  * `openNote` follows the rules for verifiers to the letter: unknown keys are ignored, a known key whose signature is
  * wrong spoils the whole note, and at least one known key must have signed. Anything returned as `text` is thereby verified.
  */
-import { ed25519Sign, ed25519Verify } from '#crypto';
+import { ed25519Sign, ed25519Verify, mlDsa44Sign, mlDsa44Verify } from '#crypto';
 import { concatBytes, encodeBase64, encodeUtf8, equalBytes, tryDecodeBase64, tryDecodeUtf8 } from './bytes.ts';
+import { ed25519CosignedMessage, mlDsa44CosignedMessage } from './cosigned-message.ts';
 import { RecordError } from './errors.ts';
 import {
   hex8,
@@ -44,6 +45,8 @@ export interface OpenedNote {
   readonly signatures: readonly VerifiedSignature[];
   /** By keys that weren't given: they prove nothing. */
   readonly unverified: readonly UnverifiedSignature[];
+  /** By known keys of a kind this platform can't check (ML-DSA-44 in a browser): they prove nothing here, and that must be said. */
+  readonly unchecked: readonly VerifiedSignature[];
 }
 
 export interface NoteParts {
@@ -67,6 +70,7 @@ export function openNote(note: string | Uint8Array, verifiers: readonly (string 
   const message = encodeUtf8(parts.text);
   const signatures: VerifiedSignature[] = [];
   const unverified: UnverifiedSignature[] = [];
+  const unchecked: VerifiedSignature[] = [];
   const seen = new Set<string>();
   for (const signature of parts.signatures) {
     const key = keyOf(signature);
@@ -75,7 +79,8 @@ export function openNote(note: string | Uint8Array, verifiers: readonly (string 
       unverified.push(signature);
     } else if (!seen.has(key)) {
       seen.add(key);
-      signatures.push(verifySignature(verifier, message, signature));
+      const { checked, ...verified } = verifySignature(verifier, message, signature);
+      (checked ? signatures : unchecked).push(verified);
     }
   }
   if (signatures.length === 0) {
@@ -84,7 +89,7 @@ export function openNote(note: string | Uint8Array, verifiers: readonly (string 
       `expected a signature by one of ${known.size} known keys, got ${unverified.length} by others; check that the verifier key belongs to this log`,
     );
   }
-  return { text: parts.text, signatures, unverified };
+  return { text: parts.text, signatures, unverified, unchecked };
 }
 
 /**
@@ -92,8 +97,8 @@ export function openNote(note: string | Uint8Array, verifiers: readonly (string 
  *
  * @param text ends in a newline; has no control characters
  * @param signers at least one
- * @param options `timeSeconds` is needed by cosigners (type 0x04)
- * @throws {RecordError} `note-malformed`, `key-invalid`, `argument-invalid`
+ * @param options `timeSeconds` is needed by cosigners of type 0x04; 0 unless said for those of type 0x06
+ * @throws {RecordError} `note-malformed`, `key-invalid`, `key-unsupported`, `argument-invalid`
  */
 export function signNote(
   text: string,
@@ -163,20 +168,33 @@ function knownKeys(verifiers: readonly (string | Verifier)[]): ReadonlyMap<strin
   return known;
 }
 
-function verifySignature(verifier: Verifier, message: Uint8Array, signature: UnverifiedSignature): VerifiedSignature {
+function verifySignature(
+  verifier: Verifier,
+  message: Uint8Array,
+  signature: UnverifiedSignature,
+): VerifiedSignature & { readonly checked: boolean } {
   const { name, keyId, type } = verifier;
   if (type === 1) {
     if (!ed25519Verify(verifier.publicKey, message, signature.bytes)) throw signatureInvalid(verifier);
-    return { name, keyId, type };
+    return { name, keyId, type, checked: true };
   }
   const { bytes } = signature;
-  if (bytes.length !== 72) throw signatureInvalid(verifier);
+  if (bytes.length !== 8 + (type === 6 ? 2420 : 64)) throw signatureInvalid(verifier);
   const timeSeconds = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0);
-  const cosigned = cosignedMessage(timeSeconds, message);
-  if (timeSeconds > timeSecondsMax || !ed25519Verify(verifier.publicKey, cosigned, bytes.subarray(8))) {
-    throw signatureInvalid(verifier);
+  if (timeSeconds > timeSecondsMax) throw signatureInvalid(verifier);
+  const valid = type === 6 ? verifyMlDsa() : verifyEd25519();
+  if (valid === false) throw signatureInvalid(verifier);
+  return { name, keyId, type, timeSeconds, checked: valid === true };
+
+  function verifyEd25519(): boolean {
+    return ed25519Verify(verifier.publicKey, ed25519CosignedMessage(timeSeconds, message), bytes.subarray(8));
   }
-  return { name, keyId, type, timeSeconds };
+
+  /** Undefined where the platform can't tell. */
+  function verifyMlDsa(): boolean | undefined {
+    const cosigned = mlDsa44CosignedMessage({ cosigner: name, timeSeconds }, message);
+    return cosigned !== undefined && mlDsa44Verify(verifier.publicKey, cosigned, bytes.subarray(8));
+  }
 }
 
 const timeSecondsMax = 0x7fff_ffff_ffff_ffffn;
@@ -185,21 +203,32 @@ function signatureLine(signer: Signer, message: Uint8Array, timeSeconds: bigint 
   const id = new Uint8Array(4);
   new DataView(id.buffer).setUint32(0, signer.keyId);
   if (signer.type === 1) return line(signer.name, concatBytes(id, ed25519Sign(signer.seed, message)));
+  if (signer.type === 6) return mlDsaLine(signer, id, message, timeSeconds ?? 0n);
   if (timeSeconds === undefined || timeSeconds < 0n || timeSeconds > timeSecondsMax) {
     throw new RecordError('argument-invalid', 'expected timeSeconds for a cosigner: seconds since 1970, below 2^63');
   }
   const time = new Uint8Array(8);
   new DataView(time.buffer).setBigUint64(0, timeSeconds);
-  return line(signer.name, concatBytes(id, time, ed25519Sign(signer.seed, cosignedMessage(timeSeconds, message))));
+  return line(
+    signer.name,
+    concatBytes(id, time, ed25519Sign(signer.seed, ed25519CosignedMessage(timeSeconds, message))),
+  );
 }
 
 function line(name: string, bytes: Uint8Array): string {
   return `\u2014 ${name} ${encodeBase64(bytes)}\n`;
 }
 
-// c2sp.org/tlog-cosignature, "Ed25519 signed message"
-function cosignedMessage(timeSeconds: bigint, message: Uint8Array): Uint8Array {
-  return concatBytes(encodeUtf8(`cosignature/v1\ntime ${timeSeconds}\n`), message);
+/** A time of zero makes no statement that this is the largest tree: so a log signs its own. */
+function mlDsaLine(signer: Signer, id: Uint8Array, message: Uint8Array, timeSeconds: bigint): string {
+  const cosigned = mlDsa44CosignedMessage({ cosigner: signer.name, timeSeconds }, message);
+  if (cosigned === undefined || timeSeconds < 0n || timeSeconds > timeSecondsMax)
+    throw new RecordError('argument-invalid', 'an ML-DSA-44 cosigner signs checkpoints only, with a time below 2^63');
+  const time = new Uint8Array(8);
+  new DataView(time.buffer).setBigUint64(0, timeSeconds);
+  const signature = mlDsa44Sign(signer.seed, cosigned);
+  if (signature === undefined) throw new RecordError('key-unsupported', 'this platform has no ML-DSA-44');
+  return line(signer.name, concatBytes(id, time, signature));
 }
 
 function assertNoteText(text: string): void {

@@ -4,10 +4,11 @@
  */
 import { concatBytes, encodeBase64, tryDecodeBase64 } from './bytes.ts';
 import { type Checkpoint, parseCheckpoint, tryParseDecimal } from './checkpoint.ts';
-import { commit, leafHashOf, openingBytes, originHashOf, recordBytesMax } from './commitment.ts';
+import { commit, leafHashOf, type Opening, openingBytes, originHashOf, recordBytesMax } from './commitment.ts';
 import { decode } from './encode.ts';
 import { RecordError } from './errors.ts';
 import type { StoredRecord } from './event.ts';
+import { commitFields } from './field-commitment.ts';
 import { openNote, splitNote, type VerifiedSignature } from './note.ts';
 import { parseVerifierKey, type Verifier } from './note-key.ts';
 import { hashLeaf, verifyInclusion } from './tree.ts';
@@ -72,6 +73,29 @@ export function formatProof(proof: Proof): string {
   text += `index ${index}\n`;
   for (const hash of hashes) text += `${encodeBase64(hash)}\n`;
   return `${text}\n${checkpoint}`;
+}
+
+/**
+ * The leaf hash of an opening. An opening doesn't say of which type its leaf is: of the two that it may have, the one that is `proven`, and the one of type 0x01
+ * where neither is.
+ *
+ * @param proven throws for a leaf hash that isn't in the tree
+ */
+export function leafHashOfOpening(opening: Opening, proven: (leafHash: Uint8Array) => void): Uint8Array {
+  const whole = leafHashOf(commit(opening));
+  try {
+    proven(whole);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    try {
+      const byFields = leafHashOf(commitFields(opening), 2);
+      proven(byFields);
+      return byFields;
+    } catch (second) {
+      if (!(second instanceof RecordError)) throw second;
+    }
+  }
+  return whole;
 }
 
 /** The `extra` of our proofs: *r* ‖ *m*. */
@@ -148,7 +172,10 @@ export function openProof(proof: string | Proof, trust: Trust): OpenedProof {
   const r = extra.subarray(0, openingBytes);
   const m = extra.subarray(openingBytes);
   const origin = trust.origin ?? verifierOf(trust.vkey).name;
-  const leafHash = leafHashOf(commit({ originHash: originHashOf(origin), index, r, m }));
+  const { checkpoint } = openCheckpoint(parsed.checkpoint, trust);
+  const leafHash = leafHashOfOpening({ originHash: originHashOf(origin), index, r, m }, (hash) =>
+    verifyInclusion({ leafHash: hash, index, size: checkpoint.size, proof: parsed.hashes, root: checkpoint.root }),
+  );
   const verified = verifyProof({ ...trust, proof: parsed, leafHash });
   return { ...verified, m, record: decode(m) };
 }

@@ -69,6 +69,7 @@ export {
   parseNumberName,
   parseSegmentName,
   parseUnitName,
+  rotationFileName,
   sealFileName,
   seedFileName,
   segmentName,
@@ -102,10 +103,12 @@ export {
 export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';
 export { Committer } from './committer.ts';
+export { commitFields } from './field-commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';
 export { HeldCopies, holdSeed, holdsIn } from './reader/held-copies.ts';
+export { type HeldHead, readHeldHeads } from './reader/held-head.ts';
 export { isMissing, type LedgerFiles, nodeFiles, type ReadableFile, readRange } from './reader/ledger-files.ts';
 export { localKeys } from './reader/local-keys.ts';
 export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';
@@ -113,5 +116,7 @@ export { type OpenedRecord, RecordReader, type Remains } from './reader/record-r
 export { SeedKeeper } from './reader/seed-keeper.ts';
 export { ShreddedUnits } from './reader/shredded-units.ts';
 export { walkSegment } from './reader/snapshot.ts';
+export { type VerifiedStatements, verifyStatements } from './reader/statements.ts';
+export type { CheckedSuccession, Predecessor } from './reader/succession-check.ts';
 export { type VerifyOptions, type VerifyReport, verifyLedger } from './reader/verify-ledger.ts';
 export type { VerifiedTenant } from './reader/verify-tenant.ts';

@@ -5,10 +5,11 @@
  * What a seal covers can't be changed by who steals keys later, since its key is erased when it is made.
  */
 import { sha256 } from '#crypto';
-import { encodeBase64, encodeUtf8, equalBytes, tryDecodeBase64, tryDecodeUtf8 } from './bytes.ts';
+import { encodeBase64, encodeUtf8, tryDecodeUtf8 } from './bytes.ts';
 import { RecordError } from './errors.ts';
 import { openNote, signNote, splitNote } from './note.ts';
 import { formatVerifierKey, parseVerifierKey, type Signer, type Verifier } from './note-key.ts';
+import { countOf, hashOf, valuesOf } from './statement-lines.ts';
 
 export interface Seal {
   readonly origin: string;
@@ -72,11 +73,6 @@ export function openSeal(bytes: Uint8Array, verifier: Verifier): Seal {
   return seal;
 }
 
-/** Whether two keys are one. */
-export function sameKey(a: Verifier, b: Verifier): boolean {
-  return a.name === b.name && a.type === b.type && equalBytes(a.publicKey, b.publicKey);
-}
-
 function formatSeal({ origin, epoch, size, root, previous, next }: Seal): string {
   return [
     header,
@@ -91,35 +87,18 @@ function formatSeal({ origin, epoch, size, root, previous, next }: Seal): string
 }
 
 function readSeal(text: string): Seal {
-  const lines = text.split('\n');
-  const [first, origin = '', epoch, size, root, previous, next] = lines;
-  if (lines.length !== 8 || first !== header) throw malformed(`expected seven lines, the first ${header}`);
-  const hash = lineOf(previous, 'previous');
+  const [first, origin = '', ...lines] = text.split('\n');
+  if (lines.length !== 6 || first !== header) throw malformed(`expected seven lines, the first ${header}`);
+  const names = ['epoch', 'size', 'root', 'previous', 'next'];
+  const [epoch = '', size = '', root = '', previous = '', next = ''] = valuesOf(lines, names, malformed);
   return {
     origin,
-    epoch: countOf(lineOf(epoch, 'epoch')),
-    size: countOf(lineOf(size, 'size')),
-    root: hashOf(lineOf(root, 'root')),
-    previous: hash === 'none' ? undefined : hashOf(hash),
-    next: parseVerifierKey(lineOf(next, 'next')),
+    epoch: countOf(epoch, malformed),
+    size: countOf(size, malformed),
+    root: hashOf(root, malformed),
+    previous: previous === 'none' ? undefined : hashOf(previous, malformed),
+    next: parseVerifierKey(next),
   };
-}
-
-function lineOf(line: string | undefined, name: string): string {
-  if (line?.startsWith(`${name} `) !== true) throw malformed(`expected a line that begins ${name}`);
-  return line.slice(name.length + 1);
-}
-
-function countOf(text: string): number {
-  const value = /^(0|[1-9]\d{0,15})$/.test(text) ? Number(text) : Number.NaN;
-  if (!Number.isSafeInteger(value)) throw malformed('expected a decimal without leading zeroes');
-  return value;
-}
-
-function hashOf(text: string): Uint8Array {
-  const hash = tryDecodeBase64(text);
-  if (hash?.length !== 32) throw malformed('expected base64 of 32 bytes');
-  return hash;
 }
 
 function malformed(message: string, cause?: unknown): RecordError {

@@ -86,6 +86,7 @@ test('what contradicts itself or is unsafe is refused', () => {
     ['tenants: [clinic]', 'tenants: [Clinic]', /^tenants\[0\]: expected lower-case/],
     ['tenants: [clinic]', 'tenants: [clinic, clinic]', /^tenants\[1\]: `clinic` stands there twice/],
     ['tenants: [clinic]', 'tenants: []', /^tenants: /],
+    ['tenants: [clinic]', 'tenants: [clinic]\nwithholding: [other]', /^withholding\[0\]: expected one of/],
     ['origin: watchglass.example', 'origin: "two words"', /^origin: expected 1 to 200/],
     ['port: 9440', 'port: 99999', /^listen\.port: /],
     [', listen: { port: 9442 } }', ' }', /^issuer\.listen: missing/],
@@ -116,6 +117,61 @@ test('a file that is not there says how to make one', async () => {
   await writeFile(join(dir, 'watchglass.yaml'), good);
   assert.equal((await readConfig(join(dir, 'watchglass.yaml'))).dataDir, join(dir, 'data'));
   await rm(dir, { recursive: true });
+});
+
+test('the keeper of the keys is read with what it needs, and nothing of another', () => {
+  const withKeys = (keys: string): string => `${good}keys: ${keys}\n`;
+  const read = (keys: string): unknown => parseConfig(withKeys(keys), '/etc/watchglass/watchglass.yaml').keys;
+  assert.deepEqual(read('{ rights: wrap }'), { shared: { provider: 'local' }, tenants: {}, rights: 'wrap' });
+  const arn = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
+  assert.deepEqual(
+    read(
+      `{ provider: passphrase, passphrase: { file: p }, tenants: { clinic: { provider: aws-kms, key: "${arn}", region: eu-central-1, credentials: { instance: true } } } }`,
+    ),
+    {
+      shared: { provider: 'passphrase', passphrase: { kind: 'file', path: '/etc/watchglass/p' } },
+      tenants: {
+        clinic: { provider: 'aws-kms', key: arn, region: 'eu-central-1', credentials: { kind: 'instance' } },
+      },
+      rights: 'wrap-and-unwrap',
+    },
+  );
+  const google = 'projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/3';
+  const azure = 'https://clinic.vault.azure.net/keys/kek/0123456789abcdef0123456789abcdef';
+  for (const keys of [
+    `{ provider: google-kms, key: ${google}, credentials: { environment: GOOGLE } }`,
+    `{ provider: azure-key-vault, key: "${azure}", credentials: { file: azure.json } }`,
+    '{ provider: vault-transit, key: watchglass, address: "https://vault.example:8200", token: { file: token } }',
+    '{ provider: pkcs11, key: kek, module: /usr/lib/softhsm/libsofthsm2.so, tokenLabel: "my token", pin: { file: pin } }',
+  ])
+    assert.equal((read(keys) as { rights: string }).rights, 'wrap-and-unwrap', keys);
+  const wrong: readonly [string, RegExp][] = [
+    ['{ provider: passphrase }', /keys\.passphrase: missing/],
+    ['{ key: x }', /keys\.key: is for another provider than `local`/],
+    ['{ provider: passphrase, passphrase: {} }', /keys\.passphrase: say one way/],
+    ['{ provider: passphrase, passphrase: { file: a, environment: B } }', /keys\.passphrase: say one way/],
+    ['{ provider: passphrase, passphrase: { value: hunter2 } }', /keys\.passphrase\.value: unknown key/],
+    [
+      `{ provider: google-kms, key: ${google.replace('/cryptoKeyVersions/3', '')}, credentials: { instance: true } }`,
+      /keys\.key: expected .*with the version/,
+    ],
+    [
+      '{ provider: vault-transit, key: k, address: "http://vault.example", token: { file: t } }',
+      /keys\.address: plain http/,
+    ],
+    [
+      '{ provider: vault-transit, key: k, address: "https://vault.example/v1", token: { file: t } }',
+      /keys\.address: expected an origin/,
+    ],
+    ['{ tenants: { clinik: {} } }', /keys\.tenants\.clinik: no tenant of this server/],
+    ['{ tenants: { clinic: { provider: passphrase } } }', /keys\.tenants\.clinic\.passphrase: missing/],
+    ['{ rights: read }', /keys\.rights/],
+  ];
+  for (const [keys, expected] of wrong) {
+    const problems = problemsOf(withKeys(keys));
+    assert.match(problems.join('\n'), expected, keys);
+    assert.doesNotMatch(problems.join('\n'), /hunter2/);
+  }
 });
 
 const documentation = new URL('../../../docs/configuration.md', import.meta.url);

@@ -22,6 +22,8 @@ export interface ServerConfig {
   readonly url: string;
   readonly tls?: TlsFiles;
   readonly tenants: readonly TenantId[];
+  /** Those whose new logs have leaves of type 0x02. */
+  readonly withholding?: readonly TenantId[];
   /** Log origins are `<origin>/<tenant>`. */
   readonly origin: string;
   readonly issuer: EmbeddedIssuer | ForeignIssuer;
@@ -114,6 +116,12 @@ const schema = z.strictObject({
     .min(1)
     .describe(
       'Tenants, each with a log of its own: lower-case letters, digits and hyphens. The first also takes events that belong to none.',
+    ),
+  withholding: z
+    .array(z.string())
+    .optional()
+    .describe(
+      'Those of the tenants whose logs, from their first event on, let a field be withheld from a bundle and the rest be proven (leaf type 0x02). Slower; a log that is there already stays as it is.',
     ),
   origin: z
     .string()
@@ -241,6 +249,9 @@ function build(settings: Settings, folder: string): ServerConfig {
           },
         }),
     tenants: settings.tenants.map((tenant) => parseTenantId(tenant)),
+    ...(settings.withholding === undefined
+      ? {}
+      : { withholding: settings.withholding.map((tenant) => parseTenantId(tenant)) }),
     origin: settings.origin,
     issuer: buildIssuer(settings.issuer, at),
     ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
@@ -274,6 +285,9 @@ function* contradictionsIn(settings: Settings): Generator<string> {
     }
     if (tenants.indexOf(tenant) !== position)
       yield `tenants[${position}]: \`${tenant}\` stands there twice; remove one`;
+  }
+  for (const [position, tenant] of (settings.withholding ?? []).entries()) {
+    if (!tenants.includes(tenant)) yield `withholding[${position}]: expected one of \`tenants\``;
   }
   if (tls === undefined && !isLoopback(listen.host)) {
     yield `listen.host: \`${listen.host}\` can be reached from other machines and needs TLS; set tls.cert and tls.key, or listen at 127.0.0.1`;

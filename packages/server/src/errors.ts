@@ -113,11 +113,6 @@ export const serverErrors = {
     title: 'A value is not valid',
     remedy: 'Correct what `errors` names.',
   },
-  'plan-changed': {
-    status: 409,
-    title: 'What would go is not what was approved',
-    remedy: 'Look at the plan again and propose it anew; nothing was touched.',
-  },
   'bundle-too-large': {
     status: 422,
     title: 'More matches than a bundle holds',
@@ -127,6 +122,11 @@ export const serverErrors = {
     status: 422,
     title: 'A field cannot be withheld as asked',
     remedy: 'Correct what `errors` names; docs/bundle.md says what can be withheld.',
+  },
+  'plan-changed': {
+    status: 409,
+    title: 'What would go is not what was approved',
+    remedy: 'Look at the plan again and propose it anew; nothing was touched.',
   },
   'person-required': {
     status: 403,
@@ -204,16 +204,6 @@ export const serverErrors = {
     title: 'The disk of the ledger is full',
     remedy: 'Keep the events and send them after `Retry-After`; the operator has to make room.',
   },
-  'shred-unfinished': {
-    status: 503,
-    title: 'The shred has begun and is not over',
-    remedy: 'Look after the keeper of the keys; the server goes on by itself.',
-  },
-  'keys-fixed': {
-    status: 503,
-    title: 'The key-encryption keys cannot be changed from here',
-    remedy: 'Nothing was touched; give the server the right to end its keys (docs/retention.md).',
-  },
   'keys-unavailable': {
     status: 503,
     title: 'The keeper of the keys does not do its part',
@@ -234,6 +224,16 @@ export const serverErrors = {
     status: 422,
     title: 'The keyring does not allow this',
     remedy: 'Read the message; `watchglass keys list` shows what the keyring holds.',
+  },
+  'shred-unfinished': {
+    status: 503,
+    title: 'The shred has begun and is not over',
+    remedy: 'Look after the keeper of the keys; the server goes on by itself.',
+  },
+  'keys-fixed': {
+    status: 503,
+    title: 'The key-encryption keys cannot be changed from here',
+    remedy: 'Nothing was touched; give the server the right to end its keys (docs/retention.md).',
   },
   unavailable: {
     status: 503,

@@ -14,4 +14,15 @@ export {
 } from './config.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
+export type { KekStatus } from './ledger/kek/key-service.ts';
+export type { KeysSettings } from './ledger/kek/settings.ts';
+export type { KeyChange } from './ledger/rotate-key.ts';
+export type { SucceededLog } from './ledger/succeed.ts';
+export {
+  type ChangedKey,
+  changeLocalKey,
+  type LocalLedgerOptions,
+  succeedLocalLedger,
+} from './local-ledger.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';
+export { listKeysOf, type OfflineKeys, openOfflineKeys } from './offline-keys.ts';

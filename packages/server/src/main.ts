@@ -105,7 +105,10 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
     }),
   );
   if (keyrings === undefined) throw new TypeError('the ledger opens its keyrings');
-  if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
+  if (ledger.state.kind === 'writable') {
+    for (const tenant of config.tenants)
+      await ledger.addTenant(tenant, config.withholding?.includes(tenant) === true ? 2 : 1);
+  }
   const record = createOwnRecorder({
     world,
     site: new URL(config.url).host,
@@ -184,7 +187,6 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       recordPlaced: record.placed,
       homeTenant,
       url: config.url,
-      origin: config.origin,
       version: manifest.version,
       demo: config.demo !== undefined,
       signIn,

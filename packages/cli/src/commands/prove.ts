@@ -9,9 +9,10 @@ import { type Client, openClient } from '../client.ts';
 import { type ConnectionOptions, findConnection } from '../connection.ts';
 import { CliError, messageOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
-import { sayTrust, trustedKey } from '../known-logs.ts';
+import { firstKey, sayTrust, trustedKey } from '../known-logs.ts';
 import { checkProof, type ProvenEntry, sayProven } from '../verify/proof-check.ts';
 import { fetchLeafData, type LogName, onlyLog } from '../verify/remote-log.ts';
+import { followKey } from '../verify/remote-statements.ts';
 
 export interface ProveOptions extends ConnectionOptions {
   readonly json?: boolean;
@@ -23,8 +24,11 @@ export async function prove(index: number, options: ProveOptions, io: Io): Promi
   const connection = await findConnection(options, io);
   await using client = openClient(connection);
   const log = await onlyLog(client, options.tenant, io.signal);
-  const offered = (await client.getText(`/log/${log.tenant}/vkey`, io.signal)).trim();
-  const key = await trustedKey({ given: options.vkey, offered, connection, tenant: log.tenant, io });
+  const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
+  const trusted = await trustedKey({ given: options.vkey, offered, connection, tenant: log.tenant, io });
+  // Another key may have taken its place: then the log's statements lead from one to the other.
+  const vkey = trusted.vkey === offered ? offered : await followKey(client, log, trusted.vkey, io.signal);
+  const key = { ...trusted, vkey };
   const text = await client.getText(`/v1/events/${index}/proof?tenant=${log.tenant}`, io.signal);
   const proven = await check({ text, index, log, vkey: key.vkey, offered, client, signal: io.signal });
   if (options.out !== undefined) await writeFile(resolve(io.cwd, options.out), text);

@@ -5,14 +5,16 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { looksLikeBundle, parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import { looksLikeBundle, parseCheckpoint, parseProof, parseSeal, RecordError } from '@watchglass/record';
+import type { OfflineKeys } from '@watchglass/server';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
-import { parseGivenKey, trustedKey } from '../known-logs.ts';
+import { firstKey, parseGivenKey, trustedKey } from '../known-logs.ts';
 import { openProgress } from '../progress.ts';
 import { checkBundle, printBundle } from '../verify/bundle-check.ts';
+import { verifyPredecessors } from '../verify/predecessors.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
@@ -21,10 +23,14 @@ export interface VerifyOptions {
   readonly json?: boolean;
   readonly vkey?: string;
   readonly checkpoint?: string;
+  readonly seal?: string;
+  readonly predecessors?: boolean;
   readonly full?: boolean;
   readonly tenant?: string;
   readonly ca?: string;
   readonly leaf?: string;
+  /** Says who keeps the keys. */
+  readonly config?: string;
 }
 
 export async function verify(what: string | undefined, options: VerifyOptions, io: Io): Promise<void> {
@@ -44,11 +50,13 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
   const ledgerDir = existsSync(join(dir, 'ledger')) ? join(dir, 'ledger') : dir;
   const keysDir = join(dirname(ledgerDir), 'keys');
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
-  const { verifyLedger } = await import('@watchglass/record/reader');
+  const { isKeeperFault, verifyLedger } = await import('@watchglass/record/reader');
+  await using keys = await keysOf(keysDir, options.config, io);
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     const report = await verifyLedger({
       ledgerDir,
+      ...(keys === undefined ? {} : { keyrings: keys }),
       signal: io.signal,
       onProgress: ({ done, total }) => progress.update(done, total),
       ...(existsSync(keysDir) ? { keysDir } : {}),
@@ -56,18 +64,53 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
       ...(vkey === undefined ? {} : { vkey }),
       ...(options.full === undefined ? {} : { full: options.full }),
       ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
+      ...(options.seal === undefined ? {} : { seal: Buffer.from(await readText(options.seal, io)) }),
     });
+    const older =
+      options.predecessors === false
+        ? { tenants: [], findings: [], notes: [] }
+        : await verifyPredecessors({
+            ledgerDir,
+            keysDir: existsSync(keysDir) ? keysDir : undefined,
+            report,
+            full: options.full === true,
+            signal: io.signal,
+          });
     progress.end();
-    if (options.json !== true) for (const line of report.notes) note(io, `  note: ${line}`);
-    printVerification(dir, report, { json: options.json === true }, io);
+    if (options.json !== true) for (const line of [...report.notes, ...older.notes]) note(io, `  note: ${line}`);
+    const whole = {
+      ...report,
+      intact: report.intact && older.findings.length === 0,
+      tenants: [...report.tenants, ...older.tenants],
+      findings: [...report.findings, ...older.findings],
+      findingCount: report.findingCount + older.findings.length,
+      notes: [...report.notes, ...older.notes],
+    };
+    printVerification(dir, whole, { json: options.json === true }, io);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
-    throw new CliError(error.code === 'argument-invalid' ? 'usage' : 'file-unreadable', error.message, {
+    const code =
+      error.code === 'argument-invalid' ? 'usage' : isKeeperFault(error) ? 'keys-unavailable' : 'file-unreadable';
+    throw new CliError(code, error.message, {
       cause: error,
+      ...(code === 'keys-unavailable'
+        ? {
+            remedy:
+              'This says nothing of the ledger. Without the keys (a copy of `ledger/` alone) everything but the contents is verified.',
+          }
+        : {}),
     });
   } finally {
     progress.end();
   }
+}
+
+/** Keys kept elsewhere, as the configuration or `keys/keyring.json` says; undefined where the local ones in the directory do. */
+async function keysOf(keysDir: string, config: string | undefined, io: Io): Promise<OfflineKeys | undefined> {
+  if (config === undefined && !existsSync(join(keysDir, 'keyring.json'))) return undefined;
+  const { openOfflineKeys, readConfig } = await import('@watchglass/server');
+  const keys = config === undefined ? undefined : (await readConfig(resolve(io.cwd, config))).keys;
+  return openOfflineKeys({ keysDir, ...(keys === undefined ? {} : { keys }) });
 }
 
 async function verifyServer(url: string, options: VerifyOptions, io: Io): Promise<void> {
@@ -80,10 +123,13 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
     options.checkpoint === undefined
       ? undefined
       : readCheckpoint(await readText(options.checkpoint, io), options.checkpoint);
+  const seal = options.seal === undefined ? undefined : readSeal(await readText(options.seal, io), options.seal);
   const logs = await listLogs(client, options.tenant, io.signal);
   if (remembered !== undefined && !logs.some(({ origin }) => origin === remembered.origin)) {
     throw new CliError('usage', `the server has no log ${remembered.origin}, which ${options.checkpoint} is of`);
   }
+  if (seal !== undefined && !logs.some(({ origin }) => origin === seal.origin))
+    throw new CliError('usage', `the server has no log ${seal.origin}, which ${options.seal} is of`);
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
     throw new CliError(
@@ -97,7 +143,7 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     for (const log of logs) {
-      const offered = (await client.getText(`/log/${log.tenant}/vkey`, io.signal)).trim();
+      const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
       const given = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
       const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
       const older = remembered?.origin === log.origin ? remembered : undefined;
@@ -105,13 +151,16 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
         client,
         log,
         vkey: key.vkey,
+        pinned: key.how === 'given' || key.how === 'remembered',
+        seal: seal?.origin === log.origin ? seal.bytes : undefined,
         remembered: older,
         onProgress: (done, total) => progress.update(done, total),
         signal: io.signal,
       });
       tenants.push({ ...log, size: result.size, root: result.root, opened: 0 });
       findings.push(...result.findings);
-      pinned &&= older !== undefined || key.how === 'given' || key.how === 'remembered';
+      if (options.json !== true) for (const line of result.notes) note(io, `  note: ${line}`);
+      pinned &&= seal?.origin === log.origin || older !== undefined || key.how === 'given' || key.how === 'remembered';
     }
   } finally {
     progress.end();
@@ -127,6 +176,16 @@ function readCheckpoint(text: string, file: string): { origin: string; size: num
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     throw new CliError('usage', `${file} is not a checkpoint: ${error.message}`, { cause: error });
+  }
+}
+
+function readSeal(text: string, file: string): { readonly origin: string; readonly bytes: Uint8Array } {
+  const bytes = Buffer.from(text);
+  try {
+    return { origin: parseSeal(bytes).origin, bytes };
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    throw new CliError('usage', `${file} is not a seal: ${error.message}`, { cause: error });
   }
 }
 
@@ -184,7 +243,7 @@ async function keyHere(origin: string, io: Io): Promise<string | undefined> {
     const vkey = await readFile(join(ledger, entry, 'vkey'), 'utf8').catch(() => '');
     if (!vkey.startsWith(`${origin}+`)) continue;
     note(io, `Using the key of ${origin} from ${join(defaultDataDir, 'ledger', entry, 'vkey')}.`);
-    return vkey.trim();
+    return firstKey(vkey);
   }
   return undefined;
 }

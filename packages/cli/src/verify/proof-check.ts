@@ -3,12 +3,12 @@
  * log at that index. One sentence says which.
  */
 import {
-  commit,
-  leafHashOf,
+  leafHashOfOpening,
   openProof,
   originHashOf,
   parseProof,
   type StoredRecord,
+  verifyInclusion,
   verifyProof,
 } from '@watchglass/record';
 import { plain } from '../table.ts';
@@ -44,7 +44,10 @@ export function checkProof(
   }
   const { checkpoint, record, m } = openProof(proof, { vkey: options.vkey });
   const r = proof.extra.subarray(0, proof.extra.length - m.length);
-  const leafHash = leafHashOf(commit({ originHash: originHashOf(checkpoint.origin), index: proof.index, r, m }));
+  const { index, hashes } = proof;
+  const leafHash = leafHashOfOpening({ originHash: originHashOf(checkpoint.origin), index, r, m }, (hash) =>
+    verifyInclusion({ leafHash: hash, index, size: checkpoint.size, proof: hashes, root: checkpoint.root }),
+  );
   return {
     index: Number(proof.index),
     origin: checkpoint.origin,

@@ -140,8 +140,29 @@ test('a log signed by another key than the given one is not intact', async () =>
   await using other = await serveSmallLog(3);
   const { code, findings } = await verifyUrl(log, '--vkey', other.vkey);
   assert.equal(code, 3);
-  assert.equal(findings[0]?.place, 'clinic/checkpoint');
+  assert.ok(findings.some(({ place }) => place === 'clinic/checkpoint'));
   assert.equal((await watchglass(['verify', log.url, '--vkey', 'nonsense'])).code, 2);
+});
+
+test('a seal kept from earlier pins the log: its own is intact, another log of the name is not', async () => {
+  await using log = await serveSmallLog(size);
+  await using other = await serveSmallLog(size);
+  await withFile(Buffer.from(log.resources.get('seals/673')!).toString('utf8'), async (path) => {
+    const { code, pinned } = await verifyUrl(log, '--seal', path);
+    assert.deepEqual([code, pinned], [0, true]);
+    assert.deepEqual(
+      (await verifyUrl(other, '--seal', path)).findings.map((one) => one.code),
+      ['seal-forged'],
+    );
+  });
+  await withFile('no seal', async (path) => {
+    assert.equal((await watchglass(['verify', log.url, '--seal', path])).code, 2);
+  });
+  log.resources.delete('seals/673');
+  assert.deepEqual(
+    (await verifyUrl(log)).findings.map((one) => one.code),
+    ['seal-missing'],
+  );
 });
 
 test('a proof without an opening is proven by the leaf in the tree, online and from a file', async () => {

@@ -2,18 +2,11 @@
  * A log over HTTP (c2sp.org/tlog-tiles): its checkpoint, its entries, its tiles. Everything is derived again from the entries, and every
  * tile is compared with what was derived; nothing the server says is taken for true but its entries, and those have to have the root it signed.
  */
-import {
-  Frontier,
-  hashLeaf,
-  openCheckpoint,
-  parseCheckpoint,
-  RecordError,
-  tilePath,
-  tileWidth,
-  tileWidthAt,
-} from '@watchglass/record';
+import { Frontier, hashLeaf, parseCheckpoint, RecordError, tilePath, tileWidth, tileWidthAt } from '@watchglass/record';
+import type { VerifiedStatements } from '@watchglass/record/reader';
 import type { Client } from '../client.ts';
 import { CliError } from '../errors.ts';
+import { verifyRemoteStatements } from './remote-statements.ts';
 import type { Finding } from './report.ts';
 
 export interface LogName {
@@ -88,12 +81,19 @@ export interface RemoteVerification {
   /** Hex. */
   readonly root: string;
   readonly findings: readonly Finding[];
+  readonly notes: readonly string[];
+  /** The key that signs now. */
+  readonly vkey: string | undefined;
 }
 
 export interface RemoteLog {
   readonly client: Client;
   readonly log: LogName;
   readonly vkey: string;
+  /** Whether the key came from elsewhere: then statements have to lead from it to the key that signs. */
+  readonly pinned: boolean;
+  /** Bytes of a seal of this log from earlier. */
+  readonly seal?: Uint8Array | undefined;
   /** A checkpoint of this log from earlier: the log of today has to contain it. */
   readonly remembered?: { readonly size: number; readonly root: Uint8Array } | undefined;
   readonly onProgress: (done: number, total: number) => void;
@@ -108,7 +108,18 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
   };
   const base = `/log/${log.tenant}`;
   const note = await client.getText(`${base}/checkpoint`, signal);
-  const { size: sizeBig, root } = checkpointOf(note, remote, find);
+  const statements = await verifyRemoteStatements({
+    client,
+    log,
+    checkpoint: note,
+    vkey: remote.pinned ? remote.vkey : undefined,
+    seal: remote.seal,
+    signal,
+  });
+  statements.findings.forEach(find);
+  const { notes, vkey } = statements;
+  const { size: sizeBig, root } = statements.checkpoint ?? unsigned(note, log);
+  const roots = rootsOf(remote, statements.stated);
   const size = Number(sizeBig);
   if (remembered !== undefined && remembered.size > size) {
     find({
@@ -127,6 +138,18 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
       if (known === undefined) nodes.set(level, [hash]);
       else known.push(hash);
     });
+  /** Appends, and compares the roots that are stated on the way. */
+  const appendMeeting = (hashes: Uint8Array): void => {
+    const begin = frontier.size;
+    const end = begin + hashes.length / 32;
+    for (let next = roots[0]; next !== undefined && next.size <= end; next = roots[0]) {
+      append(hashes.subarray((frontier.size - begin) * 32, (next.size - begin) * 32));
+      if (!Buffer.from(frontier.root()).equals(next.root)) find(next.finding);
+      roots.shift();
+    }
+    append(hashes.subarray((frontier.size - begin) * 32));
+  };
+  appendMeeting(new Uint8Array(0));
   const bundles = Math.ceil(size / tileWidth);
   for await (const { n, entries, tile } of inOrder(bundles, (n) => fetchBundle(remote, n, size))) {
     const width = tileWidthAt(0, n, size);
@@ -136,7 +159,7 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
         place: `${log.tenant}/${tilePath('entries', n, width)}`,
         message: `expected ${width} entries, got ${entries.length}`,
       });
-      return { size, root: toHex(root), findings };
+      return { size, root: toHex(root), findings, notes, vkey };
     }
     const hashes = Buffer.concat(entries.map(hashLeaf));
     if (!Buffer.from(tile).equals(hashes)) {
@@ -150,20 +173,7 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
         ...(wrong < 0 ? {} : { index: n * tileWidth + wrong }),
       });
     }
-    const before = remembered === undefined ? -1 : remembered.size - frontier.size;
-    if (remembered !== undefined && before >= 0 && before <= width) {
-      append(hashes.subarray(0, before * 32));
-      if (!Buffer.from(frontier.root()).equals(remembered.root)) {
-        find({
-          code: 'history-changed',
-          place: `${log.tenant}/${tilePath('entries', n, width)}`,
-          message: `the first ${remembered.size} events are not those of the remembered checkpoint`,
-        });
-      }
-      append(hashes.subarray(before * 32));
-    } else {
-      append(hashes);
-    }
+    appendMeeting(hashes);
     remote.onProgress(frontier.size, size);
   }
   if (!Buffer.from(frontier.root()).equals(root)) {
@@ -174,26 +184,35 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
     });
   }
   await compareUpperTiles(remote, nodes, size, find);
-  return { size, root: toHex(root), findings };
+  return { size, root: toHex(root), findings, notes, vkey };
 }
 
-function checkpointOf(
-  note: string,
-  remote: RemoteLog,
-  find: (finding: Finding) => void,
-): { size: bigint; root: Uint8Array } {
-  try {
-    return openCheckpoint(note, { vkey: remote.vkey, origin: remote.log.origin }).checkpoint;
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    find({ code: error.code, place: `${remote.log.tenant}/checkpoint`, message: error.message });
+interface RootToMeet {
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly finding: Finding;
+}
+
+/** The roots that the entries must have on the way, the smallest first. */
+function rootsOf({ log, remembered }: RemoteLog, stated: VerifiedStatements['stated']): RootToMeet[] {
+  const roots = stated.map(({ size, root, place, who }): RootToMeet => {
+    const message = `${who} states another root for ${size} events than the entries have`;
+    return { size, root, finding: { code: 'root-mismatch', place, message } };
+  });
+  if (remembered !== undefined) {
+    const message = `the first ${remembered.size} events are not those of the remembered checkpoint`;
+    roots.push({ ...remembered, finding: { code: 'history-changed', place: `${log.tenant}/tile/entries`, message } });
   }
+  return roots.sort((a, b) => a.size - b.size);
+}
+
+/** What a checkpoint says that isn't signed by whom it should be: that can still be compared with the entries. */
+function unsigned(note: string, log: LogName): { size: bigint; root: Uint8Array } {
   try {
-    // Not signed by whom it should be; what it says can still be compared with the entries.
     return parseCheckpoint(note);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
-    throw new CliError('not-intact', `the checkpoint of ${remote.log.tenant} is none: ${error.message}`, {
+    throw new CliError('not-intact', `the checkpoint of ${log.tenant} is none: ${error.message}`, {
       cause: error,
     });
   }

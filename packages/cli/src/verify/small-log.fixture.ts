@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import {
+  emptyRoot,
   encodeBase64,
   formatCheckpoint,
   formatProof,
@@ -13,7 +14,9 @@ import {
   leafDataOf,
   rootOf,
   type Signer,
+  sealKeyName,
   signNote,
+  signSeal,
   tilePath,
   tileWidth,
 } from '@watchglass/record';
@@ -30,6 +33,11 @@ export interface SmallLog extends AsyncDisposable {
   readonly leafOf: (index: number) => string;
 }
 
+function firstSeal(signer: Signer): Uint8Array {
+  const next = generateSigner(sealKeyName(origin, 674), randomBytes(32));
+  return signSeal({ origin, epoch: 673, size: 0, root: emptyRoot(), previous: undefined, next }, signer);
+}
+
 export async function serveSmallLog(
   size: number,
   signer: Signer = generateSigner(origin, randomBytes(32)),
@@ -43,6 +51,9 @@ export async function serveSmallLog(
   const resources = new Map<string, Uint8Array>([
     ['checkpoint', Buffer.from(checkpointAt(size))],
     ['vkey', Buffer.from(`${formatVerifierKey(signer)}\n`)],
+    ['rotations', Buffer.from('[]')],
+    ['seals', Buffer.from('[673]')],
+    ['seals/673', firstSeal(signer)],
   ]);
   for (let n = 0; n * tileWidth < size; n++) {
     const some = leaves.slice(n * tileWidth, (n + 1) * tileWidth);

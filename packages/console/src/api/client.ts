@@ -274,6 +274,26 @@ export async function fetchProof(tenant: string, index: number, signal: AbortSig
   return (await ask(`/v1/events/${index}/proof?tenant=${encodeURIComponent(tenant)}`, { signal })).text();
 }
 
+export interface BundleFile {
+  readonly name: string;
+  readonly content: Blob;
+}
+
+/** A bundle of evidence with one event; making it is an event, too. */
+export async function makeBundle(
+  tenant: string,
+  asked: { readonly index: number; readonly purpose: string; readonly reason: string },
+): Promise<BundleFile> {
+  const { index, purpose, reason } = asked;
+  const response = await ask('/v1/bundles', {
+    method: 'POST',
+    body: JSON.stringify({ tenant, indexes: [index], purpose, reason }),
+    headers: { 'content-type': 'application/json' },
+  });
+  const name = /filename="([\w.-]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1];
+  return { name: name ?? `evidence-${tenant}-${index}.html`, content: await response.blob() };
+}
+
 /** The newest checkpoint, a signed note. Public: costs no record. */
 export async function fetchCheckpoint(tenant: string, signal: AbortSignal): Promise<string> {
   return (await ask(`/log/${tenant}/checkpoint`, { signal, cache: 'no-store' })).text();

@@ -23,6 +23,7 @@ import { Outcome } from '../ui/outcome.tsx';
 import { Sentence } from '../ui/sentence.tsx';
 import { Skeleton } from '../ui/skeleton.tsx';
 import { EventFields } from './event-fields.tsx';
+import { EvidenceButton } from './evidence-button.tsx';
 import { ProofSection } from './proof-section.tsx';
 import { useVerdict } from './use-verdict.ts';
 
@@ -131,6 +132,7 @@ function PanelBar({ index, address, onClose, onPrevious, onNext }: EventPanelPro
       <Button tone="quiet" icon aria-label="Next event (j)" title="Next (j)" disabled={!onNext} onClick={onNext}>
         <ChevronDown className="size-4" aria-hidden="true" />
       </Button>
+      <EvidenceButton index={index} />
       <CopyButton text={new URL(address, window.location.origin).href} what="link to this event" className="size-8" />
       <Button tone="quiet" icon aria-label="Close (Esc)" title="Close (Esc)" onClick={onClose}>
         <X className="size-4" aria-hidden="true" />

@@ -5,9 +5,8 @@
  * Nothing is asked of the server: `checkProof` is a function of its arguments.
  */
 import {
-  commit,
   decode,
-  leafHashOf,
+  leafHashOfOpening,
   openingBytes,
   originHashOf,
   parseProof,
@@ -61,7 +60,11 @@ export function checkProof(text: string, shown: ListedEvent, vkey: string): Verd
     if (proof.index >= size) return { kind: 'pending', size };
     link = 'content';
     const opened =
-      proof.extra && proof.extra.length > 0 ? openLeaf({ ...proof, extra: proof.extra }, origin) : undefined;
+      proof.extra && proof.extra.length > 0
+        ? openLeaf({ ...proof, extra: proof.extra }, origin, (leafHash) =>
+            verifyInclusion({ leafHash, index: proof.index, size, proof: proof.hashes, root }),
+          )
+        : undefined;
     const leafHash = opened?.leafHash ?? (shown.leaf === undefined ? undefined : fromBase64(shown.leaf));
     if (!leafHash) return broken('content', 'The server gave neither the leaf of this event nor its opening.');
     link = 'inclusion';
@@ -92,10 +95,12 @@ export function checkProof(text: string, shown: ListedEvent, vkey: string): Verd
 function openLeaf(
   proof: { index: bigint; extra: Uint8Array },
   origin: string,
+  proven: (leafHash: Uint8Array) => void,
 ): { leafHash: Uint8Array; m: Uint8Array } {
   const r = proof.extra.slice(0, openingBytes);
   const m = proof.extra.slice(openingBytes);
-  return { m, leafHash: leafHashOf(commit({ originHash: originHashOf(origin), index: proof.index, r, m })) };
+  const opening = { originHash: originHashOf(origin), index: proof.index, r, m };
+  return { m, leafHash: leafHashOfOpening(opening, proven) };
 }
 
 function fromBase64(text: string): Uint8Array | undefined {

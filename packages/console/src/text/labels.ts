@@ -40,7 +40,7 @@ export const actorTypeLabels: Readonly<Record<ActorType, string>> = {
   patient: 'Patient',
 };
 
-const purposes: Readonly<Record<string, string>> = {
+export const purposes: Readonly<Record<string, string>> = {
   TREAT: 'treatment',
   HPAYMT: 'healthcare payment',
   HOPERAT: 'healthcare operations',

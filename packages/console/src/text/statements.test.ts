@@ -61,6 +61,11 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ operation: 'tail-close', exposure: { count: 3 } }, 'Stopped following new events; 3 events'],
   [{ operation: 'status' }, 'Looked at how the server is doing'],
   [{ operation: 'write-keys-list', exposure: { count: 2 } }, 'Looked at the write keys; 2 keys'],
+  [{ operation: 'people-list', exposure: { count: 2 } }, 'Looked at who can sign in; 2 accounts'],
+  [
+    { operation: 'person-add', targets: [{ type: 'Person', id: 'p-1', role: 'object' }] },
+    'Asked to add the person p-1',
+  ],
   [{ operation: 'write-key-create', targets: key }, 'Asked for the new write key k-1'],
   [{ operation: 'write-key-revoke', outcome: denied }, 'Tried to revoke a write key'],
   [{ kind: 'access-change', operation: 'person-added', targets: [] }, 'Added a person'],

@@ -7,7 +7,7 @@ import { signNote } from '../note.ts';
 import { formatVerifierKey, generateSigner } from '../note-key.ts';
 import { origin, pageText, sampleBundle, signer, vkey } from './bundle.fixture.ts';
 import { looksLikeBundle, splitBundle, splitPage } from './bundle-file.ts';
-import { encodeEvidence, joinEvidence, readEvidence } from './contents.ts';
+import { bundleEventsMax, encodeEvidence, joinEvidence, readEvidence } from './contents.ts';
 import { type BundleReport, verifyBundle } from './verify-bundle.ts';
 
 const codes = ({ findings }: BundleReport): string[] => [...new Set(findings.map(({ code }) => code))].sort();
@@ -252,4 +252,16 @@ test('a page has room for evidence, and only an empty one is a template', () => 
   assert.throws(() => splitPage(sampleBundle().file), { code: 'bundle-malformed' });
   assert.throws(() => splitPage('<p>'), { code: 'bundle-malformed' });
   assert.throws(() => splitBundle(`${before}{}`), { code: 'bundle-malformed' });
+});
+
+test('ten thousand events go into one bundle, and one more than there is room for is refused', () => {
+  const size = 10_000;
+  const { evidence, contents } = sampleBundle({ size, indexes: Array.from({ length: size }, (_, i) => i) });
+  const report = verifyBundle(evidence, { vkey });
+  assert.deepEqual([report.intact, report.events.length], [true, size]);
+  const [first] = contents.events;
+  const events = Array.from({ length: bundleEventsMax + 1 }, (_, index) => ({ ...first!, index, m: '' }));
+  const { proof } = readEvidence(sampleBundle().evidence);
+  const [finding] = verifyBundle(encodeEvidence({ contents: { ...contents, events }, proof })).findings;
+  assert.match(finding?.message ?? '', /expected 1 to 20000 events/);
 });

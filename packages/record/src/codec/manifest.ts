@@ -9,6 +9,8 @@ import { parseArchiveName } from './names.ts';
 
 export interface ManifestTenant {
   readonly origin: string;
+  /** Type of the log's leaves; 1 unless it was created with another. */
+  readonly leaf?: 2;
   /** Archived leaves. */
   readonly size: number;
   /** Names relative to the tenant's directory → bytes that count. */
@@ -25,9 +27,9 @@ export const emptyManifest: Manifest = { group: 0, tenants: new Map() };
 
 /** Tenants and files come out sorted. */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const tenants = sorted(manifest.tenants).map(([tenant, { origin, size, files }]) => [
+  const tenants = sorted(manifest.tenants).map(([tenant, { origin, leaf, size, files }]) => [
     tenant,
-    { origin, size, files: Object.fromEntries(sorted(files)) },
+    { origin, ...(leaf === undefined ? {} : { leaf }), size, files: Object.fromEntries(sorted(files)) },
   ]);
   const line = JSON.stringify({ v: 1, group: manifest.group, tenants: Object.fromEntries(tenants) });
   return Buffer.from(`${line}\n${sha256Hex(line)}\n`);
@@ -58,15 +60,21 @@ function readManifest(value: unknown): Manifest {
   const read = new Map<string, ManifestTenant>();
   for (const [tenant, entry] of Object.entries(objectOf(tenants, 'tenants'))) {
     if (!/^[a-z][a-z0-9-]{0,62}$/.test(tenant)) throw malformed('expected tenant names');
-    const { origin, size, files } = objectOf(entry, 'a tenant');
+    const { origin, leaf, size, files } = objectOf(entry, 'a tenant');
     if (typeof origin !== 'string' || origin === '' || /[\s+\p{Cc}]/u.test(origin))
       throw malformed('expected an origin');
+    if (leaf !== undefined && leaf !== 2) throw malformed('expected leaf type 2, or none');
     const lengths = new Map<string, number>();
     for (const [name, length] of Object.entries(objectOf(files, 'files'))) {
       if (parseArchiveName(name) === undefined) throw malformed('expected names of block and commitment files');
       lengths.set(name, countOf(length, 'a file length'));
     }
-    read.set(tenant, { origin, size: countOf(size, 'a size'), files: lengths });
+    read.set(tenant, {
+      origin,
+      ...(leaf === undefined ? {} : { leaf }),
+      size: countOf(size, 'a size'),
+      files: lengths,
+    });
   }
   return { group: countOf(group, 'a group number'), tenants: read };
 }

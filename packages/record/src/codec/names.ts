@@ -55,6 +55,21 @@ export function seedFileName(retentionClass: RetentionClass, epoch: number, writ
   return `${retentionClass}-${epoch}-${encodeHex(writer)}.json`;
 }
 
+/** `seals/<epoch>` relative to a tenant's directory. */
+export function sealFileName(epoch: number): string {
+  return `seals/${epoch}`;
+}
+
+/** `rotations/<number>` relative to a tenant's directory. */
+export function rotationFileName(number: number): string {
+  return `rotations/${number}`;
+}
+
+/** The number in the name of a seal or rotation (without its directory), or undefined: a decimal without leading zeroes. */
+export function parseNumberName(name: string): number | undefined {
+  return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;
+}
+
 /** A retention class in one epoch: what a seed, a block file, an index file and a shred are of. */
 export interface Unit {
   readonly retentionClass: RetentionClass;
@@ -96,14 +111,4 @@ export function heldFileName(hold: string, unit: Unit): string {
 /** The unit of a name in a hold's directory, or undefined. */
 export function parseHeldName(name: string): Unit | undefined {
   return name.endsWith('.wgh') ? parseUnitName(name.slice(0, -4)) : undefined;
-}
-
-/** `seals/<epoch>` relative to a tenant's directory. */
-export function sealFileName(epoch: number): string {
-  return `seals/${epoch}`;
-}
-
-/** The number in the name of a seal or rotation (without its directory), or undefined: a decimal without leading zeroes. */
-export function parseNumberName(name: string): number | undefined {
-  return /^(0|[1-9]\d{0,9})$/.test(name) ? Number(name) : undefined;
 }

@@ -8,10 +8,12 @@ import { isKeeperFault } from '../codec/kek.ts';
 import { openingKeyOf } from '../codec/key-tree.ts';
 import type { Unit } from '../codec/names.ts';
 import { Openings } from '../codec/openings.ts';
+import type { LeafType } from '../commitment.ts';
 import type { Committer } from '../committer.ts';
 import { decode } from '../encode.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
+import { commitFields } from '../field-commitment.ts';
 import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
@@ -34,9 +36,13 @@ export interface BlockContext {
 export interface BlockChecker {
   readonly tenant: string;
   readonly originHash: Uint8Array;
+  readonly leafType: LeafType;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
   readonly epochs: SealedEpochs;
+  readonly rotationHashes: readonly Uint8Array[];
+  readonly successionHash: Uint8Array | undefined;
+  successionSeen: boolean;
   /** Where the blocks of each class that were checked end: they follow each other. */
   readonly ends: Map<RetentionClass, number>;
   /** Indexes seen, one bit each. */
@@ -45,11 +51,11 @@ export interface BlockChecker {
   readonly seeds: SeedKeeper | undefined;
   /** Every record is parsed too, and held against its block. */
   readonly parseRecords: boolean;
+  readonly committer: Committer;
   /** A shred of it has begun: its key may be gone already, and its blocks need not open any more. */
   readonly isGoing: (unit: Unit) => boolean;
   /** What the log says of itself. */
   readonly claims: OwnClaims;
-  readonly committer: Committer;
   opened: number;
 }
 
@@ -150,11 +156,14 @@ async function openRecords(
   const openings = new Openings(openingKeyOf(stepKey));
   const stored = await storedOf(checker.commitments, header);
   const derived = new Uint8Array(32);
-  const { originHash, committer } = checker;
+  const { originHash, committer, leafType } = checker;
   let position = 0;
   forEachRecord(plaintext, header.ranges, (index, m) => {
-    const openingAt = openings.seek(index - header.stepFirstIndex);
-    committer.commitInto({ originHash, index, openings: openings.stream, openingAt, m }, derived, 0);
+    const step = index - header.stepFirstIndex;
+    if (leafType === 1) {
+      const openingAt = openings.seek(step);
+      committer.commitInto({ originHash, index, openings: openings.stream, openingAt, m }, derived, 0);
+    } else derived.set(commitFields({ originHash, index, r: openings.at(step), m }));
     if (!isAt(derived, stored, 32 * position++)) {
       tell('commitment-mismatch', 'the record does not open the commitment stored for its index', index);
       return;

@@ -9,7 +9,17 @@ export const findingTable = {
   'lock-not-empty': 'The lock file holds bytes.',
   'manifest-malformed': 'The manifest is not laid out as it should be, or its hash is wrong.',
   'key-mismatch': 'The verifier key in the ledger is not the expected one, or not a key.',
-  'checkpoint-invalid': 'A checkpoint is malformed, of another log, or not signed by the key.',
+  'key-revoked': 'The key that was given, or one that took its place, was revoked as compromised.',
+  'rotation-missing': 'A statement on a checkpoint key is missing.',
+  'rotation-malformed':
+    'A statement on a checkpoint key is not laid out as it should be, or has another number than its name says.',
+  'rotation-forged':
+    'A statement on a checkpoint key is not signed by the keys it must be, or does not continue the one before it.',
+  'rotation-unfinished':
+    'A checkpoint key was stated that the log does not use: an interrupted change, or older files put back.',
+  'succession-invalid':
+    'What a successor log says of its predecessor is malformed, not signed as it must be, or not what its first record says.',
+  'checkpoint-invalid': 'A checkpoint is malformed, of another log, or not signed by every key it must be.',
   'checkpoint-ahead': 'The checkpoint covers more leaves than the files hold: the log was cut off.',
   'checkpoint-behind': 'The checkpoint covers fewer leaves than it must: an older copy of it was restored.',
   'root-mismatch': 'The tree over the commitments has another root than was signed or written.',

@@ -144,7 +144,7 @@ async function checkCopies(
     }
     if (seed === undefined) continue;
     for (const event of openHeld(copy, header, seed))
-      if (!(await opensCommitment({ commitments, held, origin: log.origin }, event)))
+      if (!(await opensCommitment({ commitments, held, origin: log.origin, leafType: log.leaf ?? 1 }, event)))
         findings.add('hold-tampered', at.place, 'the copy does not open the commitment stored for its index', {
           index: event.index,
         });
@@ -163,7 +163,7 @@ async function isReleased({ check, commitments, held }: HoldsCheck, hold: string
   if (event === undefined) return false;
   const said = ownEventOf(event.m);
   const isIt =
-    (await opensCommitment({ commitments, held, origin: log.origin }, event)) &&
+    (await opensCommitment({ commitments, held, origin: log.origin, leafType: log.leaf ?? 1 }, event)) &&
     said?.tenant === tenant &&
     said.operation === 'hold-released' &&
     said.targets?.[0]?.type === 'Hold' &&

@@ -1,5 +1,5 @@
 /**
- * What the log says about itself must be so: its own events name its seals by their hash, so that whoever witnesses the log witnesses
+ * What the log says about itself must be so: its own events name its seals the statements on its keys and its predecessor by their hash, so that whoever witnesses the log witnesses
  * those too. Looked for in records that were opened; the events of anybody else prove nothing here.
  */
 import { encodeBase64, tryDecodeUtf8 } from '../bytes.ts';
@@ -11,11 +11,16 @@ export interface OwnEventCheck {
   readonly findings: Findings;
   readonly tenant: string;
   readonly epochs: SealedEpochs;
+  /** SHA-256 of each statement on a checkpoint key, the first first. */
+  readonly rotationHashes: readonly Uint8Array[];
+  /** SHA-256 of what a successor log says of its predecessor. */
+  readonly successionHash: Uint8Array | undefined;
+  /** Set once the first record of a successor was read. */
+  successionSeen: boolean;
 }
 
-const marks: readonly Uint8Array[] = ['"operation":"sealing-begun"', '"operation":"epoch-sealed"'].map((text) =>
-  Buffer.from(text),
-);
+const operations = ['sealing-begun', 'epoch-sealed', 'checkpoint-key-rotated', 'checkpoint-key-added', 'log-succeeds'];
+const marks: readonly Uint8Array[] = operations.map((name) => Buffer.from(`"operation":"${name}"`));
 
 /** Whether a record may be one to look at: cheap, and never wrong where it says no. */
 export function mayBeOwn(m: Uint8Array): boolean {
@@ -26,14 +31,50 @@ export function mayBeOwn(m: Uint8Array): boolean {
 export function checkOwnEvent(check: OwnEventCheck, place: string, index: number, m: Uint8Array): void {
   const { submitter, event } = JSON.parse(tryDecodeUtf8(m) ?? '{}') as Partial<StoredRecord>;
   if (submitter !== 'self' || event?.kind !== 'system') return;
-  if (event.operation !== 'sealing-begun' && event.operation !== 'epoch-sealed') return;
-  const epoch = Number(event.targets?.[0]?.id);
-  const said = event.changes?.find(({ path }) => path === '/seal/hash')?.after;
-  const sealed = check.epochs.find(epoch);
-  if (sealed === undefined)
-    check.findings.add('seal-missing', place, `the log says that epoch ${epoch} was sealed, and its seal is not here`, {
-      index,
-    });
-  else if (said !== encodeBase64(sealed.hash))
-    check.findings.add('seal-forged', place, `the log says that the seal of epoch ${epoch} is another one`, { index });
+  const number = Number(event.targets?.[0]?.id);
+  const said = (path: string): string | undefined => event.changes?.find((change) => change.path === path)?.after;
+  switch (event.operation) {
+    case 'sealing-begun':
+    case 'epoch-sealed': {
+      const hash = check.epochs.find(number)?.hash;
+      const wrong = mismatch(`the seal of epoch ${number}`, hash, said('/seal/hash'));
+      if (wrong !== undefined)
+        check.findings.add(hash === undefined ? 'seal-missing' : 'seal-forged', place, wrong, { index });
+      return;
+    }
+    case 'checkpoint-key-rotated':
+    case 'checkpoint-key-added': {
+      const hash = check.rotationHashes[number - 1];
+      const wrong = mismatch(`statement ${number} on a checkpoint key`, hash, said('/rotation/hash'));
+      if (wrong !== undefined)
+        check.findings.add(hash === undefined ? 'rotation-missing' : 'rotation-forged', place, wrong, { index });
+      return;
+    }
+    case 'log-succeeds': {
+      const wrong = mismatch('what it goes on from', check.successionHash, said('/predecessor/hash'));
+      if (wrong !== undefined || index !== 0)
+        check.findings.add('succession-invalid', place, wrong ?? 'a log says only first what it goes on from', {
+          index,
+        });
+      check.successionSeen = true;
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+/** After all records were opened: a successor says in its first one what it goes on from. */
+export function checkSuccessionSaid(check: OwnEventCheck, size: number): void {
+  if (check.successionHash !== undefined && !check.successionSeen && size > 0)
+    check.findings.add(
+      'succession-invalid',
+      `${check.tenant}/predecessor`,
+      'no record of the log says that it goes on from another',
+    );
+}
+
+function mismatch(what: string, hash: Uint8Array | undefined, said: string | undefined): string | undefined {
+  if (hash === undefined) return `the log has ${what}, as it says, and it is not here`;
+  return said === encodeBase64(hash) ? undefined : `what the log says of ${what} is not what is here`;
 }

@@ -5,11 +5,11 @@
 import { equalBytes } from '../bytes.ts';
 import { parseNumberName, sealFileName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
-import type { Verifier } from '../note-key.ts';
-import { hashSeal, openSeal, parseSeal, type Seal, sameKey, sealKeyName } from '../seal.ts';
+import { sameKey, type Verifier } from '../note-key.ts';
+import { hashSeal, openSeal, parseSeal, type Seal, sealKeyName } from '../seal.ts';
 import type { FindingCode } from './findings.ts';
 import { readCheckpoints, sizeOf } from './snapshot.ts';
-import type { TenantCheck } from './tenant-check.ts';
+import type { StatementCheck } from './tenant-check.ts';
 import type { StatedRoot } from './tree-check.ts';
 
 /** What is wrong with where a block lies, for a finding. */
@@ -93,7 +93,7 @@ export class SealedEpochs {
  * @param held leaves in the files
  */
 export async function checkSeals(
-  check: TenantCheck,
+  check: StatementCheck,
   anchor: Verifier | undefined,
   held: number,
 ): Promise<SealedEpochs> {
@@ -116,7 +116,7 @@ export async function checkSeals(
 }
 
 /** The seals from the first on, as far as they follow each other and can be read. */
-async function readChain({ files, ledgerDir, tenant, findings }: TenantCheck): Promise<PlacedSeal[]> {
+async function readChain({ files, ledgerDir, tenant, findings }: StatementCheck): Promise<PlacedSeal[]> {
   const epochs: number[] = [];
   for (const name of await files.list(`${ledgerDir}/${tenant}/seals`)) {
     const epoch = parseNumberName(name);
@@ -154,7 +154,7 @@ async function readChain({ files, ledgerDir, tenant, findings }: TenantCheck): P
 }
 
 function checkLink(
-  { log, findings }: TenantCheck,
+  { log, findings }: StatementCheck,
   { seal, bytes, place }: PlacedSeal,
   before: PlacedSeal | undefined,
   anchor: Verifier | undefined,
@@ -196,7 +196,7 @@ function checkLink(
 
 /** A seal that somebody kept must be here, byte for byte: then so is everything before it. */
 async function checkRememberedSeal(
-  { rememberedSeal, findings, tenant }: TenantCheck,
+  { rememberedSeal, findings, tenant }: StatementCheck,
   chain: readonly PlacedSeal[],
 ): Promise<void> {
   if (rememberedSeal === undefined) return;
@@ -218,12 +218,12 @@ async function checkRememberedSeal(
 }
 
 /** A writer at work may have sealed an epoch after we looked at its leaves. */
-async function isWriterAhead({ files, ledgerDir, tenant }: TenantCheck, size: number): Promise<boolean> {
+async function isWriterAhead({ files, ledgerDir, tenant }: StatementCheck, size: number): Promise<boolean> {
   return (sizeOf((await readCheckpoints(files, ledgerDir, [`${tenant}/`])).get(tenant)) ?? 0) >= size;
 }
 
 /** Seals of months that are over are made at the latest when a server starts: where they end, nobody has written since, or they were taken away. */
-function noteAge({ nowMs, notes, tenant }: TenantCheck, last: Seal | undefined): void {
+function noteAge({ nowMs, notes, tenant }: StatementCheck, last: Seal | undefined): void {
   const now = new Date(nowMs);
   const month = (now.getUTCFullYear() - 1970) * 12 + now.getUTCMonth();
   if (last === undefined || last.epoch >= month - 1) return;

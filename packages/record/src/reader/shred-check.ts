@@ -20,9 +20,10 @@ import {
   parseShredRecord,
   type ShredRecord,
 } from '../codec/shred-record.ts';
-import { commit, originHashOf } from '../commitment.ts';
+import { commit, type LeafType, originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
+import { commitFields } from '../field-commitment.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import { readWhole } from './shredded-units.ts';
 import type { TenantCheck } from './tenant-check.ts';
@@ -152,7 +153,7 @@ async function isProven(
     check.findings.add('shred-unproven', place, why, { index: event.index });
     return false;
   };
-  if (!(await opensCommitment({ commitments, held, origin: check.log.origin }, event)))
+  if (!(await opensCommitment({ commitments, held, origin: check.log.origin, leafType: check.log.leaf ?? 1 }, event)))
     return refuse(`the event ${operation} in it does not open the commitment stored at its index`);
   const said = ownEventOf(event.m);
   if (
@@ -168,12 +169,18 @@ async function isProven(
 
 /** Whether an opened event is the one that the log commits to at its index. */
 export async function opensCommitment(
-  log: { readonly commitments: CommitmentStore; readonly held: number; readonly origin: string },
+  log: {
+    readonly commitments: CommitmentStore;
+    readonly held: number;
+    readonly origin: string;
+    readonly leafType: LeafType;
+  },
   { index, r, m }: OpenedEvent,
 ): Promise<boolean> {
   if (index >= log.held) return false;
   const stored = await log.commitments.from(index, index + 1);
-  return equalBytes(stored, commit({ originHash: originHashOf(log.origin), index, r, m }));
+  const opening = { originHash: originHashOf(log.origin), index, r, m };
+  return equalBytes(stored, log.leafType === 1 ? commit(opening) : commitFields(opening));
 }
 
 /** An event of the ledger's own; the events of anybody else prove nothing. */

@@ -31,3 +31,9 @@ export interface TenantCheck {
   readonly signal: AbortSignal | undefined;
   readonly progress: (events: number) => void;
 }
+
+/** What the checks of seals and of statements on keys need of it: so much there is of a log behind a URL, too. */
+export type StatementCheck = Pick<
+  TenantCheck,
+  'files' | 'ledgerDir' | 'tenant' | 'findings' | 'notes' | 'pinnedKey' | 'rememberedSeal' | 'nowMs'
+> & { readonly log: Pick<ManifestTenant, 'origin'> };

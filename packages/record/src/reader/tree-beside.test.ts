@@ -56,6 +56,7 @@ function check(changes: Partial<TreeBesideCheck> = {}): TreeBesideCheck {
     dir,
     ledgerDir,
     tenant,
+    leafType: 1,
     log,
     tail,
     findings,

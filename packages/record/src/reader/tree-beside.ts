@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { ManifestTenant } from '../codec/manifest.ts';
+import type { LeafType } from '../commitment.ts';
 import type { Finding } from './findings.ts';
 import { type CheckedTree, checkTree, type StatedRoot, type TreeCheck } from './tree-check.ts';
 
@@ -22,6 +23,7 @@ export interface TreeBesideCheck extends TreeCheck {
 export interface TreeOrder {
   readonly ledgerDir: string;
   readonly tenant: string;
+  readonly leafType: LeafType;
   readonly log: ManifestTenant;
   readonly tail: TreeBesideCheck['tail'];
   readonly size: number;
@@ -53,10 +55,10 @@ export function beginTree(check: TreeBesideCheck, beside: boolean): () => Promis
 }
 
 async function deriveBeside(check: TreeBesideCheck): Promise<TreeAnswer> {
-  const { ledgerDir, tenant, log, size, archivedSize, stated, signal } = check;
+  const { ledgerDir, tenant, leafType, log, size, archivedSize, stated, signal } = check;
   // Copies: a view would be sent with all of the segment it is a part of.
   const tail = check.tail.map(({ first, commitments }) => ({ first, commitments: new Uint8Array(commitments) }));
-  const order: TreeOrder = { ledgerDir, tenant, log, tail, size, archivedSize, stated };
+  const order: TreeOrder = { ledgerDir, tenant, leafType, log, tail, size, archivedSize, stated };
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const worker = new Worker(new URL(`./tree-worker.${ending}`, import.meta.url), { workerData: order });
   try {

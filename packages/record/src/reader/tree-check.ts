@@ -3,6 +3,7 @@
  * full tile of level ≥ 1.
  */
 import { encodeHex, equalBytes } from '../bytes.ts';
+import type { LeafType } from '../commitment.ts';
 import { Frontier } from '../frontier.ts';
 import { tilePath, tileWidth } from '../tile.ts';
 import type { CommitmentStore } from './commitment-store.ts';
@@ -22,6 +23,7 @@ export interface TreeCheck {
   /** The tenant's directory. */
   readonly dir: string;
   readonly tenant: string;
+  readonly leafType: LeafType;
   readonly findings: Findings;
   readonly commitments: CommitmentStore;
   /** Leaves to derive. */
@@ -43,7 +45,7 @@ export interface CheckedTree {
 const chunkLeaves = 4096;
 
 export async function checkTree(check: TreeCheck): Promise<CheckedTree> {
-  const frontier = new Frontier();
+  const frontier = new Frontier(check.leafType);
   const filling: number[] = [];
   const edges: Uint8Array[][] = [];
   const full: { level: number; n: number; hashes: Uint8Array[] }[] = [];

@@ -14,6 +14,7 @@ import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
 import { localKeys } from './local-keys.ts';
 import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
+import { type CheckedSuccession, isVouchedFor } from './succession-check.ts';
 import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
 
 export interface VerifyOptions {
@@ -74,6 +75,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
+  const successions: CheckedSuccession[] = [];
   const report = (): VerifyReport => ({
     intact: findings.count === 0,
     tenants,
@@ -90,41 +92,49 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   );
   if (options.tenant !== undefined && wanted.length === 0)
     findings.add('log-missing', 'manifest', `there is no log of ${options.tenant}`);
-  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin])) {
-    if (origin !== undefined && !wanted.some(([, log]) => log.origin === origin))
-      findings.add(
-        'log-missing',
-        'manifest',
-        `there is no log ${origin}, which the key, checkpoint or seal given is of`,
-      );
-  }
   const progress = progressOf(
     snapshot,
     wanted.map(([tenant]) => tenant),
     options.onProgress,
   );
   for (const [tenant, log] of wanted) {
-    tenants.push(
-      await verifyTenant({
-        files,
-        ledgerDir,
-        snapshot,
-        tenant,
-        log,
-        keys: keyrings?.of(tenant),
-        pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
-        remembered: remembered?.origin === log.origin ? remembered : undefined,
-        rememberedText: options.checkpoint,
-        rememberedSeal: rememberedSeal?.origin === log.origin ? options.seal : undefined,
-        nowMs: options.nowMs ?? Date.now(),
-        full: options.full === true,
-        threads: options.files === undefined,
-        findings,
-        notes,
-        signal: options.signal,
-        progress,
-      }),
-    );
+    const { verified, succession } = await verifyTenant({
+      files,
+      ledgerDir,
+      snapshot,
+      tenant,
+      log,
+      keys: keyrings?.of(tenant),
+      pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
+      remembered: remembered?.origin === log.origin ? remembered : undefined,
+      rememberedText: options.checkpoint,
+      rememberedSeal: rememberedSeal?.origin === log.origin ? options.seal : undefined,
+      nowMs: options.nowMs ?? Date.now(),
+      full: options.full === true,
+      threads: options.files === undefined,
+      findings,
+      notes,
+      signal: options.signal,
+      progress,
+    });
+    tenants.push(verified);
+    if (succession !== undefined) successions.push(succession);
+  }
+  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin])) {
+    if (origin === undefined || wanted.some(([, log]) => log.origin === origin)) continue;
+    const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
+    if (succession === undefined)
+      findings.add(
+        'log-missing',
+        'manifest',
+        `there is no log ${origin}, which the key, checkpoint or seal given is of`,
+      );
+    else if (options.vkey !== undefined && origin === pinnedName && !isVouchedFor(succession, options.vkey))
+      findings.add(
+        'succession-invalid',
+        succession.place,
+        `the pinned key of ${origin} did not sign that ${succession.succession.origin} goes on from it: ask the operator by another way than this log, and pin the successor's key`,
+      );
   }
   return report();
 }
@@ -200,7 +210,11 @@ async function isUnfinished(files: LedgerFiles, dir: string, name: string): Prom
     } else if (entry === 'checkpoint') {
       const bytes = await files.readFile(`${dir}/${name}checkpoint`);
       if (sizeOf(bytes === undefined ? undefined : tryDecodeUtf8(bytes)) !== 0) return false;
-    } else if (entry !== 'vkey' || !isKey(await files.readFile(`${dir}/${name}vkey`))) return false;
+    } else if (
+      (entry !== 'predecessor' && entry !== 'vkey') ||
+      (entry === 'vkey' && !isKey(await files.readFile(`${dir}/${name}vkey`)))
+    )
+      return false;
   }
   return true;
 }

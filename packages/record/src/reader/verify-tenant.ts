@@ -1,7 +1,7 @@
 /** Verifies one log of a snapshot: keys, checkpoint, blocks, tree, and that nothing else lies in its directory. */
 import { crc32 } from 'node:zlib';
-import { encodeHex, equalBytes, tryDecodeUtf8 } from '../bytes.ts';
-import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../checkpoint.ts';
+import { encodeHex, equalBytes } from '../bytes.ts';
+import type { Checkpoint } from '../checkpoint.ts';
 import { blockBytesMax, blockBytesMin } from '../codec/block.ts';
 import type { GroupTenant } from '../codec/group.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
@@ -11,7 +11,8 @@ import { Committer } from '../committer.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';
 import { openNote } from '../note.ts';
-import { parseVerifierKey } from '../note-key.ts';
+import type { Verifier } from '../note-key.ts';
+import { hashRotation } from '../rotation.ts';
 import { uuidBytes } from '../uuid.ts';
 import { type BlockChecker, checkBlock } from './block-check.ts';
 import { frameHeaderBytes } from './block-index.ts';
@@ -20,10 +21,12 @@ import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { checkHolds, OwnClaims } from './hold-check.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
-import { checkSeals } from './seal-check.ts';
+import { checkSuccessionSaid } from './own-event-check.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { accountFor, checkShreds } from './shred-check.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
+import { checkStatements } from './statements.ts';
+import { type CheckedSuccession, checkSuccession, type Predecessor } from './succession-check.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import { beginTree, treeBesideLeavesMin } from './tree-beside.ts';
 import type { StatedRoot } from './tree-check.ts';
@@ -41,6 +44,8 @@ export interface VerifiedTenant {
   /** How many of those a legal hold keeps readable. */
   readonly held: number;
   readonly findings: readonly Finding[];
+  /** Of a successor log: what it goes on from. */
+  readonly predecessor?: Predecessor;
 }
 
 interface JournalPart {
@@ -48,20 +53,27 @@ interface JournalPart {
   readonly placed: PlacedGroup;
 }
 
-export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> {
+export async function verifyTenant(
+  asked: TenantCheck,
+): Promise<{ readonly verified: VerifiedTenant; readonly succession: CheckedSuccession | undefined }> {
   const before = asked.findings.list.length;
   const check = { ...asked, log: await possibleLog(asked) };
   const { tenant, log, findings, files, ledgerDir } = check;
   const dir = `${ledgerDir}/${tenant}`;
   const parts = journalParts(check);
   const held = parts.reduce((size, { part }) => size + part.count, log.size);
-  const vkey = await checkKey(check);
-  const checkpoint = vkey === undefined ? undefined : checkCheckpoint(check, vkey);
+  const {
+    checkpoint,
+    keys,
+    epochs,
+    rotations,
+    stated: statedElsewhere,
+  } = await checkStatements(check, held, check.snapshot.checkpoints.get(tenant));
   await checkSizes(check, parts, held, checkpoint);
-  await checkRemembered(check, vkey, held);
+  await checkRemembered(check, keys.all, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
-  const epochs = await checkSeals(check, vkey === undefined ? undefined : parseVerifierKey(vkey), held);
+  const succession = await checkSuccession(check, keys.all[0]);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
   const commitments = new CommitmentStore(files, dir, log, tail);
   const seeds =
@@ -73,20 +85,24 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const checker: BlockChecker = {
     tenant,
     originHash: originHashOf(log.origin),
+    leafType: log.leaf ?? 1,
     findings,
     commitments,
     epochs,
+    rotationHashes: rotations.map(({ bytes }) => hashRotation(bytes)),
+    successionHash: succession?.hash,
+    successionSeen: false,
     ends: new Map(),
     seen: new Uint8Array(Math.ceil(held / 8)),
     seeds,
     parseRecords: check.full,
+    committer: new Committer(),
     isGoing: (unit) => shreds.of(unit)?.isDone === false,
     claims,
-    committer: new Committer(),
     opened: 0,
   };
   const stated: StatedRoot[] = [
-    ...epochs.stated(),
+    ...statedElsewhere,
     ...parts.map(({ part, placed }) => ({
       size: part.sizeBefore + part.count,
       root: part.rootAfter,
@@ -109,6 +125,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       dir,
       ledgerDir,
       tenant,
+      leafType: log.leaf ?? 1,
       log,
       tail,
       findings,
@@ -123,6 +140,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   );
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
+  if (seeds !== undefined) checkSuccessionSaid(checker, held);
   await accountFor(check, shreds, checker.seen);
   const holds = await checkHolds({ check, commitments, held, shreds });
   claims.compare(check, shreds, holds);
@@ -132,7 +150,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkNames(check, tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
   const root = checkpoint === undefined ? derivedRoot : encodeHex(checkpoint.root);
-  return {
+  const verified = {
     tenant,
     origin: log.origin,
     size,
@@ -142,6 +160,9 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     held: holds.kept,
     findings: findings.list.slice(before),
   };
+  return succession === undefined
+    ? { verified, succession }
+    : { verified: { ...verified, predecessor: succession.predecessor }, succession };
 }
 
 /** A manifest may claim any size: memory and time are spent only on what there are files for. */
@@ -184,67 +205,6 @@ function journalParts({ snapshot, tenant, log, findings }: TenantCheck): Journal
     }
   }
   return parts;
-}
-
-/** The key that signatures must verify under: the pinned one, else the one beside the log. */
-async function checkKey({
-  files,
-  ledgerDir,
-  tenant,
-  log,
-  pinnedKey,
-  findings,
-}: TenantCheck): Promise<string | undefined> {
-  const place = `${tenant}/vkey`;
-  const bytes = await files.readFile(`${ledgerDir}/${place}`);
-  if (bytes === undefined) {
-    findings.add('file-missing', place, 'the verifier key is missing');
-    return pinnedKey;
-  }
-  const text = tryDecodeUtf8(bytes) ?? '';
-  const vkey = text.slice(0, -1);
-  try {
-    if (!text.endsWith('\n') || parseVerifierKey(vkey).name !== log.origin)
-      throw new RecordError('key-invalid', `expected the verifier key of ${log.origin} and a newline`);
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    findings.add('key-mismatch', place, error.message);
-    return pinnedKey;
-  }
-  if (pinnedKey !== undefined && pinnedKey !== vkey)
-    findings.add('key-mismatch', place, 'the key beside the log is not the pinned one');
-  return pinnedKey ?? vkey;
-}
-
-function checkCheckpoint({ snapshot, tenant, log, findings }: TenantCheck, vkey: string): Checkpoint | undefined {
-  const place = `${tenant}/checkpoint`;
-  const text = snapshot.checkpoints.get(tenant);
-  if (text === undefined) {
-    findings.add('file-missing', place, 'the checkpoint is missing or not text');
-    return undefined;
-  }
-  try {
-    const note = openNote(text, [vkey]);
-    const checkpoint = parseCheckpoint(note.text);
-    if (checkpoint.origin !== log.origin)
-      throw new RecordError('origin-mismatch', `expected the checkpoint of ${log.origin}, got that of another log`);
-    if (
-      note.unverified.length > 0 ||
-      note.signatures.length !== 1 ||
-      formatCheckpoint(checkpoint) !== note.text ||
-      checkpoint.extensions.length > 0
-    ) {
-      throw new RecordError(
-        'checkpoint-malformed',
-        'expected one signature, by the key of the log, and no lines besides',
-      );
-    }
-    return checkpoint;
-  } catch (error) {
-    if (!(error instanceof RecordError)) throw error;
-    findings.add('checkpoint-invalid', place, error.message);
-    return undefined;
-  }
 }
 
 /** The checkpoint must cover all but the very last group: it is stored before the next one is written. */
@@ -292,19 +252,19 @@ async function checkSizes(
 
 async function checkRemembered(
   { remembered, rememberedText, findings, tenant, log }: TenantCheck,
-  vkey: string | undefined,
+  keys: readonly Verifier[],
   held: number,
 ): Promise<void> {
   if (remembered === undefined) return;
   const place = `${tenant}/checkpoint`;
   try {
-    if (vkey !== undefined && rememberedText?.includes('\n\n') === true) openNote(rememberedText, [vkey]);
+    if (keys.length > 0 && rememberedText?.includes('\n\n') === true) openNote(rememberedText, keys);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     findings.add(
       'key-mismatch',
       `${tenant}/vkey`,
-      `the remembered checkpoint is not signed by the key of this log: ${error.message}`,
+      `the remembered checkpoint is not signed by a key of this log: ${error.message}`,
     );
   }
   if (Number(remembered.size) > held) {

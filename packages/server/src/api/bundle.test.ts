@@ -171,3 +171,58 @@ test('without the page that it is put into there is no bundle', async () => {
   const answer = await ask(other, await other.token('auditor'), '/v1/bundles', { ...why, indexes: [0] });
   assert.equal(answer.statusCode, 503);
 });
+
+test('fields are withheld where the log allows it, and what is shown is proven', async () => {
+  await using fields = await startTestServer({ leafType: 2 });
+  const events = ['417', '418'].map((n) =>
+    testEvent({
+      actor: { id: `dr-${n}`, type: 'human' },
+      targets: [{ type: 'Patient', id: `wg-pt-000${n}`, patient: `wg-pt-000${n}` }],
+    }),
+  );
+  assert.equal((await post(fields, events)).statusCode, 201);
+  await indexed(fields);
+  const token = await fields.token('auditor');
+  const first = fields.ledger.head(clinic).size - 2;
+  const withheld = async (body: object) => await ask(fields, token, '/v1/bundles', { ...why, ...body });
+
+  const one = await withheld({ indexes: [first], withhold: ['/actor/id', '/targets/*/id', '/targets/*/patient'] });
+  assert.equal(one.statusCode, 200, one.body);
+  assert.doesNotMatch(one.body, /wg-pt-000417|dr-417|wg-pt-000418/);
+  const report = verifyBundle(splitBundle(one.body).evidence, { vkey: fields.ledger.vkey(clinic) });
+  assert.deepEqual(report.findings, []);
+  const [event] = report.events;
+  assert.equal(event?.withheld, true);
+  assert.deepEqual(event?.record?.event.targets, [{ type: 'Patient', id: null, patient: null }]);
+  assert.equal(event?.record?.digest, null);
+  assert.equal(event?.record?.event.action, 'read');
+
+  const named = await withheld({ filters: { patient: 'wg-pt-000418', kind: 'api' }, withhold: ['/targets'] });
+  const shown = verifyBundle(splitBundle(named.body).evidence);
+  assert.deepEqual(shown.findings, []);
+  assert.match(shown.contents?.query.filters[0]?.[1] ?? '', /^\u00b7/, 'what is withheld is not named in the question');
+  assert.doesNotMatch(named.body, /wg-pt-000418/);
+
+  for (const [withhold, at] of [
+    [['/targets/*/patient'], '/targets/0/id'],
+    [['/nothing'], '/withhold/0'],
+    [['/actor/id', '/purpose/code'], '/withhold/1'],
+  ] as const) {
+    const refused = await withheld({ indexes: [first], withhold });
+    assert.equal(refused.statusCode, 422);
+    assert.equal(refused.json().code, 'withholding-refused');
+    assert.equal(refused.json().errors[0].at, at);
+    assert.doesNotMatch(refused.body, /wg-pt/);
+  }
+
+  const whole = await withheld({ indexes: [first, first + 1] });
+  assert.deepEqual(verifyBundle(splitBundle(whole.body).evidence).findings, [], 'whole events of such a log open too');
+});
+
+test('two bundles at a time, and a third when one has gone', async () => {
+  const make = async (): Promise<number> =>
+    (await ask(server, officer, '/v1/bundles', { ...why, filters: { kind: 'api' } })).statusCode;
+  const statuses = await Promise.all([make(), make(), make()]);
+  assert.deepEqual(statuses.sort(), [200, 200, 429]);
+  assert.equal(await make(), 200);
+});

@@ -93,7 +93,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });
-  mountLogRoutes(app, { ledger, origin: deps.origin });
+  mountLogRoutes(app, { ledger });
   mountHealthRoutes(app, { ...pick(deps), metrics });
   await mountConsoleFiles(app, deps.consoleDir, refuseUnrouted(routes));
 

@@ -1,5 +1,5 @@
 /**
- * The public face of the logs (c2sp.org/tlog-tiles): checkpoints, verifier keys, tiles. Needs no sign-in: commitments hide what they commit to, and a log nobody can
+ * The public face of the logs (c2sp.org/tlog-tiles): checkpoints, verifier keys, tiles, seals and statements on keys. Needs no sign-in: commitments hide what they commit to, and a log nobody can
  * look at proves nothing.
  */
 
@@ -13,7 +13,7 @@ const checkpointCache = 'public, max-age=2';
 const tileCache = 'public, max-age=31536000, immutable';
 const text = 'text/plain; charset=utf-8';
 
-export function mountLogRoutes(app: FastifyInstance, { ledger, origin }: Pick<ApiDeps, 'ledger' | 'origin'>): void {
+export function mountLogRoutes(app: FastifyInstance, { ledger }: Pick<ApiDeps, 'ledger'>): void {
   const tenantOf = (params: unknown): TenantId => {
     const { tenant } = params as { tenant: string };
     const known = ledger.tenants().find((one) => one === tenant);
@@ -33,14 +33,26 @@ export function mountLogRoutes(app: FastifyInstance, { ledger, origin }: Pick<Ap
       .send(body);
 
   mountPublic(app, 'GET /log', async () =>
-    ledger.tenants().map((tenant) => ({ tenant, origin: `${origin}/${tenant}` })),
+    ledger.tenants().map((tenant) => ({ tenant, origin: ledger.origin(tenant) })),
   );
   mountPublic(app, 'GET /log/:tenant/checkpoint', async (request, reply) =>
     send(reply, text, checkpointCache, ledger.head(tenantOf(request.params)).checkpoint),
   );
   mountPublic(app, 'GET /log/:tenant/vkey', async (request, reply) =>
-    send(reply, text, checkpointCache, `${ledger.vkey(tenantOf(request.params))}\n`),
+    send(reply, text, checkpointCache, `${ledger.vkeys(tenantOf(request.params)).join('\n')}\n`),
   );
+  for (const folder of ['seals', 'rotations'] as const) {
+    mountPublic(app, `GET /log/:tenant/${folder}`, async (request) =>
+      ledger.statements(tenantOf(request.params), folder),
+    );
+    mountPublic(app, `GET /log/:tenant/${folder}/:number`, async (request, reply) => {
+      const { number } = request.params as { number: string };
+      const bytes = await ledger.resource(tenantOf(request.params), `${folder}/${number}`);
+      if (bytes === undefined)
+        throw new ServerError('not-found', `expected a number that GET /log/<tenant>/${folder} lists`);
+      return send(reply, text, tileCache, Buffer.from(bytes).toString('utf8'));
+    });
+  }
   mountPublic(app, 'GET /log/:tenant/tile/*', async (request, reply) => {
     const path = (request.params as { '*': string })['*'];
     const bytes = await ledger.resource(tenantOf(request.params), `tile/${path}`);

@@ -339,9 +339,44 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   },
   '/log/{tenant}/vkey': {
     get: {
-      summary: 'The verifier key. Pin it from elsewhere: from here it proves self-consistency only.',
+      summary:
+        'The verifier keys, a line each, the newest first. Pin it from elsewhere: from here it proves self-consistency only.',
       parameters: [path('tenant')],
-      responses: { '200': textOf('The key.'), ...problems(404) },
+      responses: { '200': textOf('The keys.'), ...problems(404) },
+    },
+  },
+  '/log/{tenant}/seals': {
+    get: {
+      summary: 'The epochs that are sealed (docs/format.md, "Seals").',
+      parameters: [path('tenant')],
+      responses: {
+        '200': answer('Numbers, ascending.', { type: 'array', items: { type: 'integer' } }),
+        ...problems(404),
+      },
+    },
+  },
+  '/log/{tenant}/seals/{number}': {
+    get: {
+      summary: 'The seal of an epoch. Keep the first one: it pins every epoch that is sealed after it.',
+      parameters: [path('tenant'), path('number')],
+      responses: { '200': textOf('A signed note.'), ...problems(404) },
+    },
+  },
+  '/log/{tenant}/rotations': {
+    get: {
+      summary: 'The statements on the keys that sign checkpoints (docs/format.md, "Checkpoint keys").',
+      parameters: [path('tenant')],
+      responses: {
+        '200': answer('Numbers, ascending.', { type: 'array', items: { type: 'integer' } }),
+        ...problems(404),
+      },
+    },
+  },
+  '/log/{tenant}/rotations/{number}': {
+    get: {
+      summary: 'A statement on a key.',
+      parameters: [path('tenant'), path('number')],
+      responses: { '200': textOf('A signed note.'), ...problems(404) },
     },
   },
   '/log/{tenant}/tile/{path}': {

@@ -12,6 +12,7 @@ export type PublicRoute =
   | 'GET /log'
   | 'GET /log/:tenant/checkpoint'
   | 'GET /log/:tenant/vkey'
+  | `GET /log/:tenant/${'seals' | 'rotations'}${'' | '/:number'}`
   | 'GET /log/:tenant/tile/*'
   | 'GET /healthz'
   | 'GET /readyz'
@@ -27,7 +28,11 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'POST /auth/logout': 'recorded as `logout`',
   'GET /log': 'names of the public logs',
   'GET /log/:tenant/checkpoint': 'public by design: what a verifier or witness reads (c2sp.org/tlog-tiles)',
-  'GET /log/:tenant/vkey': 'public by design: the verifier key',
+  'GET /log/:tenant/vkey': 'public by design: the verifier keys',
+  'GET /log/:tenant/seals': 'public by design: which epochs are sealed',
+  'GET /log/:tenant/seals/:number': 'public by design: sizes, roots and public keys only',
+  'GET /log/:tenant/rotations': 'public by design: which statements there are on the keys of the log',
+  'GET /log/:tenant/rotations/:number': 'public by design: sizes, roots and public keys only',
   'GET /log/:tenant/tile/*': 'public by design: hiding commitments only',
   'GET /healthz': 'whether the process runs',
   'GET /readyz': 'whether it can do its work',

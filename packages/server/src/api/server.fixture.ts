@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { type EventDraft, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
+import { type EventDraft, type LeafType, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
@@ -72,6 +72,7 @@ export interface TestServerOptions {
   /** The real one unless given. */
   readonly world?: World;
   readonly url?: string;
+  readonly leafType?: LeafType;
   /** That bundles are put into. */
   readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
@@ -123,7 +124,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     world,
   });
   const rewraps = stack.use(new RewrapJob(service));
-  for (const tenant of tenants) await ledger.addTenant(tenant);
+  for (const tenant of tenants) await ledger.addTenant(tenant, options.leafType);
   const recordOwn = createOwnRecorder({
     world,
     site: 'test',
@@ -194,7 +195,6 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       recordPlaced,
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
-      origin: 'watchglass.test',
       version: '0.0.0-test',
       demo: true,
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),

@@ -24,7 +24,10 @@ export interface ApiDeps {
   readonly world: World;
   readonly log: Logger;
   readonly access: Access;
-  readonly ledger: Pick<Ledger, 'state' | 'tenants' | 'head' | 'vkey' | 'resource' | 'emitters' | 'statistics'>;
+  readonly ledger: Pick<
+    Ledger,
+    'state' | 'tenants' | 'head' | 'origin' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
+  >;
   readonly indexes: Pick<Indexes, 'status' | 'pseudonyms'>;
   readonly review: Review;
   readonly bundles: BundleMaker;
@@ -39,8 +42,6 @@ export interface ApiDeps {
   readonly homeTenant: TenantId;
   /** Public URL of the server, without trailing slash. */
   readonly url: string;
-  /** Log origins are `<origin>/<tenant>`. */
-  readonly origin: string;
   readonly version: string;
   readonly demo: boolean;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */

@@ -1,4 +1,6 @@
 /** Every error of the ledger: one class, a `code` from one table. Messages say what was expected, what came, and what to do; never PHI. */
+import { RecordError } from '@watchglass/record';
+
 export const ledgerErrorCodes = {
   'unknown-tenant': 'The tenant has no log here: add it first.',
   'read-only': 'The ledger takes no appends: its message says why and what to do.',
@@ -10,15 +12,16 @@ export const ledgerErrorCodes = {
   'not-found': 'No such index in this log.',
   locked: 'Another process writes this ledger.',
   corrupt: 'The files of the ledger contradict each other.',
+  'keys-unavailable':
+    'A new seed is needed, or an old one, and the keeper of the key-encryption key does not do its part: send again later.',
+  'keyring-invalid': 'keys/keyring.json is damaged, or contradicts the configuration or what is asked.',
+  'key-in-use': 'A key can’t be destroyed while it is current, or while something that must stay is wrapped under it.',
   shredded: 'The record at this index was shredded with its class and epoch; its commitment and proofs are left.',
   'plan-changed': 'What a shred would take is not what was approved any more: nothing was touched.',
   'shred-unfinished':
     'A shred has begun and is not over, since the keeper of the keys did not do its part; it is gone on with.',
   'keys-fixed': 'The key-encryption keys of this ledger can’t be changed from here, so nothing can be shredded.',
-  'keys-unavailable':
-    'A new seed is needed, or an old one, and the keeper of the key-encryption key does not do its part: send again later.',
-  'keyring-invalid': 'keys/keyring.json is damaged, or contradicts the configuration or what is asked.',
-  'key-in-use': 'A key can’t be destroyed while it is current, or while something that must stay is wrapped under it.',
+  'key-change-refused': 'The checkpoint keys of the log do not allow this change now.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;
@@ -38,4 +41,10 @@ export class LedgerError extends Error {
     this.code = code;
     this.details = details;
   }
+}
+
+/** A record that was shredded, as the ledger says it; anything else as it is. */
+export function throwShredded(error: unknown): never {
+  if (!(error instanceof RecordError) || error.code !== 'record-shredded') throw error;
+  throw new LedgerError('shredded', error.message, {}, error);
 }

@@ -114,7 +114,10 @@ class FilesDriver implements StorageDriver {
 
   tenants(): ReadonlyMap<string, StoredLog> {
     return new Map(
-      [...this.#manifest.tenants].map(([tenant, { origin, size }]) => [tenant, { origin, archivedSize: size }]),
+      [...this.#manifest.tenants].map(([tenant, { origin, leaf, size }]) => [
+        tenant,
+        { origin, ...(leaf === undefined ? {} : { leafType: leaf }), archivedSize: size },
+      ]),
     );
   }
 
@@ -147,7 +150,12 @@ class FilesDriver implements StorageDriver {
     // Archiving replaces the manifest too: one after the other.
     const done = this.#archiving.then(async () => {
       if (this.#logs.has(tenant)) return;
-      const tenants = new Map(this.#manifest.tenants).set(tenant, { origin, size: 0, files: new Map() });
+      const tenants = new Map(this.#manifest.tenants).set(tenant, {
+        origin,
+        ...(log.leafType === 2 ? { leaf: 2 } : {}),
+        size: 0,
+        files: new Map(),
+      });
       const manifest: Manifest = { group: this.#manifest.group, tenants };
       await this.#putManifest(manifest, encodeManifest(manifest));
       this.#logs.set(tenant, opened);
@@ -202,12 +210,12 @@ class FilesDriver implements StorageDriver {
     });
   }
 
-  seed(tenant: string, name: string): Promise<Uint8Array | undefined> {
-    return this.#disk.readFile(`${this.#dir}/${tenant}/seeds/${name}`);
-  }
-
   async seeds(tenant: string): Promise<readonly string[]> {
     return (await this.#disk.list(`${this.#dir}/${tenant}/seeds`)).filter((name) => !name.endsWith('/'));
+  }
+
+  seed(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return this.#disk.readFile(`${this.#dir}/${tenant}/seeds/${name}`);
   }
 
   removeSeed(tenant: string, name: string): Promise<void> {

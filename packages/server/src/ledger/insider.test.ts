@@ -126,7 +126,7 @@ test('a checkpoint signed by another key, put beside its key, is found against t
   const stranger = generateSigner('watchglass.example/clinic', new Uint8Array(32).fill(9));
   const forge = async ({ ledgerDir }: TestPlace): Promise<void> => {
     const { size, root } = parseCheckpoint(remembered);
-    await writeFile(join(ledgerDir, 'clinic/checkpoint'), signHead(stranger, stranger.name, Number(size), root));
+    await writeFile(join(ledgerDir, 'clinic/checkpoint'), signHead([stranger], stranger.name, Number(size), root));
     await writeFile(join(ledgerDir, 'clinic/vkey'), `${formatVerifierKey(stranger)}\n`);
   };
   const withSeal = async (place: TestPlace): Promise<void> => {

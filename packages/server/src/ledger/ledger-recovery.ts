@@ -2,9 +2,10 @@
  * From recovered files to logs that can be written: keys, the tree over archive and journal, ids and emitters that are
  * remembered, and the head, which must extend what was signed. What doesn't fit is told, and nothing is signed then.
  */
+import { dirname } from 'node:path';
 import {
   type Frontier,
-  formatVerifierKey,
+  type LeafType,
   openNote,
   parseCheckpoint,
   parseTenantId,
@@ -22,17 +23,17 @@ import {
 } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
+import { finishKeys, type StoredRotation, verifiersOf } from './checkpoint-keys.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
 import { faultOf } from './files-recovery.ts';
 import type { IdWindow, RememberedEmitters } from './id-window.ts';
-import { openCheckpointKey } from './key-files.ts';
 import type { KnownIds } from './known-ids.ts';
 import type { LedgerReport } from './ledger.ts';
 import { LogSeals, type SealPlace } from './sealing.ts';
-import type { StorageDriver, TileNode } from './storage.ts';
-import { type Head, TenantLog } from './tenant-log.ts';
+import type { StorageDriver, StoredLog, TileNode } from './storage.ts';
+import { type Head, type RecordedStatements, TenantLog } from './tenant-log.ts';
 import { TreeReader } from './tree-reader.ts';
 
 export interface LedgerPlace {
@@ -57,11 +58,21 @@ export interface LedgerPlace {
 export interface NewLog {
   readonly tenant: TenantId;
   readonly origin: string;
-  readonly signer: Signer;
-  readonly vkey: string;
+  readonly signers: readonly Signer[];
+  readonly lastRotation: StoredRotation | undefined;
   readonly coverage: EmitterCoverage;
   readonly frontier: Frontier;
   readonly head: Head;
+  readonly leafType: LeafType;
+}
+
+/** @throws LedgerError `corrupt` where `succeed` (succeed.ts) was cut off: half of the keys may have moved */
+export async function assertNotSucceeding(disk: Disk, ledgerDir: string): Promise<void> {
+  if ((await disk.size(`${dirname(ledgerDir)}/succession.json`)) === undefined) return;
+  throw new LedgerError(
+    'corrupt',
+    'a successor ledger was begun here and not finished; run watchglass ledger succeed again, which finishes it',
+  );
 }
 
 /** Opens every log the driver holds. @returns why the ledger must be read-only, if it must */
@@ -91,9 +102,9 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
   const { driver, window, logs } = place;
   const remembered = await window.emitters();
   let fault: string | undefined;
-  for (const [tenant, { origin, archivedSize }] of driver.tenants()) {
+  for (const [tenant, stored] of driver.tenants()) {
     try {
-      await openLog(place, parseTenantId(tenant), origin, archivedSize, remembered);
+      await openLog(place, parseTenantId(tenant), stored, remembered);
     } catch (error) {
       const wrong = faultOf(error);
       if (wrong === undefined) throw error;
@@ -120,25 +131,17 @@ async function recover(place: LedgerPlace): Promise<string | undefined> {
 async function openLog(
   place: LedgerPlace,
   tenant: TenantId,
-  origin: string,
-  size: number,
+  { origin, leafType = 1, archivedSize: size }: StoredLog,
   remembered: RememberedEmitters | undefined,
 ): Promise<void> {
-  const { world, keysDir, driver } = place;
-  const signer = await openCheckpointKey(world, keysDir, tenant, origin, false);
-  const vkey = formatVerifierKey(signer);
-  if ((await driver.vkey(tenant)) !== vkey) {
-    throw new LedgerError(
-      'corrupt',
-      `ledger/${tenant}/vkey is not the verifier key of keys/${tenant}.checkpoint-key; restore both from their backup`,
-    );
-  }
+  const { driver } = place;
+  const { signers, last } = await finishKeys(sealPlaceOf(place), { tenant, origin });
   const snapshot = remembered?.tenants.get(tenant);
   const coverage = new EmitterCoverage(snapshot === undefined && size > 0, snapshot);
-  const { frontier, nodes } = await new TreeReader(driver, tenant).frontier(size);
+  const { frontier, nodes } = await new TreeReader(driver, tenant, leafType).frontier(size);
   driver.addTileNodes(tenant, nodes);
   const head: Head = { size, root: frontier.root(), checkpoint: '' };
-  await addLog(place, { tenant, origin, signer, vkey, coverage, frontier, head });
+  await addLog(place, { tenant, origin, signers, lastRotation: last, coverage, frontier, head, leafType });
 }
 
 /** Makes a log known to readers and writers. */
@@ -148,16 +151,16 @@ export async function addLog(place: LedgerPlace, log: NewLog): Promise<void> {
   const seals = await LogSeals.open(sealPlaceOf(place), log);
   const newest = driver.newestEpoch(tenant);
   if (newest > seals.epoch) throw unsealed(tenant, newest, seals.epoch);
-  const recordedEpoch = await readRecorded(place, tenant);
+  const recorded = await readRecorded(place, tenant);
   const seeds = new SeedKeeper(origin, keyrings.of(tenant), (name) => driver.seed(tenant, name));
   const units = await ShreddedUnits.read(driver.files, `${dir}/${tenant}`);
   const held = new HeldCopies(driver.files, `${dir}/${tenant}`, origin, keyrings.of(tenant));
   await held.load();
   const remains = { units, held };
   const records = new RecordReader(driver.files, driver.blocks(tenant), seeds, remains);
-  trees.set(tenant, new TreeReader(driver, tenant));
+  trees.set(tenant, new TreeReader(driver, tenant, log.leafType));
   const lastEventMs = world.clock.monotonicMs();
-  logs.set(tenant, new TenantLog({ ...log, seals, recordedEpoch, number: logs.size, records, remains, lastEventMs }));
+  logs.set(tenant, new TenantLog({ ...log, seals, recorded, number: logs.size, records, remains, lastEventMs }));
 }
 
 export function sealPlaceOf({ world, disk, keysDir, driver }: LedgerPlace): SealPlace {
@@ -171,10 +174,10 @@ function unsealed(tenant: string, newest: number, open: number): LedgerError {
   );
 }
 
-async function readRecorded({ disk, sealingDir }: LedgerPlace, tenant: string): Promise<number | undefined> {
+async function readRecorded({ disk, sealingDir }: LedgerPlace, tenant: string): Promise<RecordedStatements> {
   const bytes = await disk.readFile(`${sealingDir}/${tenant}`);
-  const text = Buffer.from(bytes ?? []).toString('utf8');
-  return /^\d{1,10}\n$/.test(text) ? Number(text) : undefined;
+  const match = /^epoch (\d{1,10})\nrotation (\d{1,10})\n$/.exec(Buffer.from(bytes ?? []).toString('utf8'));
+  return match === null ? { epoch: undefined, rotation: 0 } : { epoch: Number(match[1]), rotation: Number(match[2]) };
 }
 
 async function recallIds({ world, driver, window, logs, ids, report }: LedgerPlace): Promise<void> {
@@ -260,11 +263,11 @@ async function compareCheckpoint(
   log: TenantLog,
   text: string,
 ): Promise<string | undefined> {
-  const { tenant, origin, vkey } = log;
+  const { tenant, origin } = log;
   const { size, root } = log.head;
   let stored: { readonly size: bigint; readonly root: Uint8Array; readonly origin: string };
   try {
-    stored = parseCheckpoint(openNote(text, [vkey]).text);
+    stored = parseCheckpoint(openNote(text, verifiersOf(log.signers, log.lastRotation)).text);
   } catch (error) {
     const why = error instanceof Error ? error.message : 'unreadable';
     return `ledger/${tenant}/checkpoint is not signed by this log's key (${why}); restore it from its backup`;

@@ -149,7 +149,7 @@ export function placeAt(dir: string): TestPlace {
         originBase: 'watchglass.example',
         world: world(),
         heartbeatMs: 0,
-        recordSeals: false,
+        recordStatements: false,
         report: (line) => reports.push(line),
         ...options,
       }),

@@ -7,10 +7,19 @@
  *
  * `openLedger` (open-ledger.ts) makes one.
  */
-import type { Envelope, LeafType, MinimisedEvent, RetentionClass, TenantId } from '@watchglass/record';
+import type {
+  Envelope,
+  LeafType,
+  MinimisedEvent,
+  RetentionClass,
+  Rotation,
+  Signer,
+  TenantId,
+} from '@watchglass/record';
 import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
+import type { KeyChange } from './rotate-key.ts';
 import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
@@ -22,14 +31,17 @@ export interface Ledger extends AsyncDisposable {
   readonly state: LedgerState;
   /** The key-encryption keys, for what others keep wrapped beside the ledger (token keys, pseudonym keys). */
   readonly keyrings: Keyrings;
-  /** Shreds and legal holds. */
-  readonly ending: Ending;
   /** The wrapped seeds of a tenant, for a rotation of the key they are wrapped under. */
   readonly wrappedSeeds: WrappedFiles;
+  /** Shreds and legal holds. */
+  readonly ending: Ending;
   /** Tenants that have a log, sorted. */
   tenants(): readonly TenantId[];
-  /** Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. */
-  addTenant(tenant: TenantId): Promise<void>;
+  /**
+   * Idempotent: makes the signing key, the directories and the checkpoint of the empty tree. The leaf type (1 unless said) is that of all its leaves, for good:
+   * a log that is there already keeps its own, which is reported.
+   */
+  addTenant(tenant: TenantId, leafType?: LeafType): Promise<void>;
   /**
    * Resolves once durable; all or nothing per call. The same id again gives the same receipt with `duplicate: true`.
    * @throws LedgerError `unknown-tenant`, `read-only`, `storage-full`, `overloaded`, `id-conflict` (with `details.position` in the call), `record-too-large`, `batch-too-large`, `closed`.
@@ -39,10 +51,20 @@ export interface Ledger extends AsyncDisposable {
   appendEncoded(tenant: TenantId, batch: EncodedBatch): Promise<AppendedBatch>;
   /** The newest durable, signed head; `checkpoint` is the signed note's text. */
   head(tenant: TenantId): { readonly size: number; readonly root: Uint8Array; readonly checkpoint: string };
-  /** The text of the verifier key of the tenant's checkpoints. */
+  /** The name of the tenant's log. */
+  origin(tenant: TenantId): string;
+  /** The text of the verifier key of the tenant's checkpoints: of the newest, where there are more. */
   vkey(tenant: TenantId): string;
   /** What the leaves of the tenant's log commit to; one for all of them. */
   leafType(tenant: TenantId): LeafType;
+  /** The verifier keys of all that sign the tenant's checkpoints, the newest first. */
+  vkeys(tenant: TenantId): readonly string[];
+  /**
+   * Changes the keys that sign the tenant's checkpoints; resolves when that is durable, and an event of the log.
+   * @returns the statement on the key that came, if one did
+   * @throws LedgerError `key-change-refused`, `unknown-tenant`, `read-only`, `storage-full`
+   */
+  changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined>;
   /** Opened records from index `from` in order, at most `max` (and at most 4 MiB of m, but at least one); empty at the head. Recent ones come from memory. Shredded ones are passed over, but for those that a hold keeps. */
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
   /** The first index from `from` on whose record is left to read; the size of the log where there is none. */
@@ -66,8 +88,10 @@ export interface Ledger extends AsyncDisposable {
     indexes: readonly number[],
     since?: number,
   ): Promise<{ readonly hashes: Uint8Array[]; readonly growth: Uint8Array[]; readonly checkpoint: string }>;
-  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */
+  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and `seals/<epoch>`, `rotations/<number>`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
+  /** The numbers of the tenant's seals (their epochs) or of the statements on its keys, ascending. */
+  statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]>;
   /** Resolves when `head(tenant).size > size`; rejects with the signal's reason when it aborts first, or `closed`. */
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void>;
   /** What intake refused, for the heartbeat's counters. */
@@ -161,6 +185,13 @@ export interface LedgerStatistics {
   readonly journalBytes: number;
 }
 
+/** A log that goes on from another one. */
+export interface Successor {
+  readonly origin: string;
+  /** What its first record says, made of the key it begins with. */
+  readonly statement: (signer: Signer) => Uint8Array;
+}
+
 export interface OpenLedgerOptions {
   /** `DIR/ledger`. */
   readonly dir: string;
@@ -174,11 +205,15 @@ export interface OpenLedgerOptions {
   readonly forgetIndex?: (tenant: TenantId, unit: Unit) => Promise<void>;
   /** Log origins are `<originBase>/<tenant>`. */
   readonly originBase: string;
+  /** Origins of logs that aren't there yet and go on from others, by tenant, with what they say of those. */
+  readonly successors?: ReadonlyMap<string, Successor>;
+  /** Only of `succeed`: opens though a succession isn't finished. */
+  readonly isSuccession?: boolean;
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;
-  /** Whether each seal of an epoch becomes an event of its log; yes unless said. */
-  readonly recordSeals?: boolean;
+  /** Whether each seal of an epoch and each statement on a checkpoint key becomes an event of its log; yes unless said. */
+  readonly recordStatements?: boolean;
   /** A hole in an emitter's sequence becomes an event after this long; 30 s unless said. */
   readonly gapMs?: number;
   /** A journal segment longer than this is archived at the end of the step; 32 MiB unless said. */

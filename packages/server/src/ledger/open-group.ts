@@ -7,6 +7,7 @@
 import { type Frontier, type RetentionClass, retentionClasses } from '@watchglass/record';
 import {
   type Committer,
+  commitFields,
   type EmitterRun,
   type EncodedGroup,
   encodeGroup,
@@ -158,7 +159,7 @@ export class OpenGroup {
   }
 
   #place(part: GroupPart, batch: EncodedBatch, isDuplicate: Uint8Array): void {
-    const { originHash } = part.log;
+    const { originHash, leafType } = part.log;
     const { committer } = this.#tools;
     reserve(part, batch.count);
     let from = 0;
@@ -175,13 +176,16 @@ export class OpenGroup {
         buffer.set(m, offset + 4);
         extendRanges(chunk.ranges, index);
         const { openings } = chunk.secrets;
-        const openingAt = openings.seek(index - part.stepFirstIndex);
         const to = part.commitments.extend(32);
-        committer.commitInto(
-          { originHash, index, openings: openings.stream, openingAt, m },
-          part.commitments.buffer,
-          to,
-        );
+        if (leafType === 1) {
+          // First: it may put the stream into other memory.
+          const openingAt = openings.seek(index - part.stepFirstIndex);
+          const opening = { originHash, index, openings: openings.stream, openingAt, m };
+          committer.commitInto(opening, part.commitments.buffer, to);
+        } else {
+          const r = openings.at(index - part.stepFirstIndex);
+          part.commitments.buffer.set(commitFields({ originHash, index, r, m }), to);
+        }
         const id = part.ids.extend(16);
         for (let k = 0; k < 16; k++) part.ids.buffer[id + k] = batch.ids[i * 16 + k] as number;
         part.chunkOf[part.count] = at;

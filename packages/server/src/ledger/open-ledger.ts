@@ -14,26 +14,29 @@ import {
   leafDataOf,
   leafHashOf,
   multiproofPlan,
+  parseSuccession,
   parseTilePath,
   RecordError,
+  type Rotation,
+  type Signer,
   type TenantId,
   type TilePath,
 } from '@watchglass/record';
-import type { Keyrings } from '@watchglass/record/reader';
+import { type Keyrings, parseNumberName } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
+import { openCheckpointKeys } from './checkpoint-keys.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { OpenedEnding } from './ending.ts';
 import { epochOf } from './epoch.ts';
-import { LedgerError } from './errors.ts';
+import { LedgerError, throwShredded } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
 import { openLocalKeyrings } from './kek/open-keyrings.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
-import { openCheckpointKey } from './key-files.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
   Appended,
@@ -49,17 +52,19 @@ import type {
   Receipt,
   StoredEntry,
 } from './ledger.ts';
-import { addLog, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
 import { chunkBufferBytes } from './open-group.ts';
-import { coverageFacts, heartbeatFacts } from './own-events.ts';
+import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
+import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
-import type { ArchivingSegment, StorageDriver } from './storage.ts';
-import { type Head, isReservedName, signHead, type TenantLog } from './tenant-log.ts';
-import type { TreeReader } from './tree-reader.ts';
+import { repeatable } from './shred-events.ts';
+import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
+import { type Head, signHead, type TenantLog } from './tenant-log.ts';
+import { assertIndex, type TreeReader } from './tree-reader.ts';
 import { wrappedSeedsOf } from './wrapped-seeds.ts';
 
 const idEntriesMaxUsual = 1_048_576;
@@ -93,9 +98,9 @@ class OpenedLedger implements Ledger {
   #driver!: StorageDriver;
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
-  #ending!: OpenedEnding;
   #own!: OwnWriter;
   #seeds!: SeedMaker;
+  #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
   #closing: Promise<void> | undefined;
 
@@ -118,16 +123,17 @@ class OpenedLedger implements Ledger {
     return this.#keyrings;
   }
 
-  get ending(): OpenedEnding {
-    return this.#ending;
-  }
-
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
     return wrappedSeedsOf(this.#driver, this.#log(tenant));
   }
 
+  get ending(): OpenedEnding {
+    return this.#ending;
+  }
+
   async start(): Promise<void> {
     const { dir } = this.#options;
+    if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
     this.#driver = await openFilesDriver({
       dir,
       workDir: dirname(dir),
@@ -160,19 +166,6 @@ class OpenedLedger implements Ledger {
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
     });
-    this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
-    this.#own = new OwnWriter({
-      world: this.#world,
-      driver: this.#driver,
-      disk: this.#disk,
-      sealingDir: this.#sealingDir,
-      emitterId: this.#options.emitterId ?? 'ledger',
-      recordSeals: this.#options.recordSeals ?? true,
-      report: this.#report,
-      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
-      append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
-      openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
-    });
     this.#ending = new OpenedEnding({
       world: this.#world,
       driver: this.#driver,
@@ -181,13 +174,30 @@ class OpenedLedger implements Ledger {
       dir,
       logs: this.#logs,
       writable: (tenant) => this.#writable(tenant),
-      record: (log, facts, about) => this.#own.record(log, facts, about),
+      record: async (log, facts, about) => {
+        const index = await this.#own.record(log, facts, repeatable(facts, about));
+        const { r, m } = await log.records.open(index);
+        return { index, r, m: Uint8Array.from(m) };
+      },
       forgetIndex: this.#options.forgetIndex,
       forgetRecords: ({ tenant, records }) => {
         records.forget();
         this.#recent.forget(tenant);
       },
       report: this.#report,
+    });
+    this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
+    this.#own = new OwnWriter({
+      world: this.#world,
+      driver: this.#driver,
+      disk: this.#disk,
+      sealingDir: this.#sealingDir,
+      emitterId: this.#options.emitterId ?? 'ledger',
+      recordStatements: this.#options.recordStatements ?? true,
+      report: this.#report,
+      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
+      append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
+      openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
@@ -238,15 +248,23 @@ class OpenedLedger implements Ledger {
     return [...this.#logs.values()].map(({ tenant }) => tenant).sort();
   }
 
-  addTenant(tenant: TenantId): Promise<void> {
-    const added = this.#adding.then(() => this.#add(tenant));
+  addTenant(tenant: TenantId, leafType: LeafType = 1): Promise<void> {
+    const added = this.#adding.then(() => this.#add(tenant, leafType));
     this.#adding = added.catch(() => undefined);
     return added;
   }
 
-  async #add(tenant: TenantId): Promise<void> {
+  async #add(tenant: TenantId, leafType: LeafType): Promise<void> {
     this.#assertOpen();
-    if (this.#logs.has(tenant)) return;
+    const known = this.#logs.get(tenant);
+    if (known !== undefined) {
+      if (known.leafType !== leafType)
+        this.#report({
+          level: 'warn',
+          message: `the log of ${tenant} was created with leaves of type ${known.leafType}, and they stay so`,
+        });
+      return this.#saySuccession(known);
+    }
     this.#assertWritable();
     if (isReservedName(tenant)) {
       throw new LedgerError(
@@ -254,16 +272,45 @@ class OpenedLedger implements Ledger {
         `no tenant can be called ${tenant}: the ledger has a file of that name; choose another`,
       );
     }
-    const origin = `${this.#options.originBase}/${tenant}`;
-    const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
-    const vkey = formatVerifierKey(signer);
-    const frontier = new Frontier();
-    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
+    const successor = this.#options.successors?.get(tenant);
+    const origin = successor?.origin ?? `${this.#options.originBase}/${tenant}`;
     const place = this.#place();
+    const signers = await openCheckpointKeys(sealPlaceOf(place), { tenant, origin }, true);
+    const signer = signers[0] as Signer;
+    const vkey = formatVerifierKey(signer);
+    const frontier = new Frontier(leafType);
+    const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead([signer], origin, 0, frontier.root()) };
     const epoch = epochOf(this.#world.clock.now());
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents: [seal] });
-    await addLog(place, { tenant, origin, signer, vkey, coverage: new EmitterCoverage(false), frontier, head });
+    const documents = [seal];
+    if (successor !== undefined) documents.push({ name: 'predecessor', bytes: successor.statement(signer) });
+    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents, leafType });
+    const coverage = new EmitterCoverage(false);
+    const lastRotation = undefined;
+    await addLog(place, { tenant, origin, signers: [signer], lastRotation, coverage, frontier, head, leafType });
+    await this.#saySuccession(this.#log(tenant));
+  }
+
+  async changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined> {
+    const log = this.#writable(tenant);
+    assertChange(log, change);
+    // The end of an overlap has no statement: the log says it first.
+    if (change.kind === 'end-overlap') this.#own.append(log, () => overlapEndedFacts(log));
+    await this.#own.settled();
+    let stated: Rotation | undefined;
+    await this.#sequencer.alone(log, async () => {
+      stated = await changeKeys(sealPlaceOf(this.#place()), log, change);
+    });
+    this.#own.recordStatements(log);
+    await this.#own.settled();
+    return stated;
+  }
+
+  /** The first record of a log that goes on from another one; a kill may have come before it. */
+  async #saySuccession(log: TenantLog): Promise<void> {
+    if (log.head.size > 0) return;
+    const bytes = await this.#driver.document(log.tenant, 'predecessor');
+    if (bytes !== undefined) await this.#own.appendMade(log, successionEvent(parseSuccession(bytes), bytes));
   }
 
   async append(tenant: TenantId, items: readonly AppendItem[]): Promise<Appended> {
@@ -308,7 +355,7 @@ class OpenedLedger implements Ledger {
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
-    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1));
+    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1), log.leafType);
   }
 
   #writable(tenant: TenantId): TenantLog {
@@ -381,8 +428,16 @@ class OpenedLedger implements Ledger {
     return this.#log(tenant).head;
   }
 
+  origin(tenant: TenantId): string {
+    return this.#log(tenant).origin;
+  }
+
   vkey(tenant: TenantId): string {
-    return this.#log(tenant).vkey;
+    return this.#log(tenant).vkeys[0] as string;
+  }
+
+  vkeys(tenant: TenantId): readonly string[] {
+    return this.#log(tenant).vkeys;
   }
 
   leafType(tenant: TenantId): LeafType {
@@ -407,7 +462,7 @@ class OpenedLedger implements Ledger {
     const log = this.#log(tenant);
     assertIndex(index, log.head.size);
     const { r, m } = await opened(log.records.open(index));
-    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1)) };
+    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1), log.leafType) };
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {
@@ -436,7 +491,8 @@ class OpenedLedger implements Ledger {
     const log = this.#logs.get(tenant);
     if (log === undefined) return undefined;
     if (path === 'checkpoint') return log.head.checkpoint === '' ? undefined : Buffer.from(log.head.checkpoint);
-    if (path === 'vkey') return Buffer.from(`${log.vkey}\n`);
+    if (path === 'vkey') return Buffer.from(log.vkeys.map((vkey) => `${vkey}\n`).join(''));
+    if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.#driver.document(tenant, path);
     let tile: TilePath;
     try {
       tile = parseTilePath(path);
@@ -444,6 +500,11 @@ class OpenedLedger implements Ledger {
       return undefined;
     }
     return this.#tree(tenant).tile(tile, log.head.size);
+  }
+
+  async statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]> {
+    const names = await this.#driver.documents(this.#log(tenant).tenant, folder);
+    return names.flatMap((name) => parseNumberName(name) ?? []).sort((a, b) => a - b);
   }
 
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void> {
@@ -509,7 +570,7 @@ class OpenedLedger implements Ledger {
     try {
       // A tenant that is being added writes files too: no other process may begin before.
       await this.#adding;
-      await this.#ending.settled();
+      await this.#ending?.settled();
       await this.#own.settled();
       await this.#seeds.close();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
@@ -524,16 +585,11 @@ class OpenedLedger implements Ledger {
   }
 }
 
-/** A keeper of keys that doesn't answer is told apart from a record that doesn't open. */
+/** A keeper of keys that doesn't answer, and a record that was shredded, are told apart from one that doesn't open. */
 async function opened<T>(work: Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await work.catch(throwShredded);
   } catch (error) {
     throw asLedgerFault(error);
-  }
-}
-function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
   }
 }

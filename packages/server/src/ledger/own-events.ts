@@ -6,9 +6,13 @@ import {
   encodeBase64,
   encodeEvent,
   formatVerifierKey,
+  hashRotation,
   hashSeal,
+  hashSuccession,
   minimise,
+  type Rotation,
   type Seal,
+  type Succession,
   uuidv7,
 } from '@watchglass/record';
 import type { World } from '../world/world.ts';
@@ -16,6 +20,9 @@ import type { CoverageNote } from './emitter-coverage.ts';
 import { startOfEpoch } from './epoch.ts';
 import type { AppendItem } from './ledger.ts';
 import type { TenantLog } from './tenant-log.ts';
+
+/** Of a value in `changes` (event.schema.json). */
+const changeCharsMax = 4096;
 
 /** What happened, before it is an event. */
 export type OwnFacts = Pick<Event, 'operation' | 'outcome' | 'targets' | 'changes'>;
@@ -106,5 +113,67 @@ export function sealEvent(seal: Seal, bytes: Uint8Array): { readonly facts: OwnF
       changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
     },
     identity: { id: uuidv7(startOfEpoch(epoch + 1), hash.subarray(0, 10)), digest: hash.toString('hex') },
+  };
+}
+
+/** Says in the log which key came, or went, and how. */
+export function rotationEvent(
+  rotation: Rotation,
+  bytes: Uint8Array,
+): { readonly facts: OwnFacts; readonly identity: OwnIdentity } {
+  const { number, kind, size, trusted, epoch, old, next } = rotation;
+  const hash = Buffer.from(hashRotation(bytes));
+  const changes = [
+    ['/rotation/kind', kind],
+    ['/rotation/size', String(size)],
+    ['/rotation/trusted', String(trusted)],
+    ['/rotation/hash', hash.toString('base64')],
+    ['/old', formatVerifierKey(old)],
+    ['/key', formatVerifierKey(next)],
+  ] as const;
+  return {
+    facts: {
+      operation: kind === 'added' ? 'checkpoint-key-added' : 'checkpoint-key-rotated',
+      outcome: { status: 'success' },
+      targets: [{ type: 'CheckpointKey', id: String(number), role: 'object' }],
+      changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
+    },
+    identity: { id: uuidv7(startOfEpoch(epoch), hash.subarray(0, 10)), digest: hash.toString('hex') },
+  };
+}
+
+export function overlapEndedFacts(log: TenantLog): OwnFacts {
+  return {
+    operation: 'checkpoint-key-overlap-ended',
+    outcome: { status: 'success' },
+    changes: [{ path: '/key', op: 'replace', after: log.vkeys[0] ?? '' }],
+  };
+}
+
+/** The first record of a successor: the head it goes on from, and the recovery point. */
+export function successionEvent(
+  succession: Succession,
+  bytes: Uint8Array,
+): { readonly facts: OwnFacts; readonly identity: OwnIdentity } {
+  const { predecessor, size, root, key, recovery, checkpoint = '' } = succession;
+  const text = encodeBase64(Buffer.from(checkpoint));
+  const hash = Buffer.from(hashSuccession(bytes));
+  const changes = [
+    ['/predecessor/origin', predecessor],
+    ['/predecessor/size', String(size)],
+    ['/predecessor/root', encodeBase64(root)],
+    ['/predecessor/recovery', recovery ?? 'unknown'],
+    ['/predecessor/hash', hash.toString('base64')],
+    ['/predecessor/key', formatVerifierKey(key)],
+    // With an ML-DSA-44 signature it may be too long for an event; the file that the hash names has it.
+    ...(text.length > 0 && text.length <= changeCharsMax ? ([['/predecessor/checkpoint', text]] as const) : []),
+  ] as const;
+  return {
+    facts: {
+      operation: 'log-succeeds',
+      outcome: { status: 'success' },
+      changes: changes.map(([path, after]) => ({ path, op: 'replace', after })),
+    },
+    identity: { id: uuidv7(0, hash.subarray(0, 10)), digest: hash.toString('hex') },
   };
 }

@@ -1,14 +1,13 @@
 /**
  * Appends the ledger's own events, one at a time, so that their sequence has no holes; and sees to it that an idle log is sealed when a month ends, and
- * that every seal becomes an event of its log once. What can't be stored is told and tried again; nothing waits for it.
+ * that every seal and every statement on a key becomes an event of its log once. What can't be stored is told and tried again; nothing waits for it.
  */
-import { createHash } from 'node:crypto';
-import { parseSeal, type TenantId, uuidv7 } from '@watchglass/record';
-import { type OpenedEvent, sealFileName } from '@watchglass/record/reader';
+import { parseRotation, parseSeal, type TenantId } from '@watchglass/record';
+import { rotationFileName, sealFileName } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
 import type { AppendItem, LedgerReport } from './ledger.ts';
-import { type OwnFacts, type OwnIdentity, ownItem, sealEvent } from './own-events.ts';
+import { type OwnFacts, type OwnIdentity, ownItem, rotationEvent, sealEvent } from './own-events.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -19,11 +18,11 @@ export interface OwnWriterParts {
   /** Where it is kept up to which epoch each log says itself that it was sealed. */
   readonly sealingDir: string;
   readonly emitterId: string;
-  readonly recordSeals: boolean;
+  readonly recordStatements: boolean;
   readonly report: (line: LedgerReport) => void;
   /** False once the ledger closes or is read-only. */
   readonly isOpen: () => boolean;
-  /** The index it is stored at, now or before. */
+  /** Resolves to the index. */
   readonly append: (tenant: TenantId, item: AppendItem) => Promise<number>;
   readonly openEpoch: (log: TenantLog, nowMs: number) => Promise<void>;
 }
@@ -51,18 +50,9 @@ export class OwnWriter {
     this.#enqueue(async () => void (await this.#appendNow(log, facts())), notStored);
   }
 
-  /**
-   * For what waits for its event: gives its opening, and rejects where it isn't stored.
-   * @param about what makes it the same event when it is made again after a crash
-   */
-  record(log: TenantLog, facts: OwnFacts, about: string): Promise<OpenedEvent> {
-    const digest = createHash('sha256').update(`${facts.operation}\n${about}`).digest();
-    // A fixed time, so that the id is the same at the next start; when it happened is in the event.
-    const identity = { id: uuidv7(0, digest.subarray(0, 10)), digest: digest.toString('hex') };
-    const done = this.#tail.then(async () => {
-      const { index, r, m } = await log.records.open(await this.#appendNow(log, facts, identity));
-      return { index, r, m: Uint8Array.from(m) };
-    });
+  /** An event that something waits for; the index of the same one where an earlier process stored it already. */
+  record(log: TenantLog, facts: OwnFacts, identity: OwnIdentity): Promise<number> {
+    const done = this.#tail.then(() => this.#appendNow(log, facts, identity));
     this.#tail = done.then(
       () => undefined,
       () => undefined,
@@ -70,37 +60,47 @@ export class OwnWriter {
     return done;
   }
 
-  /** An idle log is sealed too; and each seal becomes an event of its log. */
+  /** An idle log is sealed too; and what was sealed or stated becomes an event. */
   tickSeals(log: TenantLog, nowMs: number): void {
-    const { openEpoch, recordSeals } = this.#parts;
+    const { openEpoch, recordStatements } = this.#parts;
     const told =
       (what: string) =>
       (error: unknown): void =>
         this.#parts.report({ level: 'warn', message: `${what} of ${log.tenant} yet: ${messageOf(error)}` });
     if (log.mustSeal(nowMs)) openEpoch(log, nowMs).catch(told('an epoch could not be sealed'));
     if (log.seals.hasUnerased) log.seals.eraseSealed().catch(told('a key that has sealed could not be erased'));
-    if (recordSeals && log.recordedEpoch !== log.seals.last.epoch) this.#recordSeals(log);
+    if (recordStatements) this.recordStatements(log);
   }
 
-  #recordSeals(log: TenantLog): void {
+  /** Appends what the log doesn't say of itself yet. Made again after a kill, an event is the same one: it isn't stored twice. */
+  recordStatements(log: TenantLog): void {
     const { driver, disk, sealingDir } = this.#parts;
-    const before = log.recordedEpoch;
-    const last = log.seals.last.epoch;
+    const before = log.recorded;
+    const { epoch } = log.seals.last;
+    const rotation = log.lastRotation?.rotation.number ?? 0;
+    if (before.epoch === epoch && before.rotation === rotation) return;
     // Not again at the next tick.
-    log.recordedEpoch = last;
+    log.recorded = { epoch, rotation };
     const record = async (): Promise<void> => {
-      for (let epoch = (before ?? last - 1) + 1; epoch <= last; epoch++) {
-        const bytes = await driver.document(log.tenant, sealFileName(epoch));
-        if (bytes === undefined) continue;
-        const { facts, identity } = sealEvent(parseSeal(bytes), bytes);
-        await this.#appendNow(log, facts, identity);
+      for (let one = (before.epoch ?? epoch - 1) + 1; one <= epoch; one++) {
+        const bytes = await driver.document(log.tenant, sealFileName(one));
+        if (bytes !== undefined) await this.appendMade(log, sealEvent(parseSeal(bytes), bytes));
+      }
+      for (let one = before.rotation + 1; one <= rotation; one++) {
+        const bytes = await driver.document(log.tenant, rotationFileName(one));
+        if (bytes !== undefined) await this.appendMade(log, rotationEvent(parseRotation(bytes), bytes));
       }
       await disk.makeDirectory(sealingDir);
-      await disk.replace(`${sealingDir}/${log.tenant}`, Buffer.from(`${last}\n`));
+      await disk.replace(`${sealingDir}/${log.tenant}`, Buffer.from(`epoch ${epoch}\nrotation ${rotation}\n`));
     };
     this.#enqueue(record, () => {
-      log.recordedEpoch = before;
+      log.recorded = before;
     });
+  }
+
+  /** Appends an event that is the same one whenever it is made; out of turn. */
+  async appendMade(log: TenantLog, made: ReturnType<typeof sealEvent>): Promise<void> {
+    await this.#appendNow(log, made.facts, made.identity);
   }
 
   #enqueue(work: () => Promise<void>, notStored: () => void): void {

@@ -48,7 +48,7 @@ async function signBefore(place: TestPlace, segment: string, end: number): Promi
   for (let at = segmentHeaderBytes; at < end; at = last.end) last = parseGroup(bytes, at);
   const part = last?.tenants[0];
   assert.ok(part !== undefined);
-  const text = signHead(signer, signer.name, part.sizeBefore + part.count, part.rootAfter);
+  const text = signHead([signer], signer.name, part.sizeBefore + part.count, part.rootAfter);
   await writeFile(join(place.ledgerDir, 'clinic', 'checkpoint'), text);
 }
 
@@ -142,7 +142,7 @@ const damages: Record<
       const stranger = generateSigner('watchglass.example/clinic', new Uint8Array(32).fill(7));
       await writeFile(
         join(place.ledgerDir, 'clinic', 'checkpoint'),
-        signHead(stranger, stranger.name, 7, new Uint8Array(32)),
+        signHead([stranger], stranger.name, 7, new Uint8Array(32)),
       );
     },
   },

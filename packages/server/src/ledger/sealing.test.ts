@@ -119,7 +119,7 @@ test('a clock that steps back stays in the epoch that is open', () =>
 test('every seal is an event of the log, once, with its hash and the key it announces', () =>
   withPlace(async (place) => {
     for (let start = 0; start < 3; start++) {
-      const ledger = await place.open({ recordSeals: true });
+      const ledger = await place.open({ recordStatements: true });
       await ledger.addTenant(clinic);
       await ledger.append(clinic, items(place, 1));
       place.clock.advance(monthMs);
@@ -147,7 +147,7 @@ test('every seal is an event of the log, once, with its hash and the key it anno
 
 test('a seal signed again with a key that was copied before it was erased contradicts the log', () =>
   withPlace(async (place) => {
-    const ledger = await place.open({ recordSeals: true });
+    const ledger = await place.open({ recordStatements: true });
     await ledger.addTenant(clinic);
     await ledger.append(clinic, items(place, 1));
     const copied = await readFile(join(place.keysDir, `clinic.epoch-key-${march}`), 'utf8');

@@ -46,6 +46,8 @@ interface Call {
   readonly result: { readonly indexes: Float64Array; readonly duplicates: Uint8Array; leafHashes: Uint8Array };
   readonly resolve: (result: Sequenced) => void;
   readonly reject: (error: unknown) => void;
+  /** To be done before, while nothing of the log is under way. */
+  alone: (() => Promise<void>) | undefined;
 }
 
 export interface SequencerParts {
@@ -111,6 +113,10 @@ export class Sequencer {
   }
 
   append(log: TenantLog, batch: EncodedBatch): Promise<Sequenced> {
+    return this.#enqueue(log, batch, undefined);
+  }
+
+  #enqueue(log: TenantLog, batch: EncodedBatch, alone: Call['alone']): Promise<Sequenced> {
     return new Promise((resolve, reject) => {
       if (this.#stopped !== undefined) return reject(this.#stopped);
       if (
@@ -130,7 +136,7 @@ export class Sequencer {
         duplicates: new Uint8Array(count),
         leafHashes: new Uint8Array(0),
       };
-      this.#queue.push({ log, batch, result, resolve, reject });
+      this.#queue.push({ log, batch, result, resolve, reject, alone });
       this.#queuedEvents += count;
       this.#queuedBytes += batch.records.length;
       this.#pump();
@@ -140,6 +146,11 @@ export class Sequencer {
   /** Seals the epochs of a log that are over at this moment, though nothing arrives. */
   async openEpoch(log: TenantLog, nowMs: number): Promise<void> {
     await this.append(log, { ...emptyBatch, receivedMs: nowMs });
+  }
+
+  /** Does `work` while what the log has until now is committed and signed, and nothing more is under way. */
+  async alone(log: TenantLog, work: () => Promise<void>): Promise<void> {
+    await this.#enqueue(log, { ...emptyBatch, receivedMs: 0 }, work);
   }
 
   /** No more appends; resolves when what was taken is durable and the last step has ended. */
@@ -178,6 +189,12 @@ export class Sequencer {
       const call = this.#queue[0];
       if (call === undefined) break;
       if (!this.#fits(call)) break;
+      if (call.alone !== undefined) {
+        const work = call.alone;
+        call.alone = undefined;
+        this.#prepare(this.#drained(call.log).then(work));
+        break;
+      }
       if (call.log.mustSeal(call.batch.receivedMs)) {
         this.#prepare(this.#openEpoch(call));
         break;
@@ -214,10 +231,14 @@ export class Sequencer {
 
   /** Opens the epoch that the call falls into: what the log has until now is committed, and sealed as the epochs that are over. */
   async #openEpoch({ log, batch }: Call): Promise<void> {
+    await this.#drained(log);
+    await log.sealUntil(batch.receivedMs);
+  }
+
+  async #drained(log: TenantLog): Promise<void> {
     while (log.head.size < log.frontier.size && this.#stopped === undefined)
       await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
     if (this.#stopped !== undefined) throw this.#stopped;
-    await log.sealUntil(batch.receivedMs);
   }
 
   /** Classes of the batch that have no durable seed in the open epoch. A clock that steps back doesn't reopen an earlier one. */

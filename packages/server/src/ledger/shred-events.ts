@@ -1,7 +1,8 @@
 /** What the log says of shreds and holds: hashes, counts, names of keys and seeds, and who; never whom a hold is about (that stands in its sealed terms). */
-import type { Change, Target } from '@watchglass/record';
+import { createHash } from 'node:crypto';
+import { type Change, type Target, uuidv7 } from '@watchglass/record';
 import { hashShredTerms, type OpenedEvent, type ShredTerms, unitName } from '@watchglass/record/reader';
-import type { OwnFacts } from './own-events.ts';
+import type { OwnFacts, OwnIdentity } from './own-events.ts';
 import type { EndedKey, HoldCriteria, HoldTerms } from './shred.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -67,6 +68,13 @@ export function holdEndedFacts(hold: string, keys: readonly EndedKey[]): OwnFact
     targets: [{ type: 'Hold', id: hold, role: 'object' }],
     changes: keys.map(keyChange),
   };
+}
+
+/** Makes an event the same one when it is made again after a crash: its id is made of what it is about. */
+export function repeatable(facts: OwnFacts, about: string): OwnIdentity {
+  const digest = createHash('sha256').update(`${facts.operation}\n${about}`).digest();
+  // A fixed time, so that the id is the same at the next start; when it happened is in the event.
+  return { id: uuidv7(0, digest.subarray(0, 10)), digest: digest.toString('hex') };
 }
 
 function scopeOf(terms: ShredTerms): Change[] {

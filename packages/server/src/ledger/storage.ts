@@ -10,7 +10,7 @@
  * unknown what is stored, and the core commits nothing more.
  * Fencing: while a driver is open no other process can commit to the same place; opening rejects with `locked`.
  */
-import type { RetentionClass } from '@watchglass/record';
+import type { LeafType, RetentionClass } from '@watchglass/record';
 import type { BlockIndex, EncodedGroup, Group, LedgerFiles, ParsedGroup, Unit } from '@watchglass/record/reader';
 
 export interface StorageDriver extends AsyncDisposable {
@@ -31,6 +31,8 @@ export interface StorageDriver extends AsyncDisposable {
       readonly checkpoint: string;
       /** Put before the log is named. */
       readonly documents?: readonly { readonly name: string; readonly bytes: Uint8Array }[];
+      /** 1 unless said. */
+      readonly leafType?: LeafType;
     },
   ): Promise<void>;
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
@@ -47,7 +49,7 @@ export interface StorageDriver extends AsyncDisposable {
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Fine when it is missing. */
   removeSeed(tenant: string, name: string): Promise<void>;
-  /** Small files of a log that are put as a whole, named relative to it: `seals/674`. Durable when it resolves. */
+  /** Small files of a log that are put as a whole, named relative to it: `seals/674`, `shreds/access-674`. Durable when it resolves. */
   putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   document(tenant: string, name: string): Promise<Uint8Array | undefined>;
   /** Names in a folder of documents, without the folder; empty when there is none. */
@@ -79,6 +81,8 @@ export interface StorageDriver extends AsyncDisposable {
 
 export interface StoredLog {
   readonly origin: string;
+  /** 1 unless said. */
+  readonly leafType?: LeafType;
   /** Leaves in the archive: `replay` brings the rest. */
   readonly archivedSize: number;
 }
@@ -115,4 +119,9 @@ export interface ArchivingSegment {
   readonly receivedMs: number;
   /** Event ids in the clear, by tenant, in order: `ids` has 16 bytes for each index from `firstIndex` on. */
   readonly ids: readonly { readonly tenant: string; readonly firstIndex: number; readonly ids: Uint8Array }[];
+}
+
+/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
+export function isReservedName(tenant: string): boolean {
+  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
 }

@@ -14,6 +14,7 @@ import {
   type TenantId,
 } from '@watchglass/record';
 import type { RecordReader, Remains, StepKeys } from '@watchglass/record/reader';
+import { type StoredRotation, vkeysOf } from './checkpoint-keys.ts';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
 import type { LogSeals } from './sealing.ts';
@@ -25,24 +26,30 @@ export interface Head {
   readonly checkpoint: string;
 }
 
+/** Up to where a log has events of its own about its seals and the statements on its keys; undefined when that isn't known. */
+export interface RecordedStatements {
+  readonly epoch: number | undefined;
+  readonly rotation: number;
+}
+
 export class TenantLog {
   readonly tenant: TenantId;
   /** Small and stable while the process runs: names the tenant where four bytes are too many. */
   readonly number: number;
   readonly origin: string;
   readonly originHash: Uint8Array;
-  readonly vkey: string;
-  readonly leafType: LeafType = 1;
+  readonly leafType: LeafType;
   readonly records: RecordReader;
   /** What shreds took, and what holds kept of it. */
   readonly remains: Remains;
   readonly coverage: EmitterCoverage;
-  readonly #signer: Signer;
+  #signers: readonly Signer[];
+  #lastRotation: StoredRotation | undefined;
   frontier: Frontier;
   head: Head;
   readonly seals: LogSeals;
-  /** The newest epoch of which the log itself says that it was sealed; undefined when that isn't known. */
-  recordedEpoch: number | undefined;
+  /** What the log itself says of its seals and keys. */
+  recorded: RecordedStatements;
   /** By class and epoch: seeds that are durable. */
   readonly keys: Map<string, StepKeys> = new Map();
   /** By the monotonic clock. */
@@ -57,30 +64,32 @@ export class TenantLog {
     tenant: TenantId;
     number: number;
     origin: string;
-    signer: Signer;
-    vkey: string;
+    signers: readonly Signer[];
+    lastRotation: StoredRotation | undefined;
     records: RecordReader;
     remains: Remains;
     coverage: EmitterCoverage;
     frontier: Frontier;
     head: Head;
     seals: LogSeals;
-    recordedEpoch: number | undefined;
+    recorded: RecordedStatements;
+    leafType: LeafType;
     lastEventMs: number;
   }) {
     this.tenant = parts.tenant;
     this.number = parts.number;
     this.origin = parts.origin;
     this.originHash = originHashOf(parts.origin);
-    this.vkey = parts.vkey;
     this.records = parts.records;
     this.remains = parts.remains;
     this.coverage = parts.coverage;
-    this.#signer = parts.signer;
+    this.#signers = parts.signers;
+    this.#lastRotation = parts.lastRotation;
     this.frontier = parts.frontier;
     this.head = parts.head;
     this.seals = parts.seals;
-    this.recordedEpoch = parts.recordedEpoch;
+    this.recorded = parts.recorded;
+    this.leafType = parts.leafType;
     this.lastEventMs = parts.lastEventMs;
   }
 
@@ -99,6 +108,28 @@ export class TenantLog {
     while (this.mustSeal(nowMs)) await this.seals.seal(this.head);
   }
 
+  /** The keys that sign its checkpoints, the newest first. */
+  get signers(): readonly Signer[] {
+    return this.#signers;
+  }
+
+  /** Their verifier keys. */
+  get vkeys(): readonly string[] {
+    return vkeysOf(this.#signers);
+  }
+
+  /** The newest statement on them. */
+  get lastRotation(): StoredRotation | undefined {
+    return this.#lastRotation;
+  }
+
+  /** Others sign from now on, and the head at once. Nothing of the log may be under way. */
+  signWith(signers: readonly Signer[], lastRotation: StoredRotation | undefined): void {
+    this.#signers = signers;
+    this.#lastRotation = lastRotation;
+    this.publish(this.sign(this.head.size, this.head.root));
+  }
+
   /** Signs a committed head. A smaller tree than the last one signed, or another one of its size, is never signed. */
   sign(size: number, root: Uint8Array): Head {
     if (size < this.head.size || (size === this.head.size && Buffer.compare(root, this.head.root) !== 0)) {
@@ -107,7 +138,7 @@ export class TenantLog {
         `expected a tree that extends the signed one of ${this.head.size} leaves, got ${size}; run watchglass verify`,
       );
     }
-    return { size, root, checkpoint: signHead(this.#signer, this.origin, size, root) };
+    return { size, root, checkpoint: signHead(this.#signers, this.origin, size, root) };
   }
 
   /** Makes a signed head the one everybody sees. */
@@ -121,11 +152,6 @@ export class TenantLog {
   }
 }
 
-export function signHead(signer: Signer, origin: string, size: number, root: Uint8Array): string {
-  return signNote(formatCheckpoint({ origin, size: BigInt(size), root }), [signer]);
-}
-
-/** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
-export function isReservedName(tenant: string): boolean {
-  return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
+export function signHead(signers: readonly Signer[], origin: string, size: number, root: Uint8Array): string {
+  return signNote(formatCheckpoint({ origin, size: BigInt(size), root }), signers);
 }

@@ -23,7 +23,8 @@ export class TileNodes {
   readonly #tmpDir: string;
   /** By tile level, from 1. */
   readonly #edges: Edge[] = [{ start: 0, hashes: [] }];
-  readonly #tiles: Map<string, Uint8Array> = new Map();
+  /** By level and number in one: a proof asks a few hundred times. */
+  readonly #tiles: Map<number, Uint8Array> = new Map();
 
   private constructor(disk: Disk, dir: string, tmpDir: string) {
     this.#disk = disk;
@@ -111,9 +112,10 @@ export class TileNodes {
   }
 
   async #tile(level: number, n: number): Promise<Uint8Array> {
-    const path = tilePath(level, n);
-    const known = this.#tiles.get(path);
+    const key = n * 64 + level;
+    const known = this.#tiles.get(key);
     if (known !== undefined) return known;
+    const path = tilePath(level, n);
     const bytes = await this.#disk.readFile(`${this.#dir}/${path}`);
     if (bytes === undefined || bytes.length !== width * 32) {
       throw new LedgerError(
@@ -121,8 +123,8 @@ export class TileNodes {
         `expected ${path} with ${width * 32} bytes, got ${bytes?.length ?? 'no file'}; run watchglass verify`,
       );
     }
-    if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? '');
-    this.#tiles.set(path, bytes);
+    if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? 0);
+    this.#tiles.set(key, bytes);
     return bytes;
   }
 }

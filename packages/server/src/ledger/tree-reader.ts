@@ -4,15 +4,16 @@
  */
 import {
   Frontier,
+  foldLevel,
   foldStep,
-  hashChildren,
   inclusionPlan,
-  leafHashOf,
+  type LeafType,
   type ProofStep,
   type TilePath,
   tileWidth,
   tileWidthAt,
 } from '@watchglass/record';
+import { LedgerError } from './errors.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
 
 const cachedTilesMax = 64;
@@ -20,12 +21,14 @@ const cachedTilesMax = 64;
 export class TreeReader {
   readonly #driver: StorageDriver;
   readonly #tenant: string;
+  readonly #leafType: LeafType;
   /** Full tiles of leaf hashes, by number. */
-  readonly #tiles: Map<number, Uint8Array[]> = new Map();
+  readonly #tiles: Map<number, Uint8Array> = new Map();
 
-  constructor(driver: StorageDriver, tenant: string) {
+  constructor(driver: StorageDriver, tenant: string, leafType: LeafType) {
     this.#driver = driver;
     this.#tenant = tenant;
+    this.#leafType = leafType;
   }
 
   /** The frontier of the archived log, and the tile nodes that its last, partial tile of level 1 holds. */
@@ -49,7 +52,7 @@ export class TreeReader {
     for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
       if (n % 2 === 1) known.set(`${level} ${n - 1}`, await this.node(level, n - 1, size));
     }
-    return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array);
+    return Frontier.from(size, (level, n) => known.get(`${level} ${n}`) as Uint8Array, this.#leafType);
   }
 
   /** The inclusion proof of a leaf, from the leaf to the root. */
@@ -71,10 +74,10 @@ export class TreeReader {
     const number = Number(n);
     if (level === 'entries') {
       if (tileWidthAt(0, n, size) < width) return undefined;
-      return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width));
+      return entryBundle(await this.#driver.commitments(this.#tenant, number * tileWidth, width), this.#leafType);
     }
     if (tileWidthAt(level, n, size) < width) return undefined;
-    if (level === 0) return Buffer.concat((await this.#leafHashes(number, size)).slice(0, width));
+    if (level === 0) return Buffer.from((await this.#leafHashes(number, size)).subarray(0, width * 32));
     const hashes: Uint8Array[] = [];
     for (let i = 0; i < width; i++)
       hashes.push(await this.#driver.tileNode(this.#tenant, level, number * tileWidth + i));
@@ -87,50 +90,44 @@ export class TreeReader {
     const count = 2 ** (level % 8);
     const first = n * count;
     if (tileLevel > 0) {
-      const hashes: Uint8Array[] = [];
-      for (let i = 0; i < count; i++) hashes.push(await this.#driver.tileNode(this.#tenant, tileLevel, first + i));
-      return fold(hashes);
+      const hashes = new Uint8Array(count * 32);
+      for (let i = 0; i < count; i++)
+        hashes.set(await this.#driver.tileNode(this.#tenant, tileLevel, first + i), i * 32);
+      return foldLevel(hashes, count);
     }
-    const tile = Math.floor(first / tileWidth);
-    const from = first % tileWidth;
-    const hashes = await this.#leafHashes(tile, size);
-    return fold(hashes.slice(from, from + count));
+    const from = (first % tileWidth) * 32;
+    const hashes = await this.#leafHashes(Math.floor(first / tileWidth), size);
+    return foldLevel(hashes.slice(from, from + count * 32), count);
   }
 
   /** The leaf hashes of tile `n`, as far as a log of `size` leaves has them: read once, though a proof asks for its nodes one by one. */
-  async #leafHashes(n: number, size: number): Promise<Uint8Array[]> {
+  async #leafHashes(n: number, size: number): Promise<Uint8Array> {
     const width = Math.min(tileWidth, size - n * tileWidth);
     const known = this.#tiles.get(n);
-    if (known !== undefined && known.length >= width) return known;
+    if (known !== undefined && known.length >= width * 32) return known;
     const commitments = await this.#driver.commitments(this.#tenant, n * tileWidth, width);
-    const hashes: Uint8Array[] = [];
-    for (let at = 0; at < commitments.length; at += 32) hashes.push(leafHashOf(commitments.subarray(at, at + 32)));
+    const hashes = new Frontier(this.#leafType).appendCommitments(commitments);
     if (this.#tiles.size >= cachedTilesMax) this.#tiles.delete(this.#tiles.keys().next().value ?? 0);
     this.#tiles.set(n, hashes);
     return hashes;
   }
 }
 
-/** The root over a power of two of hashes. */
-function fold(hashes: Uint8Array[]): Uint8Array {
-  let level = hashes;
-  while (level.length > 1) {
-    const next: Uint8Array[] = [];
-    for (let i = 0; i < level.length; i += 2)
-      next.push(hashChildren(level[i] as Uint8Array, level[i + 1] as Uint8Array));
-    level = next;
-  }
-  return level[0] as Uint8Array;
-}
-
-/** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes 0x01 ‖ C. */
-function entryBundle(commitments: Uint8Array): Uint8Array {
+/** c2sp.org/tlog-tiles: each entry behind its length in two bytes; ours is the 33 bytes leaf type ‖ C. */
+function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
   const count = commitments.length / 32;
   const bundle = Buffer.alloc(count * 35);
   for (let i = 0; i < count; i++) {
     bundle.writeUInt16BE(33, i * 35);
-    bundle[i * 35 + 2] = 1;
+    bundle[i * 35 + 2] = leafType;
     bundle.set(commitments.subarray(i * 32, i * 32 + 32), i * 35 + 3);
   }
   return bundle;
+}
+
+/** @throws LedgerError `not-found` */
+export function assertIndex(index: number, size: number): void {
+  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
+    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
+  }
 }

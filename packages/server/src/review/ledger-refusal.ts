@@ -21,13 +21,14 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'not-found': { code: 'not-found' },
   locked: { code: 'unavailable' },
   corrupt: { code: 'internal' },
+  'keys-unavailable': { code: 'keys-unavailable', retryAfterMs: keeperRetryMs },
+  'keyring-invalid': { code: 'keyring-invalid' },
+  'key-in-use': { code: 'key-in-use' },
   shredded: { code: 'shredded' },
   'plan-changed': { code: 'plan-changed' },
   'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
   'keys-fixed': { code: 'keys-fixed' },
-  'keys-unavailable': { code: 'keys-unavailable', retryAfterMs: keeperRetryMs },
-  'keyring-invalid': { code: 'keyring-invalid' },
-  'key-in-use': { code: 'key-in-use' },
+  'key-change-refused': { code: 'input-invalid' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 
@@ -56,9 +57,9 @@ export function asRefusal(error: unknown): unknown {
     };
     return new ServerError(code, undefined, { ...options, errors: [place] });
   }
-  // What is wrong with keys, or said of a shred, names nobody.
-  const message = toldCodes.has(error.code) ? error.message : undefined;
-  return new ServerError(code, message, options);
+  // What is wrong with keys, or said of a shred, is for whoever keeps them to read: classes, epochs and counts, nobody's name.
+  const isTold = code === 'keyring-invalid' || code === 'key-in-use' || shredCodes.has(error.code);
+  return new ServerError(code, isTold ? error.message : undefined, options);
 }
 
 /** What a keeper of keys refuses, or what this process has no right to. */
@@ -69,11 +70,4 @@ function keyRefusal(error: RecordError): ServerError | undefined {
   return new ServerError('keys-unavailable', error.message, { cause: error, retryAfterMs: keeperRetryMs, details });
 }
 
-const toldCodes: ReadonlySet<string> = new Set([
-  'keyring-invalid',
-  'key-in-use',
-  'shredded',
-  'plan-changed',
-  'shred-unfinished',
-  'keys-fixed',
-]);
+const shredCodes: ReadonlySet<string> = new Set(['shredded', 'plan-changed', 'shred-unfinished', 'keys-fixed']);

@@ -39,7 +39,7 @@ export function showEvents(
   if (leafType !== 2)
     throw new ServerError(
       'withholding-refused',
-      'the leaves of this log commit to whole records, so no field can be withheld and the rest proven; `leaf: 2` of a tenant, before its first event, makes a log that can',
+      'the leaves of this log commit to whole records, so no field can be withheld and the rest proven; a log that can is made for a tenant that `withholding` of the configuration names before its first event',
     );
   const taken = pointers.map(() => 0);
   const shown = events.map((event) => show(event, pointers, taken));

@@ -1,0 +1,159 @@
+/**
+ * A second verifier of bundles, written from docs/bundle.md and docs/format.md alone: what verifies imports nothing of ours. Where it can't be written from the pages,
+ * the pages are wrong.
+ */
+import assert from 'node:assert/strict';
+import { createHash, createHmac, createPublicKey, verify } from 'node:crypto';
+import { test } from 'node:test';
+import { sampleBundle } from '../../packages/record/src/bundle/bundle.fixture.ts';
+
+const sha = (...parts: (Buffer | string)[]): Buffer =>
+  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
+const u32 = (value: number): Buffer => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
+const u64 = (value: number): Buffer => Buffer.concat([u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32)]);
+const bytes = (base64: string): Buffer => {
+  assert.equal(Buffer.from(base64, 'base64').toString('base64'), base64, 'canonical base64');
+  return Buffer.from(base64, 'base64');
+};
+
+interface ShownEvent {
+  readonly index: number;
+  readonly leaf: string;
+  readonly m: string;
+  readonly r?: string;
+  readonly salts?: string;
+  readonly holes?: string;
+}
+
+interface Evidence {
+  readonly contents: Record<string, never> & {
+    readonly origin: string;
+    readonly leafType: 1 | 2;
+    readonly by: { readonly id: string };
+    readonly purpose: { readonly code: string };
+    readonly vkeys: string[];
+    readonly page: string;
+    readonly events: ShownEvent[];
+  };
+  readonly proof: { readonly maker: ShownEvent; readonly hashes: string[]; readonly checkpoint: string };
+}
+
+/** F(m), of a whole record by the salts that r gives, or of what is shown by those that are. */
+function fieldRoot(m: string, salt: (k: number) => Buffer, hole: () => Buffer): Buffer {
+  let fields = 0;
+  const value = JSON.parse(m) as unknown;
+  assert.equal(JSON.stringify(value), m);
+  const node = (one: unknown, path: string): Buffer => {
+    if (one === null) return hole();
+    const place = [u32(Buffer.byteLength(path)), path];
+    if (typeof one !== 'object' || Object.keys(one).length === 0)
+      return sha('watchglass/f/v1\0', Buffer.of(0), salt(fields++), ...place, JSON.stringify(one));
+    const children = Object.entries(one).map(([name, child]) => node(child, `${path}/${name}`));
+    return sha('watchglass/f/v1\0', Buffer.of(Array.isArray(one) ? 2 : 1), ...place, ...children);
+  };
+  return node(value, '');
+}
+
+function leafOf(
+  { origin, leafType }: Evidence['contents'],
+  { index, m, r, salts = '', holes = '' }: ShownEvent,
+): Buffer {
+  const leaf = (commitment: Buffer): Buffer => sha(Buffer.of(0, leafType), commitment);
+  if (leafType === 1)
+    return leaf(sha('watchglass/c/v1\0', sha(origin), u64(index), bytes(r ?? ''), u32(Buffer.byteLength(m)), m));
+  const shown = bytes(salts);
+  const withheld = bytes(holes);
+  let hole = 0;
+  const root = fieldRoot(
+    m,
+    (k) => {
+      if (r === undefined) return shown.subarray(16 * k, 16 * k + 16);
+      const pair = createHmac('sha256', bytes(r))
+        .update('watchglass/f/v1\0')
+        .update(u32(k >>> 1))
+        .digest();
+      return pair.subarray(16 * (k & 1), 16 * (k & 1) + 16);
+    },
+    () => withheld.subarray(32 * hole, 32 * ++hole),
+  );
+  assert.equal(32 * hole, withheld.length);
+  return leaf(sha('watchglass/d/v1\0', sha(origin), u64(index), root));
+}
+
+function verifyFile(file: string): string[] {
+  const from = file.indexOf('<script type="application/json" id="evidence">') + 46;
+  const end = file.indexOf('</script>', from);
+  const text = file.slice(from, end);
+  const { contents, proof } = JSON.parse(text) as Evidence;
+  assert.equal(sha(file.slice(0, from) + file.slice(end)).toString('hex'), contents.page);
+  const C = text.slice('{"contents":'.length, text.lastIndexOf(',\n"proof":'));
+  assert.equal(
+    JSON.stringify(JSON.parse(C)).replaceAll('<', '\\u003c'),
+    C.replace('"events":[\n', '"events":[')
+      .replaceAll('},\n{', '},{')
+      .replace(/\n\]\}$/, ']}'),
+  );
+
+  const leaves = new Map<number, Buffer>();
+  for (const event of [...contents.events, proof.maker]) {
+    assert.deepEqual(leafOf(contents, event), bytes(event.leaf), `event ${event.index}`);
+    leaves.set(event.index, bytes(event.leaf));
+  }
+  const { event: made } = JSON.parse(proof.maker.m) as {
+    event: {
+      operation: string;
+      targets: { type: string; id: string }[];
+      exposure: { count: number };
+      actor: { id: string };
+      purpose: { code: string };
+    };
+  };
+  assert.equal(made.operation, 'bundle');
+  assert.ok(made.targets.some(({ type, id }) => type === 'Bundle' && id === sha(C).toString('hex')));
+  assert.deepEqual(
+    [made.exposure.count, made.actor.id, made.purpose.code],
+    [contents.events.length, contents.by.id, contents.purpose.code],
+  );
+
+  const hashes = proof.hashes.map(bytes);
+  const V = (start: number, stop: number): Buffer => {
+    if (![...leaves.keys()].some((index) => index >= start && index < stop)) return hashes.shift() as Buffer;
+    if (stop - start === 1) return leaves.get(start) as Buffer;
+    const k = 2 ** Math.ceil(Math.log2(stop - start) - 1);
+    return sha(Buffer.of(1), V(start, start + k), V(start + k, stop));
+  };
+  const [origin, size, root, ...rest] = proof.checkpoint.split('\n') as [string, string, string, ...string[]];
+  assert.equal(origin, contents.origin);
+  assert.equal(V(0, Number(size)).toString('base64'), root);
+  assert.deepEqual(hashes, []);
+
+  const [vkey = ''] = contents.vkeys;
+  const key = bytes(vkey.split('+').slice(2).join('+'));
+  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), key.subarray(1)]);
+  const signature = bytes((rest[1] ?? '').split(' ')[2] ?? '').subarray(4);
+  const signed = Buffer.from(`${origin}\n${size}\n${root}\n`);
+  assert.ok(verify(null, signed, createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature));
+  return contents.events.map(({ m }) => m);
+}
+
+test('a verifier written from the pages holds what ours holds', () => {
+  assert.equal(verifyFile(sampleBundle().file).length, 3);
+  assert.equal(verifyFile(sampleBundle({ size: 1, indexes: [0] }).file).length, 1);
+  assert.equal(verifyFile(sampleBundle({ leafType: 2, size: 33, indexes: [0, 31, 32] }).file).length, 3);
+  const withheld = ['/actor', '/targets/*/id', '/targets/*/patient', '/exposure'];
+  const [m = ''] = verifyFile(sampleBundle({ leafType: 2, withheld }).file);
+  assert.doesNotMatch(m, /n-3|wg-pt-/);
+});
+
+test('and finds what is changed', () => {
+  for (const [from, to] of [
+    ['n-4', 'n-5'],
+    ['Dana', 'Dane'],
+    ['"hashes":["', '"hashes":["AAAA'],
+    ['<title>', '<TITLE>'],
+  ] as const) {
+    const { file } = sampleBundle({ leafType: 2 });
+    assert.notEqual(file.replace(from, to), file);
+    assert.throws(() => verifyFile(file.replace(from, to)));
+  }
+});
