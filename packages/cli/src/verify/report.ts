@@ -18,6 +18,10 @@ export interface VerifiedTenant {
   readonly root: string;
   /** Events decrypted and compared with what the tree commits to. */
   readonly opened: number;
+  /** Ended by two people, with the evidence in the log: commitments and proofs are left. */
+  readonly shredded?: number;
+  /** How many of those a legal hold keeps readable. */
+  readonly held?: number;
 }
 
 export interface Verification {
@@ -46,8 +50,17 @@ export function printVerification(
 }
 
 function printForPeople(what: string, result: Verification, io: Io): void {
-  for (const { tenant, origin, size, root, opened } of result.tenants) {
-    const how = opened === size ? 'all opened' : opened === 0 ? 'commitments only' : `${grouped(opened)} opened`;
+  for (const { tenant, origin, size, root, opened, shredded = 0, held = 0 } of result.tenants) {
+    const readable =
+      opened === size
+        ? 'all opened'
+        : opened === 0
+          ? 'commitments only'
+          : opened + shredded === size
+            ? 'all others opened'
+            : `${grouped(opened)} opened`;
+    const gone = shredded === 0 ? '' : `${grouped(shredded)} shredded${held === 0 ? '' : ` (${grouped(held)} held)`}, `;
+    const how = gone + readable;
     printLine(
       io,
       `  ${tenant.padEnd(16)} ${countOf(size, 'event').padStart(18)}, ${how}   root ${root.slice(0, 16)}…   ${origin}`,
