@@ -64,6 +64,18 @@ export {
   readDraftText,
 } from './parse.ts';
 export {
+  type Cosigned,
+  isQuorum,
+  openWitnessed,
+  type Policy,
+  type PolicyLog,
+  type PolicyWitness,
+  parsePolicy,
+  policyEntriesMax,
+  type Quorum,
+  type WitnessedCheckpoint,
+} from './policy.ts';
+export {
   formatProof,
   type OpenedProof,
   openCheckpoint,
@@ -103,3 +115,16 @@ export {
   type TreeNode,
 } from './tree-proof.ts';
 export { formatUuid, uuidBytes, uuidv7 } from './uuid.ts';
+export {
+  type AddCheckpoint,
+  type Cosignatures,
+  consistencyHashesMax,
+  formatAddCheckpoint,
+  formatSignatureLine,
+  formatWitnessSize,
+  openCosignatures,
+  parseAddCheckpoint,
+  parseWitnessSize,
+  witnessBytesMax,
+  witnessSizeType,
+} from './witness-wire.ts';
