@@ -148,7 +148,34 @@ function makeProgram(io: Io): Command {
     .option('--out <file>', 'keep the proof')
     .action(async (index: number, options) => (await import('./commands/prove.ts')).prove(index, options, io));
 
+  addWitnessCommands(program, io);
   return program;
+}
+
+function addWitnessCommands(program: Command, io: Io): void {
+  const witness = program.command('witness').description('Be a witness for the logs of others.');
+  witness.action(() => {
+    note(io, witness.helpInformation());
+    throw new CommanderError(exitCodes.usage, 'watchglass.noCommand', 'no command');
+  });
+  command(witness, io, 'init', 'Make a witness: its key, its configuration; replaces nothing.', [
+    'watchglass witness init /etc/watchglass-witness --name witness.example/w1',
+  ])
+    .argument('[dir]', 'where to', '.')
+    .requiredOption('--name <name>', 'its name, usually an address without scheme')
+    .option('--port <n>', 'port it listens at', toPort, 9450)
+    .action(async (dir: string, options) => (await import('./commands/witness.ts')).initWitness(dir, options, io));
+  command(witness, io, 'add-log', 'Tell a witness logs; one that runs takes notice by itself.', [
+    'watchglass witness add-log watchglass.example/clinic+1a2b3c4d+AX…',
+  ])
+    .argument('<vkeys...>', 'verifier keys of logs')
+    .option('--config <file>', 'configuration of the witness', 'witness.yaml')
+    .action(async (vkeys: string[], options) => (await import('./commands/witness.ts')).addLog(vkeys, options, io));
+  command(witness, io, 'serve', 'Run a witness until Ctrl-C.', [
+    'watchglass witness serve --config /etc/watchglass-witness/witness.yaml',
+  ])
+    .option('--config <file>', 'configuration', 'witness.yaml')
+    .action(async (options) => (await import('./commands/witness.ts')).serveWitness(options, io));
 }
 
 function command(parent: Command, io: Io, name: string, what: string, examples: readonly string[]): Command {
@@ -193,6 +220,12 @@ function toIndex(text: string): number {
   const index = /^\d{1,15}$/.test(text) ? Number(text) : -1;
   if (index < 0) throw new InvalidArgumentError('expected the index of an event: a number from 0.');
   return index;
+}
+
+function toPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('expected a port from 1 to 65535.');
+  return port;
 }
 
 function toPortBase(text: string): number {

@@ -15,3 +15,5 @@ export {
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';
+export { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from './witness-config.ts';
+export { makeWitnessKey, type RunningWitness, startWitness } from './witness-main.ts';
