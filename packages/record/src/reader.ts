@@ -51,6 +51,7 @@ export {
 export { commitInto } from './commitment.ts';
 export { BlockIndex, type BlockPlace, firstIndexOf, frameHeaderBytes } from './reader/block-index.ts';
 export { storedCommitments } from './reader/commitment-store.ts';
+export type { Witnessed } from './reader/cosigned-check.ts';
 export { type Finding, type FindingCode, findingTable } from './reader/findings.ts';
 export { isMissing, type LedgerFiles, nodeFiles, type ReadableFile, readRange } from './reader/ledger-files.ts';
 export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';

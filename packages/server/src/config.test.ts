@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { ConfigError, configKeys, parseConfig, readConfig } from './config.ts';
+import { configKeys, parseConfig, readConfig } from './config.ts';
+import { ConfigError } from './config-error.ts';
 
 const good = `
 data: ./data

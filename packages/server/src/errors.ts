@@ -161,7 +161,8 @@ export const serverErrors = {
   'witness-state-damaged': {
     status: 503,
     title: 'The witness does not know what it cosigned of this log',
-    remedy: 'Restore the file the message names, and never an older copy of it; or give the witness a new name and key.',
+    remedy:
+      'Restore the file the message names, and never an older copy of it; or give the witness a new name and key.',
   },
 } as const;
 

@@ -1,6 +1,5 @@
 /** `@watchglass/server`: the server of one configuration. This is the whole public list. */
 export {
-  ConfigError,
   type ConfigKey,
   configKeys,
   type EmbeddedIssuer,
@@ -12,6 +11,7 @@ export {
   type ServerConfig,
   type TlsFiles,
 } from './config.ts';
+export { ConfigError } from './config-error.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Actor, Outcome, TenantId } from '@watchglass/record';
+import { type Actor, type Change, formatVerifierKey, type Outcome, type TenantId } from '@watchglass/record';
 import { localKek } from '@watchglass/record/reader';
 import { type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
@@ -30,10 +30,17 @@ import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
+import { witnessReport } from './ledger/witness/witness-report.ts';
+import { Witnessing } from './ledger/witness/witnessing.ts';
 import { createReview } from './review/create-review.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
+import { readPolicies } from './witness-policies.ts';
+import { realHttp } from './world/real-http.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
+
+const noWitnesses = { strict: false, ageSecondsMax: 0 };
+const recordedWitnessesMax = 24;
 
 export interface RunningServer extends AsyncDisposable {
   /** The public URL of the configuration. */
@@ -63,12 +70,25 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await world.disk.makeDirectory(paths.data);
   await checkKeysDirectory(world, paths.keys);
   const tls = config.tls === undefined ? undefined : await readTls(world, config.tls);
+  const policies = await readPolicies(world.disk, config);
   signal?.throwIfAborted();
 
   const ledger = stack.use(
     await openLedger({ dir: paths.ledger, keysDir: paths.keys, originBase: config.origin, world, report }),
   );
   if (ledger.state.kind === 'writable') for (const tenant of config.tenants) await ledger.addTenant(tenant);
+  // Before the first record: on an older copy nothing may be written.
+  const witnessing = stack.use(
+    new Witnessing({
+      ledger,
+      policies: new Map([...policies].filter(([tenant]) => ledger.tenants().includes(tenant))),
+      dir: paths.witnesses,
+      world,
+      http: realHttp,
+      report,
+    }),
+  );
+  await witnessing.start();
   const record = createOwnRecorder({
     world,
     site: new URL(config.url).host,
@@ -85,6 +105,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
 
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
+  await recordPolicies(witnessing, record, log);
 
   const kek = localKek(await mustRead(world, join(paths.keys, 'kek')));
   const indexes = stack.use(await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, kek, world, report }));
@@ -111,6 +132,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       url: config.url,
       origin: config.origin,
       version: manifest.version,
+      witnesses: () => witnessReport(witnessing.status(), config.witnesses ?? noWitnesses, world.clock.now()),
       demo: config.demo !== undefined,
       signIn,
       ...(tls === undefined ? {} : { tls }),
@@ -160,6 +182,7 @@ interface Paths {
   readonly keys: string;
   readonly state: string;
   readonly demo: string;
+  readonly witnesses: string;
   readonly announcement: string;
 }
 
@@ -171,6 +194,7 @@ function pathsOf({ dataDir }: ServerConfig): Paths {
     keys: join(dataDir, 'keys'),
     state: join(dataDir, 'state.sqlite'),
     demo: join(dataDir, 'demo'),
+    witnesses: join(dataDir, 'witnesses'),
     announcement: join(dataDir, 'server.json'),
   };
 }
@@ -302,6 +326,35 @@ async function recordSystem(parts: {
   for (const result of done) {
     if (result.status === 'rejected')
       log.error({ err: result.reason }, `the ${operation} of the server could not be recorded`);
+  }
+}
+
+/** A change of who must vouch for a log is an event of that log, with the public keys. */
+async function recordPolicies(witnessing: Witnessing, record: RecordOwn, log: Logger): Promise<void> {
+  try {
+    await witnessing.recordPolicies(async (tenant, policy, digest) => {
+      await record({
+        tenant,
+        kind: 'system',
+        action: 'update',
+        operation: 'witness-policy',
+        outcome: { status: 'success' },
+        actor: { id: 'server', type: 'service' },
+        changes: [
+          { path: '/sha256', op: 'replace', after: digest },
+          // The digest covers them all; a record has its bound.
+          ...policy.witnesses.slice(0, recordedWitnessesMax).map(
+            ({ name, verifier }): Change => ({
+              path: `/witnesses/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+              op: 'replace',
+              after: formatVerifierKey(verifier),
+            }),
+          ),
+        ],
+      });
+    });
+  } catch (error) {
+    log.error({ err: error }, 'the witnesses could not be recorded');
   }
 }
 

@@ -4,7 +4,8 @@
 import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { ConfigError, type Listen, type LogLevel, logLevels, type TlsFiles } from './config.ts';
+import { type Listen, type LogLevel, logLevels, type TlsFiles } from './config.ts';
+import { ConfigError } from './config-error.ts';
 import { sayIssue } from './config-problems.ts';
 import { realDisk } from './world/real-disk.ts';
 

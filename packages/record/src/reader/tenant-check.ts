@@ -2,6 +2,7 @@
 import type { Checkpoint } from '../checkpoint.ts';
 import type { Kek } from '../codec/kek.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
+import type { Policy } from '../policy.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerFiles } from './ledger-files.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -18,6 +19,8 @@ export interface TenantCheck {
   /** A checkpoint remembered by the caller. */
   readonly remembered: Checkpoint | undefined;
   readonly rememberedText: string | undefined;
+  /** Who must have cosigned; undefined where nobody asks, or the policy is of other logs. */
+  readonly policy: Policy | undefined;
   readonly full: boolean;
   readonly findings: Findings;
   /** What is there and counts for nothing. */

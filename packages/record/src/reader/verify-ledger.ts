@@ -7,7 +7,8 @@ import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
 import { type Kek, localKek } from '../codec/kek.ts';
 import { parseSegmentName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
-import { parseVerifierKey } from '../note-key.ts';
+import { formatVerifierKey, parseVerifierKey } from '../note-key.ts';
+import { type Policy, parsePolicy } from '../policy.ts';
 import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
@@ -25,6 +26,8 @@ export interface VerifyOptions {
   readonly vkey?: string;
   /** Text of a checkpoint seen before: the log must extend it. */
   readonly checkpoint?: string;
+  /** Text of a trust policy (c2sp.org/tlog-policy): each of its logs, or every log where it names none, must have a checkpoint that its quorum cosigned. */
+  readonly policy?: string;
   /** Also parses every record and holds it against its block; contents are opened either way. */
   readonly full?: boolean;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
@@ -39,7 +42,7 @@ export interface VerifyReport {
   /** At most 1,000. */
   readonly findings: readonly Finding[];
   readonly findingCount: number;
-  /** A key or checkpoint from elsewhere was given: otherwise this proves self-consistency only. */
+  /** A key, a checkpoint or a policy from elsewhere was given: otherwise this proves self-consistency only. */
   readonly pinned: boolean;
   /** Whether records were opened: false without the key-encryption key. */
   readonly opened: boolean;
@@ -60,7 +63,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const notes: string[] = [];
   const remembered = options.checkpoint === undefined ? undefined : parseRemembered(options.checkpoint);
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
-  const pinned = options.vkey !== undefined || remembered !== undefined;
+  const policy = options.policy === undefined ? undefined : parseGivenPolicy(options.policy);
+  const pinned = options.vkey !== undefined || remembered !== undefined || (policy?.quorum.kind ?? 'none') !== 'none';
   const kek = await readKek(options.files ?? nodeFiles, options.keysDir);
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
@@ -80,9 +84,14 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   );
   if (options.tenant !== undefined && wanted.length === 0)
     findings.add('log-missing', 'manifest', `there is no log of ${options.tenant}`);
-  for (const origin of new Set([pinnedName, remembered?.origin])) {
+  const policyLogs = new Map(policy?.logs.map(({ verifier }) => [verifier.name, formatVerifierKey(verifier)]));
+  for (const origin of new Set([pinnedName, remembered?.origin, ...policyLogs.keys()])) {
     if (origin !== undefined && !wanted.some(([, log]) => log.origin === origin))
-      findings.add('log-missing', 'manifest', `there is no log ${origin}, which the key or checkpoint given is of`);
+      findings.add(
+        'log-missing',
+        'manifest',
+        `there is no log ${origin}, which the key, checkpoint or policy given is of`,
+      );
   }
   const progress = progressOf(
     snapshot,
@@ -98,7 +107,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         tenant,
         log,
         kek,
-        pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
+        pinnedKey: pinnedName === log.origin ? options.vkey : policyLogs.get(log.origin),
+        policy: policyLogs.size === 0 || policyLogs.has(log.origin) ? policy : undefined,
         remembered: remembered?.origin === log.origin ? remembered : undefined,
         rememberedText: options.checkpoint,
         full: options.full === true,
@@ -199,6 +209,18 @@ function parseRemembered(text: string): Checkpoint {
     throw new RecordError(
       'argument-invalid',
       `the remembered checkpoint cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}`,
+      { cause },
+    );
+  }
+}
+
+function parseGivenPolicy(text: string): Policy {
+  try {
+    return parsePolicy(text);
+  } catch (cause) {
+    throw new RecordError(
+      'argument-invalid',
+      `the policy cannot be read: ${cause instanceof Error ? cause.message : 'malformed'}`,
       { cause },
     );
   }

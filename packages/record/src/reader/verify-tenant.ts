@@ -15,6 +15,7 @@ import { uuidBytes } from '../uuid.ts';
 import { type BlockChecker, checkBlock } from './block-check.ts';
 import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
+import { checkCosigned, type Witnessed } from './cosigned-check.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { type ReadableFile, readRange } from './ledger-files.ts';
@@ -31,6 +32,8 @@ export interface VerifiedTenant {
   readonly root: string;
   /** Records decrypted and compared with what the tree commits to. */
   readonly opened: number;
+  /** The newest checkpoint with cosignatures, where there is one. */
+  readonly witnessed?: Witnessed;
   readonly findings: readonly Finding[];
 }
 
@@ -50,6 +53,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   const checkpoint = vkey === undefined ? undefined : checkCheckpoint(check, vkey);
   await checkSizes(check, parts, held, checkpoint);
   await checkRemembered(check, vkey, held);
+  const cosigned = vkey === undefined ? undefined : checkCosigned(check, vkey, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
   const tail = parts.map(({ part }) => ({ first: part.sizeBefore, commitments: part.commitments }));
@@ -86,6 +90,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       place: `${tenant}/checkpoint`,
       who: 'the remembered checkpoint',
     });
+  if (cosigned !== undefined) stated.push(cosigned.stated);
   const tree = await checkTree({
     files,
     dir,
@@ -102,7 +107,15 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkNames(check, tree.tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
   const root = checkpoint === undefined ? tree.root : encodeHex(checkpoint.root);
-  return { tenant, origin: log.origin, size, root, opened: checker.opened, findings: findings.list.slice(before) };
+  return {
+    tenant,
+    origin: log.origin,
+    size,
+    root,
+    opened: checker.opened,
+    ...(cosigned === undefined ? {} : { witnessed: cosigned.witnessed }),
+    findings: findings.list.slice(before),
+  };
 }
 
 /** A manifest may claim any size: memory and time are spent only on what there are files for. */

@@ -11,6 +11,7 @@ export type PublicRoute =
   | 'POST /auth/logout'
   | 'GET /log'
   | 'GET /log/:tenant/checkpoint'
+  | 'GET /log/:tenant/cosigned'
   | 'GET /log/:tenant/vkey'
   | 'GET /log/:tenant/tile/*'
   | 'GET /healthz'
@@ -27,6 +28,7 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'POST /auth/logout': 'recorded as `logout`',
   'GET /log': 'names of the public logs',
   'GET /log/:tenant/checkpoint': 'public by design: what a verifier or witness reads (c2sp.org/tlog-tiles)',
+  'GET /log/:tenant/cosigned': 'what witnesses vouch for is public, or it would be worth nothing',
   'GET /log/:tenant/vkey': 'public by design: the verifier key',
   'GET /log/:tenant/tile/*': 'public by design: hiding commitments only',
   'GET /healthz': 'whether the process runs',

@@ -24,7 +24,7 @@ import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import { createApi } from './create-api.ts';
-import type { Api, SignInSettings } from './server.ts';
+import type { Api, ApiDeps, SignInSettings } from './server.ts';
 
 export const clinic: TenantId = parseTenantId('clinic');
 export const audience = 'urn:watchglass:api';
@@ -54,6 +54,7 @@ export interface TestServerOptions {
   readonly signIn?: SignInSettings;
   readonly url?: string;
   readonly consoleFiles?: Readonly<Record<string, string>>;
+  readonly witnesses?: ApiDeps['witnesses'];
   /** Stands in for the ledger's append of Watchglass's own events. */
   readonly beforeRecord?: () => void;
 }
@@ -129,6 +130,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       url: options.url ?? 'http://localhost:9440',
       origin: 'watchglass.test',
       version: '0.0.0-test',
+      witnesses: options.witnesses ?? (() => ({ strict: false, logs: [] })),
       demo: true,
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),
       ...(consoleDir === undefined ? {} : { consoleDir }),

@@ -13,6 +13,7 @@ import type { Logger } from 'pino';
 import type { Access, RecordOwn } from '../access/access.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { WitnessReport } from '../ledger/witness/witness-report.ts';
 import type { Review } from '../review/review.ts';
 import type { World } from '../world/world.ts';
 
@@ -33,6 +34,8 @@ export interface ApiDeps {
   /** Log origins are `<origin>/<tenant>`. */
   readonly origin: string;
   readonly version: string;
+  /** How the logs stand with their witnesses, as of now. */
+  readonly witnesses: () => WitnessReport;
   readonly demo: boolean;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };

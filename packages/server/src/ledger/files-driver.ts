@@ -186,6 +186,17 @@ class FilesDriver implements StorageDriver {
     }
   }
 
+  async cosigned(tenant: string): Promise<string | undefined> {
+    const bytes = await this.#disk.readFile(`${this.#dir}/${tenant}/cosigned`);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  }
+
+  async putCosigned(tenant: string, text: string): Promise<void> {
+    await this.#disk.replace(`${this.#dir}/${tenant}/cosigned`, Buffer.from(text), {
+      temporary: `${this.#tmp()}/cosigned-${tenant}`,
+    });
+  }
+
   async vkey(tenant: string): Promise<string | undefined> {
     const bytes = await this.#disk.readFile(`${this.#dir}/${tenant}/vkey`);
     return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8').replace(/\n$/, '');

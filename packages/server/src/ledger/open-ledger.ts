@@ -11,14 +11,13 @@ import {
   formatVerifierKey,
   leafDataOf,
   leafHashOf,
-  parseTilePath,
   type RetentionClass,
   type TenantId,
-  type TilePath,
 } from '@watchglass/record';
 import { type Kek, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
+import { assertNewer, openCosigned } from './cosigned.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { LedgerError } from './errors.ts';
@@ -31,6 +30,7 @@ import type {
   Appended,
   AppendedBatch,
   AppendItem,
+  CosignedHead,
   EmitterStatus,
   EncodedBatch,
   Ledger,
@@ -42,6 +42,7 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
+import { assertIndex, consistencyOf, proveLeaf, resourceOf, rootOfSize } from './log-reading.ts';
 import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Sequencer } from './sequencer.ts';
@@ -341,23 +342,38 @@ class OpenedLedger implements Ledger {
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {
-    const { head } = this.#log(tenant);
-    assertIndex(index, head.size);
-    return { index, hashes: await this.#tree(tenant).prove(index, head.size), checkpoint: head.checkpoint };
+    return proveLeaf(this.#log(tenant), this.#tree(tenant), index);
+  }
+
+  async consistency(tenant: TenantId, size1: number, size2: number): Promise<Uint8Array[]> {
+    return consistencyOf(this.#log(tenant), this.#tree(tenant), size1, size2);
+  }
+
+  async rootAt(tenant: TenantId, size: number): Promise<Uint8Array> {
+    return rootOfSize(this.#log(tenant), this.#tree(tenant), size);
+  }
+
+  cosigned(tenant: TenantId): CosignedHead | undefined {
+    return this.#log(tenant).cosigned;
+  }
+
+  async keepCosigned(tenant: TenantId, text: string): Promise<void> {
+    const log = this.#log(tenant);
+    this.#assertOpen();
+    const head = openCosigned(text, log);
+    assertNewer(head, log);
+    await this.#driver.putCosigned(tenant, text);
+    log.cosigned = head;
+  }
+
+  suspend(reason: string): void {
+    this.#goReadOnly(reason);
   }
 
   async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {
     const log = this.#logs.get(tenant);
     if (log === undefined) return undefined;
-    if (path === 'checkpoint') return log.head.checkpoint === '' ? undefined : Buffer.from(log.head.checkpoint);
-    if (path === 'vkey') return Buffer.from(`${log.vkey}\n`);
-    let tile: TilePath;
-    try {
-      tile = parseTilePath(path);
-    } catch {
-      return undefined;
-    }
-    return this.#tree(tenant).tile(tile, log.head.size);
+    return resourceOf(log, this.#tree(tenant), path);
   }
 
   grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void> {
@@ -439,10 +455,4 @@ class OpenedLedger implements Ledger {
 /** Names under `ledger/` that are no log's (docs/format.md, "Archive"). */
 function isReservedName(tenant: string): boolean {
   return tenant === 'journal' || tenant === 'manifest' || tenant === 'lock';
-}
-
-function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
-  }
 }

@@ -33,6 +33,10 @@ export interface StorageDriver extends AsyncDisposable {
   /** The text last put; undefined when there is none or it was lost in a power failure. */
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
+  /** The text last put; undefined when there is none. */
+  cosigned(tenant: string): Promise<string | undefined>;
+  /** Durable when it resolves: what witnesses vouched for is what a restored older copy is told by. */
+  putCosigned(tenant: string, text: string): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;

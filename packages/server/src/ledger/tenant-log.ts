@@ -15,6 +15,7 @@ import {
 import type { RecordReader, StepKeys } from '@watchglass/record/reader';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
+import type { CosignedHead } from './ledger.ts';
 
 export interface Head {
   readonly size: number;
@@ -35,6 +36,8 @@ export class TenantLog {
   readonly #signer: Signer;
   frontier: Frontier;
   head: Head;
+  /** The newest checkpoint that a quorum of witnesses cosigned. */
+  cosigned: CosignedHead | undefined;
   /** Months since January 1970 of the newest received time; never falls (docs/format.md, "Names"). */
   epoch: number;
   /** By class and epoch: seeds that are durable. */

@@ -3,11 +3,13 @@
  * Gives proofs, C2SP tiles, and the frontier of an archived log.
  */
 import {
+  consistencyPlan,
   Frontier,
   foldStep,
   hashChildren,
   inclusionPlan,
   leafHashOf,
+  type ProofStep,
   type TilePath,
   tileWidth,
   tileWidthAt,
@@ -52,9 +54,18 @@ export class TreeReader {
   }
 
   /** The inclusion proof of a leaf, from the leaf to the root. */
-  async prove(index: number, size: number): Promise<Uint8Array[]> {
+  prove(index: number, size: number): Promise<Uint8Array[]> {
+    return this.#follow(inclusionPlan(index, size));
+  }
+
+  /** That the tree of `size2` begins with that of `size1`. */
+  consistency(size1: number, size2: number): Promise<Uint8Array[]> {
+    return this.#follow(consistencyPlan(size1, size2));
+  }
+
+  async #follow(plan: readonly ProofStep[]): Promise<Uint8Array[]> {
     const hashes: Uint8Array[] = [];
-    for (const step of inclusionPlan(index, size)) {
+    for (const step of plan) {
       hashes.push(foldStep(await Promise.all(step.map(({ level, n }) => this.node(level, n)))));
     }
     return hashes;
