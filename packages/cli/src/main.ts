@@ -102,6 +102,8 @@ function makeProgram(io: Io): Command {
     .argument('[what]', 'directory, URL, or file; .watchglass unless named')
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
+    .option('--policy <file>', 'a trust policy: its witnesses must have cosigned (c2sp.org/tlog-policy)')
+    .option('--tsa-ca <file>', 'certificates that the authority of the timestamps must lead to (directory)')
     .option('--full', 'also parse every record and hold it against its block')
     .option('--tenant <name>', 'only this tenant')
     .option('--ca <file>', 'CA certificate of the server (URL)')

@@ -26,7 +26,15 @@ export interface ServerConfig {
   readonly consoleDir?: string;
   readonly demo?: { readonly peopleFile: string };
   readonly witnesses?: WitnessSettings;
+  readonly timestamps?: TimestampSettings;
   readonly log: { readonly level: LogLevel };
+}
+
+/** An authority that stamps checkpoints with its time (RFC 3161). */
+export interface TimestampSettings {
+  readonly url: string;
+  readonly periodMs: number;
+  readonly caFile?: string;
 }
 
 export interface Listen {
@@ -184,6 +192,25 @@ const schema = z.strictObject({
     })
     .optional()
     .describe('Who vouches that the logs only grow (docs/witnesses.md).'),
+  timestamps: z
+    .strictObject({
+      url: httpUrl.describe('URL of a timestamp authority (RFC 3161). Its answers are signed, so plain http is fine.'),
+      everyMinutes: z
+        .number()
+        .min(1)
+        .max(525_600)
+        .default(1_440)
+        .describe('A log that has grown is stamped at most this often.'),
+      ca: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'File with the certificates, PEM, that the authority’s must lead to; without it any that is consistent is kept.',
+        ),
+    })
+    .optional()
+    .describe('Have checkpoints stamped with the time by an authority (docs/witnesses.md).'),
   log: z
     .strictObject({ level: z.enum(logLevels).default('info').describe('The least that is logged.') })
     .default({ level: 'info' })
@@ -250,6 +277,7 @@ function build(settings: Settings, folder: string): ServerConfig {
     ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
     ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
     ...(settings.witnesses === undefined ? {} : { witnesses: buildWitnesses(settings.witnesses, at) }),
+    ...(settings.timestamps === undefined ? {} : { timestamps: buildTimestamps(settings.timestamps, at) }),
     log: settings.log,
   };
 }
@@ -263,6 +291,13 @@ function buildWitnesses(
   const own = new Map(Object.entries(tenants).map(([tenant, one]) => [parseTenantId(tenant), sourceOf(one)]));
   const some = common.policy !== undefined || common.text !== undefined;
   return { ...(some ? { policy: sourceOf(common) } : {}), tenants: own, strict, ageSecondsMax: ageMinutes * 60 };
+}
+
+function buildTimestamps(
+  { url, everyMinutes, ca }: NonNullable<Settings['timestamps']>,
+  at: (path: string) => string,
+): TimestampSettings {
+  return { url, periodMs: everyMinutes * 60_000, ...(ca === undefined ? {} : { caFile: at(ca) }) };
 }
 
 function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {

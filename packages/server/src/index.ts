@@ -14,6 +14,8 @@ export {
 export { ConfigError } from './config-error.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
+export { openTimestamp, type Timestamp, type TimestampExpectation } from './ledger/timestamps/timestamp.ts';
+export { readRoots } from './ledger/timestamps/timestamping.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';
 export { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from './witness-config.ts';
 export { makeWitnessKey, type RunningWitness, startWitness } from './witness-main.ts';

@@ -30,6 +30,7 @@ import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
+import { readRoots, Timestamping, type TimestampingOptions } from './ledger/timestamps/timestamping.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
 import { createReview } from './review/create-review.ts';
@@ -106,6 +107,8 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
   await recordPolicies(witnessing, record, log);
+  const timestamping = await openTimestamping(config, { ledger, world, report });
+  if (timestamping !== undefined) stack.use(timestamping).start();
 
   const kek = localKek(await mustRead(world, join(paths.keys, 'kek')));
   const indexes = stack.use(await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, kek, world, report }));
@@ -327,6 +330,17 @@ async function recordSystem(parts: {
     if (result.status === 'rejected')
       log.error({ err: result.reason }, `the ${operation} of the server could not be recorded`);
   }
+}
+
+async function openTimestamping(
+  { timestamps }: ServerConfig,
+  parts: Pick<TimestampingOptions, 'ledger' | 'world' | 'report'>,
+): Promise<Timestamping | undefined> {
+  if (timestamps === undefined) return undefined;
+  const { url, periodMs, caFile } = timestamps;
+  const pem = caFile === undefined ? undefined : await mustRead(parts.world, caFile);
+  const roots = pem === undefined ? [] : readRoots(Buffer.from(pem).toString('utf8'));
+  return new Timestamping({ ...parts, http: realHttp, url, periodMs, roots });
 }
 
 /** A change of who must vouch for a log is an event of that log, with the public keys. */

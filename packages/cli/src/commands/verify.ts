@@ -5,7 +5,14 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { parseCheckpoint, parseProof, RecordError } from '@watchglass/record';
+import {
+  formatVerifierKey,
+  openWitnessed,
+  type Policy,
+  parseCheckpoint,
+  parseProof,
+  RecordError,
+} from '@watchglass/record';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
@@ -15,11 +22,14 @@ import { openProgress } from '../progress.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
+import { parseGivenPolicy, witnessedRemotely } from '../verify/witnessed.ts';
 
 export interface VerifyOptions {
   readonly json?: boolean;
   readonly vkey?: string;
   readonly checkpoint?: string;
+  readonly policy?: string;
+  readonly tsaCa?: string;
   readonly full?: boolean;
   readonly tenant?: string;
   readonly ca?: string;
@@ -44,10 +54,13 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
   const keysDir = join(dirname(ledgerDir), 'keys');
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   const { verifyLedger } = await import('@watchglass/record/reader');
+  const { openTimestamp, readRoots } = await import('@watchglass/server');
+  const roots = options.tsaCa === undefined ? [] : readRoots(await readText(options.tsaCa, io));
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     const report = await verifyLedger({
       ledgerDir,
+      openTimestamp: (response, message) => openTimestamp(response, { message, roots }),
       signal: io.signal,
       onProgress: ({ done, total }) => progress.update(done, total),
       ...(existsSync(keysDir) ? { keysDir } : {}),
@@ -55,6 +68,7 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
       ...(vkey === undefined ? {} : { vkey }),
       ...(options.full === undefined ? {} : { full: options.full }),
       ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
+      ...(options.policy === undefined ? {} : { policy: await readText(options.policy, io) }),
     });
     progress.end();
     if (options.json !== true) for (const line of report.notes) note(io, `  note: ${line}`);
@@ -83,6 +97,7 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   if (remembered !== undefined && !logs.some(({ origin }) => origin === remembered.origin)) {
     throw new CliError('usage', `the server has no log ${remembered.origin}, which ${options.checkpoint} is of`);
   }
+  const policy = await policyOf(options, io);
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
     throw new CliError(
@@ -97,26 +112,49 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   try {
     for (const log of logs) {
       const offered = (await client.getText(`/log/${log.tenant}/vkey`, io.signal)).trim();
-      const given = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
+      const named = policy?.logs.find(({ verifier }) => verifier.name === log.origin);
+      const stated = named === undefined ? undefined : formatVerifierKey(named.verifier);
+      const pinnedKey = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
+      const given = pinnedKey ?? stated;
       const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
+      const asked = policy !== undefined && (policy.logs.length === 0 || named !== undefined);
+      const cosigned = asked
+        ? await witnessedRemotely(client, log, { policy, vkey: key.vkey }, io.signal)
+        : { findings: [] };
       const older = remembered?.origin === log.origin ? remembered : undefined;
       const result = await verifyRemoteLog({
         client,
         log,
         vkey: key.vkey,
         remembered: older,
+        cosigned: cosigned.stated,
         onProgress: (done, total) => progress.update(done, total),
         signal: io.signal,
       });
-      tenants.push({ ...log, size: result.size, root: result.root, opened: 0 });
-      findings.push(...result.findings);
-      pinned &&= older !== undefined || key.how === 'given' || key.how === 'remembered';
+      const { witnessed } = cosigned;
+      tenants.push({
+        ...log,
+        size: result.size,
+        root: result.root,
+        opened: 0,
+        ...(witnessed === undefined ? {} : { witnessed }),
+      });
+      findings.push(...cosigned.findings, ...result.findings);
+      pinned &&=
+        older !== undefined ||
+        (witnessed !== undefined && policy?.quorum.kind !== 'none') ||
+        key.how === 'given' ||
+        key.how === 'remembered';
     }
   } finally {
     progress.end();
   }
   const result = { intact: findings.length === 0, tenants, findings, pinned };
   printVerification(connection.url, result, { json: options.json === true }, io);
+}
+
+async function policyOf({ policy }: VerifyOptions, io: Io): Promise<Policy | undefined> {
+  return policy === undefined ? undefined : parseGivenPolicy(await readText(policy, io), policy);
 }
 
 function readCheckpoint(text: string, file: string): { origin: string; size: number; root: Uint8Array } {
@@ -145,6 +183,9 @@ async function verifyProofFile(path: string, shown: string, options: VerifyOptio
     }
     const leafHash = options.leaf === undefined ? undefined : parseLeaf(options.leaf);
     const proven = checkProof(text, { vkey, ...(leafHash === undefined ? {} : { leafHash }) });
+    const policy = await policyOf(options, io);
+    if (policy !== undefined && !openWitnessed(parseProof(text).checkpoint, policy, [vkey]).quorum)
+      throw new RecordError('note-unverified', 'its checkpoint lacks the cosignatures that the policy asks for');
     if (options.json === true) printJson(io, { intact: true, ...proven, sentence: sayProven(proven) });
     else printLine(io, `${paint(io, io.stdout, 'green', '✔ proven')}: ${sayProven(proven)}`);
   } catch (error) {

@@ -90,18 +90,25 @@ export interface RemoteVerification {
   readonly findings: readonly Finding[];
 }
 
+interface StatedRoot {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
 export interface RemoteLog {
   readonly client: Client;
   readonly log: LogName;
   readonly vkey: string;
   /** A checkpoint of this log from earlier: the log of today has to contain it. */
-  readonly remembered?: { readonly size: number; readonly root: Uint8Array } | undefined;
+  readonly remembered?: StatedRoot | undefined;
+  /** What witnesses cosigned, likewise. */
+  readonly cosigned?: StatedRoot | undefined;
   readonly onProgress: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
 export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerification> {
-  const { client, log, remembered, signal } = remote;
+  const { client, log, signal } = remote;
   const findings: Finding[] = [];
   const find = (finding: Finding): void => {
     if (findings.length < findingsMax) findings.push(finding);
@@ -110,11 +117,17 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
   const note = await client.getText(`${base}/checkpoint`, signal);
   const { size: sizeBig, root } = checkpointOf(note, remote, find);
   const size = Number(sizeBig);
-  if (remembered !== undefined && remembered.size > size) {
+  const stated = [
+    { stated: remote.remembered, which: 'remembered' },
+    { stated: remote.cosigned, which: 'cosigned' },
+  ].flatMap(({ stated: one, which }) => (one === undefined ? [] : [{ ...one, which }]));
+  stated.sort((one, other) => one.size - other.size);
+  for (const { size: expected, which } of stated) {
+    if (expected <= size) continue;
     find({
       code: 'rolled-back',
       place: `${log.tenant}/checkpoint`,
-      message: `expected at least the ${remembered.size} events of the remembered checkpoint, got ${size}`,
+      message: `expected at least the ${expected} events of the ${which} checkpoint, got ${size}`,
     });
   }
 
@@ -150,20 +163,21 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
         ...(wrong < 0 ? {} : { index: n * tileWidth + wrong }),
       });
     }
-    const before = remembered === undefined ? -1 : remembered.size - frontier.size;
-    if (remembered !== undefined && before >= 0 && before <= width) {
-      append(hashes.subarray(0, before * 32));
-      if (!Buffer.from(frontier.root()).equals(remembered.root)) {
+    const start = frontier.size;
+    let appended = 0;
+    for (const { size: stop, root: expected, which } of stated) {
+      if (stop > start + width || (stop <= start && start > 0)) continue;
+      append(hashes.subarray(appended * 32, (stop - start) * 32));
+      appended = stop - start;
+      if (!Buffer.from(frontier.root()).equals(expected)) {
         find({
           code: 'history-changed',
           place: `${log.tenant}/${tilePath('entries', n, width)}`,
-          message: `the first ${remembered.size} events are not those of the remembered checkpoint`,
+          message: `the first ${stop} events are not those of the ${which} checkpoint`,
         });
       }
-      append(hashes.subarray(before * 32));
-    } else {
-      append(hashes);
     }
+    append(hashes.subarray(appended * 32));
     remote.onProgress(frontier.size, size);
   }
   if (!Buffer.from(frontier.root()).equals(root)) {

@@ -86,7 +86,9 @@ function openForm(text: string, vkey: string, origin: string): Checkpoint {
 
 function witnessedBy({ policy, log }: TenantCheck, text: string, vkey: string, { size }: Checkpoint): Witnessed {
   if (policy === undefined) {
-    const by = openNote(text, [vkey]).unverified.map(({ name }) => name).filter((name) => name !== log.origin);
+    const by = openNote(text, [vkey])
+      .unverified.map(({ name }) => name)
+      .filter((name) => name !== log.origin);
     return { size: Number(size), by, quorum: false };
   }
   const { cosigned, quorum, quorumTimeSeconds } = openWitnessed(text, policy, [vkey]);

@@ -36,7 +36,16 @@ export async function checkSeeds({ files, ledgerDir, tenant, log, findings, kek 
 export async function checkNames(check: TenantCheck, derived: ReadonlySet<string>): Promise<void> {
   const { files, ledgerDir, tenant, findings } = check;
   const dir = `${ledgerDir}/${tenant}`;
-  const known = new Set(['blocks/', 'commitments/', 'seeds/', 'tile/', 'checkpoint', 'cosigned', 'vkey']);
+  const known = new Set([
+    'blocks/',
+    'commitments/',
+    'seeds/',
+    'tile/',
+    'timestamps/',
+    'checkpoint',
+    'cosigned',
+    'vkey',
+  ]);
   for (const name of await files.list(dir))
     if (!known.has(name)) findings.add('file-unknown', `${tenant}/${name}`, 'no log has such a file');
   for (const folder of ['blocks', 'commitments']) {

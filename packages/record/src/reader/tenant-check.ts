@@ -6,6 +6,7 @@ import type { Policy } from '../policy.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerFiles } from './ledger-files.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { OpenTimestamp } from './timestamp-check.ts';
 
 export interface TenantCheck {
   readonly files: LedgerFiles;
@@ -21,6 +22,7 @@ export interface TenantCheck {
   readonly rememberedText: string | undefined;
   /** Who must have cosigned; undefined where nobody asks, or the policy is of other logs. */
   readonly policy: Policy | undefined;
+  readonly openTimestamp: OpenTimestamp | undefined;
   readonly full: boolean;
   readonly findings: Findings;
   /** What is there and counts for nothing. */

@@ -13,6 +13,7 @@ import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
 import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
+import type { OpenTimestamp } from './timestamp-check.ts';
 import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
 
 export interface VerifyOptions {
@@ -30,6 +31,8 @@ export interface VerifyOptions {
   readonly policy?: string;
   /** Also parses every record and holds it against its block; contents are opened either way. */
   readonly full?: boolean;
+  /** Verifies timestamps (RFC 3161), which needs more than this package has; without it their place and size are checked only, and a note says so. */
+  readonly openTimestamp?: OpenTimestamp;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
   readonly signal?: AbortSignal;
   readonly files?: LedgerFiles;
@@ -111,6 +114,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
         policy: policyLogs.size === 0 || policyLogs.has(log.origin) ? policy : undefined,
         remembered: remembered?.origin === log.origin ? remembered : undefined,
         rememberedText: options.checkpoint,
+        openTimestamp: options.openTimestamp,
         full: options.full === true,
         findings,
         notes,

@@ -22,7 +22,8 @@ import { type ReadableFile, readRange } from './ledger-files.ts';
 import { SeedKeeper } from './seed-keeper.ts';
 import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
-import { checkTree, type StatedRoot } from './tree-check.ts';
+import { checkTimestamps, listTimestamps, type Timestamps } from './timestamp-check.ts';
+import { checkTree, type StatedRoot, type WantedRoot } from './tree-check.ts';
 
 export interface VerifiedTenant {
   readonly tenant: string;
@@ -34,6 +35,8 @@ export interface VerifiedTenant {
   readonly opened: number;
   /** The newest checkpoint with cosignatures, where there is one. */
   readonly witnessed?: Witnessed;
+  /** Checkpoints that an authority stamped with its time. */
+  readonly timestamps?: Timestamps;
   readonly findings: readonly Finding[];
 }
 
@@ -76,7 +79,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
   await checkBlockFiles(check, checker);
   for (const entry of parts) await checkJournalPart(check, checker, entry);
   tellMissing(check, checker.seen, held);
-  const stated: StatedRoot[] = parts.map(({ part, placed }) => ({
+  const stated: (StatedRoot | WantedRoot)[] = parts.map(({ part, placed }) => ({
     size: part.sizeBefore + part.count,
     root: part.rootAfter,
     place: placed.place,
@@ -91,6 +94,8 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
       who: 'the remembered checkpoint',
     });
   if (cosigned !== undefined) stated.push(cosigned.stated);
+  const timestamps = await listTimestamps(check, held);
+  stated.push(...timestamps.wanted);
   const tree = await checkTree({
     files,
     dir,
@@ -103,6 +108,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     signal: check.signal,
     progress: seeds === undefined ? check.progress : () => undefined,
   });
+  const stamped = await checkTimestamps(check, timestamps);
   await checkSeeds(check);
   await checkNames(check, tree.tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
@@ -114,6 +120,7 @@ export async function verifyTenant(asked: TenantCheck): Promise<VerifiedTenant> 
     root,
     opened: checker.opened,
     ...(cosigned === undefined ? {} : { witnessed: cosigned.witnessed }),
+    ...(stamped === undefined ? {} : { timestamps: stamped }),
     findings: findings.list.slice(before),
   };
 }

@@ -10,6 +10,8 @@ export const ledgerErrorCodes = {
   'not-found': 'No such index in this log.',
   locked: 'Another process writes this ledger.',
   corrupt: 'The files of the ledger contradict each other.',
+  'timestamp-invalid': 'A timestamp (RFC 3161) does not verify, or is over something else than the checkpoint.',
+  'timestamp-refused': 'The timestamp authority answered without a timestamp.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;

@@ -55,6 +55,10 @@ export interface Ledger extends AsyncDisposable {
   cosigned(tenant: TenantId): CosignedHead | undefined;
   /** Stores a checkpoint that witnesses cosigned, by rename. It must be one of this log, and not smaller than the one before. */
   keepCosigned(tenant: TenantId, text: string): Promise<void>;
+  /** The answer of an authority (RFC 3161) over the newest checkpoint that was stamped; undefined where there is none. */
+  newestTimestamp(tenant: TenantId): Promise<{ readonly size: number; readonly response: Uint8Array } | undefined>;
+  /** Stores an authority's answer for the checkpoint of this size, which was verified. */
+  keepTimestamp(tenant: TenantId, size: number, response: Uint8Array): Promise<void>;
   /** Takes no more appends: somebody outside proved that the log was longer, or another. */
   suspend(reason: string): void;
   /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; undefined when there is none. */

@@ -3,7 +3,9 @@
  * where that covers the leaf: what others vouch for is worth more than what only we say, though it be older.
  */
 import { parseTilePath, type TilePath } from '@watchglass/record';
+import { parseTimestampName } from '@watchglass/record/reader';
 import { LedgerError } from './errors.ts';
+import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
 
@@ -49,6 +51,18 @@ export async function resourceOf(log: TenantLog, tree: TreeReader, path: string)
     return undefined;
   }
   return await tree.tile(tile, log.head.size);
+}
+
+/** By size, which is in the names. */
+export async function newestTimestamp(
+  driver: StorageDriver,
+  tenant: string,
+): Promise<{ size: number; response: Uint8Array } | undefined> {
+  const sizes = (await driver.timestamps(tenant)).map(parseTimestampName).filter((size) => size !== undefined);
+  if (sizes.length === 0) return undefined;
+  const size = Math.max(...sizes);
+  const response = await driver.timestamp(tenant, `${size}.tsr`);
+  return response === undefined ? undefined : { size, response };
 }
 
 /** The newest checkpoint, with its cosignatures where it has some. */

@@ -42,7 +42,7 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, type LedgerPlace, recoverLogs } from './ledger-recovery.ts';
-import { assertIndex, consistencyOf, proveLeaf, resourceOf, rootOfSize } from './log-reading.ts';
+import { assertIndex, consistencyOf, newestTimestamp, proveLeaf, resourceOf, rootOfSize } from './log-reading.ts';
 import { coverageFacts, heartbeatFacts, type OwnFacts, ownItem } from './own-events.ts';
 import { RecentRecords } from './recent-records.ts';
 import { Sequencer } from './sequencer.ts';
@@ -364,6 +364,15 @@ class OpenedLedger implements Ledger {
     assertNewer(head, log);
     await this.#driver.putCosigned(tenant, text);
     log.cosigned = head;
+  }
+
+  newestTimestamp(tenant: TenantId): Promise<{ size: number; response: Uint8Array } | undefined> {
+    return newestTimestamp(this.#driver, this.#log(tenant).tenant);
+  }
+
+  async keepTimestamp(tenant: TenantId, size: number, response: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    await this.#driver.putTimestamp(this.#log(tenant).tenant, `${size}.tsr`, response);
   }
 
   suspend(reason: string): void {

@@ -37,6 +37,11 @@ export interface StorageDriver extends AsyncDisposable {
   cosigned(tenant: string): Promise<string | undefined>;
   /** Durable when it resolves: what witnesses vouched for is what a restored older copy is told by. */
   putCosigned(tenant: string, text: string): Promise<void>;
+  /** Names of timestamps, `<size>.tsr`. */
+  timestamps(tenant: string): Promise<readonly string[]>;
+  timestamp(tenant: string, name: string): Promise<Uint8Array | undefined>;
+  /** Durable when it resolves. */
+  putTimestamp(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   seed(tenant: string, name: string): Promise<Uint8Array | undefined>;

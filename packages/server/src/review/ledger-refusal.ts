@@ -18,6 +18,8 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'not-found': { code: 'not-found' },
   locked: { code: 'unavailable' },
   corrupt: { code: 'internal' },
+  'timestamp-invalid': { code: 'unavailable' },
+  'timestamp-refused': { code: 'unavailable' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 

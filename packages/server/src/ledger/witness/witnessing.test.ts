@@ -273,7 +273,7 @@ describe('witnesses of a ledger', () => {
       await using witnessing = played.witnessing(ledger);
       await witnessing.start();
       const [status] = witnessing.status();
-      assert.equal(status?.witnesses[0]?.fault?.code, code, status?.witnesses[0]?.fault?.message);
+      assert.equal(status?.witnesses[0]?.fault?.code, code, status?.witnesses[0]?.fault?.message ?? 'none');
       assert.equal(status?.witnesses[0]?.failures, 1);
       // The other two are a quorum all the same.
       assert.equal(ledger.cosigned(clinic)?.size, 4);
