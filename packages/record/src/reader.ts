@@ -58,6 +58,7 @@ export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';
 export { type OpenedRecord, RecordReader } from './reader/record-reader.ts';
 export { SeedKeeper } from './reader/seed-keeper.ts';
 export { walkSegment } from './reader/snapshot.ts';
-export { type OpenTimestamp, parseTimestampName, type Timestamps } from './reader/timestamp-check.ts';
+export type { OpenTimestamp } from './reader/tenant-check.ts';
+export { parseTimestampName, type Timestamps } from './reader/timestamp-check.ts';
 export { type VerifyOptions, type VerifyReport, verifyLedger } from './reader/verify-ledger.ts';
 export type { VerifiedTenant } from './reader/verify-tenant.ts';

@@ -119,6 +119,35 @@ test('a file that is not there says how to make one', async () => {
   await rm(dir, { recursive: true });
 });
 
+test('witnesses and timestamps are read with their defaults, and what contradicts itself is refused', () => {
+  const read = (text: string): ReturnType<typeof parseConfig> =>
+    parseConfig(`${good}${text}`, '/etc/watchglass/w.yaml');
+  const { witnesses, timestamps } = read(
+    'witnesses: { policy: w.policy, tenants: { clinic: { text: quorum none } } }\ntimestamps: { url: http://tsa.example/tsr, ca: tsa.pem }\n',
+  );
+  assert.deepEqual(witnesses, {
+    policy: { file: '/etc/watchglass/w.policy' },
+    tenants: new Map([['clinic', { text: 'quorum none' }]]),
+    strict: false,
+    ageSecondsMax: 1_800,
+  });
+  assert.deepEqual(timestamps, {
+    url: 'http://tsa.example/tsr',
+    periodMs: 86_400_000,
+    caFile: '/etc/watchglass/tsa.pem',
+  });
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['witnesses: {}', /^witnesses: expected `policy`, `text` or `tenants`/],
+    ['witnesses: { policy: a, text: b }', /^witnesses: `policy` and `text` are both set/],
+    ['witnesses: { tenants: { other: { text: a } } }', /^witnesses\.tenants\.other: there is no such tenant/],
+    ['witnesses: { tenants: { clinic: {} } }', /^witnesses\.tenants\.clinic: expected one of/],
+    ['witnesses: { policy: a, strikt: true }', /^witnesses\.strikt: unknown key; did you mean `strict`/],
+    ['timestamps: { everyMinutes: 5 }', /^timestamps\.url: missing/],
+    ['timestamps: { url: "http://tsa.example", everyMinutes: 0 }', /^timestamps\.everyMinutes: /],
+  ];
+  for (const [text, expected] of cases) assert.match(problemsOf(`${good}${text}\n`)[0] ?? 'nothing', expected, text);
+});
+
 const documentation = new URL('../../../docs/configuration.md', import.meta.url);
 
 test('the documentation has a line for each key, and its example is a good configuration', async () => {

@@ -13,6 +13,7 @@ import {
   parseProof,
   RecordError,
 } from '@watchglass/record';
+import type { OpenTimestamp } from '@watchglass/record/reader';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
@@ -54,15 +55,14 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
   const keysDir = join(dirname(ledgerDir), 'keys');
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   const { verifyLedger } = await import('@watchglass/record/reader');
-  const { openTimestamp, readRoots } = await import('@watchglass/server');
-  const roots = options.tsaCa === undefined ? [] : readRoots(await readText(options.tsaCa, io));
+  const openTimestamp = await timestampOpener(ledgerDir, options, io);
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     const report = await verifyLedger({
       ledgerDir,
-      openTimestamp: (response, message) => openTimestamp(response, { message, roots }),
       signal: io.signal,
       onProgress: ({ done, total }) => progress.update(done, total),
+      ...(openTimestamp === undefined ? {} : { openTimestamp }),
       ...(existsSync(keysDir) ? { keysDir } : {}),
       ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
       ...(vkey === undefined ? {} : { vkey }),
@@ -80,6 +80,24 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
     });
   } finally {
     progress.end();
+  }
+}
+
+/** What verifies timestamps is loaded where there are any: nothing else here needs the server's code. */
+async function timestampOpener(
+  ledgerDir: string,
+  { tsaCa }: VerifyOptions,
+  io: Io,
+): Promise<OpenTimestamp | undefined> {
+  const logs = await readdir(ledgerDir).catch(() => []);
+  if (tsaCa === undefined && !logs.some((name) => existsSync(join(ledgerDir, name, 'timestamps')))) return undefined;
+  const { LedgerError, openTimestamp, readRoots } = await import('@watchglass/server');
+  try {
+    const roots = tsaCa === undefined ? [] : readRoots(await readText(tsaCa, io));
+    return (response, message) => openTimestamp(response, { message, roots });
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    throw new CliError('usage', `--tsa-ca: ${error.message}`, { cause: error });
   }
 }
 

@@ -6,7 +6,9 @@ import type { Policy } from '../policy.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerFiles } from './ledger-files.ts';
 import type { Snapshot } from './snapshot.ts';
-import type { OpenTimestamp } from './timestamp-check.ts';
+
+/** Verifies one timestamp (RFC 3161) over these bytes; throws with a message where it doesn't hold. */
+export type OpenTimestamp = (response: Uint8Array, message: Uint8Array) => { readonly timeMs: number };
 
 export interface TenantCheck {
   readonly files: LedgerFiles;

@@ -8,9 +8,6 @@ import { readCheckpoints, sizeOf } from './snapshot.ts';
 import type { TenantCheck } from './tenant-check.ts';
 import type { WantedRoot } from './tree-check.ts';
 
-/** Verifies one response over these bytes; throws with a message where it doesn't hold. */
-export type OpenTimestamp = (response: Uint8Array, message: Uint8Array) => { readonly timeMs: number };
-
 export interface Timestamps {
   readonly count: number;
   /** The newest by size, where they were verified. */

@@ -13,7 +13,7 @@ import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
 import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
 import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
-import type { OpenTimestamp } from './timestamp-check.ts';
+import type { OpenTimestamp } from './tenant-check.ts';
 import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
 
 export interface VerifyOptions {
