@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { encodeBase64 } from './bytes.ts';
 import { formatCheckpoint } from './checkpoint.ts';
 import { signNote } from './note.ts';
 import { cosignerOf, generateSigner } from './note-key.ts';
+import { openWitnessed, type PolicyWitness, parsePolicy } from './policy.ts';
 import {
   formatAddCheckpoint,
   formatWitnessSize,
@@ -51,6 +53,24 @@ describe('add-checkpoint (c2sp.org/tlog-witness)', () => {
   test('bytes that are no UTF-8 are refused', () => {
     assert.throws(() => parseAddCheckpoint(Uint8Array.of(0xff)), { code: 'witness-request-malformed' });
   });
+});
+
+test('the vectors are read as written', () => {
+  const vectors = JSON.parse(readFileSync(new URL('../vectors/witness.json', import.meta.url), 'utf8')) as {
+    readonly [name in 'policy' | 'vkey' | 'addCheckpoint' | 'answer' | 'cosigned']: string;
+  } & { readonly size: number; readonly by: readonly string[]; readonly quorumTimeSeconds: number };
+  const policy = parsePolicy(vectors.policy);
+  const opened = openWitnessed(vectors.cosigned, policy);
+  assert.deepEqual(
+    [Number(opened.checkpoint.size), opened.cosigned.map((one) => one.witness.name), Number(opened.quorumTimeSeconds)],
+    [vectors.size, vectors.by, vectors.quorumTimeSeconds],
+  );
+  const request = parseAddCheckpoint(vectors.addCheckpoint);
+  assert.equal(formatAddCheckpoint(request), vectors.addCheckpoint);
+  const { lines } = openCosignatures(vectors.answer, request.checkpoint, [
+    (policy.witnesses[0] as PolicyWitness).verifier,
+  ]);
+  assert.equal(lines.join(''), vectors.answer);
 });
 
 describe('the answer of a witness', () => {
