@@ -135,7 +135,13 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       url: config.url,
       origin: config.origin,
       version: manifest.version,
-      witnesses: () => witnessReport(witnessing.status(), config.witnesses ?? noWitnesses, world.clock.now()),
+      witnesses: () =>
+        witnessReport(
+          witnessing.status(),
+          timestamping?.status() ?? [],
+          config.witnesses ?? noWitnesses,
+          world.clock.now(),
+        ),
       demo: config.demo !== undefined,
       signIn,
       ...(tls === undefined ? {} : { tls }),

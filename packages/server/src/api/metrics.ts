@@ -124,6 +124,7 @@ export function createMetrics({
   });
 
   addWitnessMetrics(registry, witnesses);
+  addTimestampMetrics(registry, witnesses);
 
   const requests = new Counter({
     name: 'watchglass_http_requests_total',
@@ -177,6 +178,27 @@ function addWitnessMetrics(registry: Registry, witnesses: ApiDeps['witnesses']):
     collect() {
       for (const log of witnesses().logs)
         for (const { name, failures } of log.witnesses) this.set({ tenant: log.tenant, witness: name }, failures);
+    },
+  });
+}
+
+function addTimestampMetrics(registry: Registry, witnesses: ApiDeps['witnesses']): void {
+  new Gauge({
+    name: 'watchglass_timestamped_size',
+    help: 'Size of the newest checkpoint that a timestamp authority stamped.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      for (const { tenant, size } of witnesses().timestamps) this.set({ tenant }, size);
+    },
+  });
+  new Gauge({
+    name: 'watchglass_timestamped_time_seconds',
+    help: 'When it was stamped, seconds since 1970.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      for (const { tenant, timeMs } of witnesses().timestamps) this.set({ tenant }, timeMs / 1_000);
     },
   });
 }

@@ -130,7 +130,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       url: options.url ?? 'http://localhost:9440',
       origin: 'watchglass.test',
       version: '0.0.0-test',
-      witnesses: options.witnesses ?? (() => ({ strict: false, logs: [] })),
+      witnesses: options.witnesses ?? (() => ({ strict: false, logs: [], timestamps: [] })),
       demo: true,
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),
       ...(consoleDir === undefined ? {} : { consoleDir }),

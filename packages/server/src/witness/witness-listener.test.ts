@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatSignerKey, formatVerifierKey, generateSigner } from '@watchglass/record';
+import { selfSigned } from '../self-signed.fixture.ts';
 import { parseWitnessConfig } from '../witness-config.ts';
 import { makeWitnessKey, type RunningWitness, startWitness } from '../witness-main.ts';
 
@@ -83,6 +86,23 @@ test('a second process with the same data is refused, and a key that others can 
   await writeFile(join(at.dir, 'log-key'), formatSignerKey(log), { mode: 0o600 });
   await assert.rejects(startWitness({ ...config, keyFile: join(at.dir, 'log-key') }), { code: 'key-file-invalid' });
   await assert.rejects(startWitness({ ...config, logsFile: join(at.dir, 'none') }), { code: 'config-invalid' });
+});
+
+test('with a certificate it speaks TLS', async () => {
+  const { cert, key } = selfSigned();
+  const dir = await mkdtemp(join(tmpdir(), 'watchglass-tls-'));
+  await writeFile(join(dir, 'cert.pem'), cert);
+  await writeFile(join(dir, 'key.pem'), key, { mode: 0o600 });
+  await using at = await running(`tls: { cert: ${dir}/cert.pem, key: ${dir}/key.pem }\n`);
+  const { port, protocol } = new URL(at.witness.url);
+  assert.equal(protocol, 'https:');
+  const [response] = (await once(
+    get({ host: 'localhost', family: 4, port, path: '/healthz', ca: cert, agent: false }),
+    'response',
+  )) as [IncomingMessage];
+  assert.equal(response.statusCode, 200);
+  response.resume();
+  await rm(dir, { recursive: true });
 });
 
 test('an unknown key in the configuration is refused', () => {

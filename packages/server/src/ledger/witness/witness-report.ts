@@ -1,4 +1,5 @@
 /** How the logs stand with their witnesses, for health, metrics, status and the console: sizes, ages and codes, nothing of an event. */
+import type { TimestampStatus } from '../timestamps/timestamping.ts';
 import type { TenantWitnessStatus } from './tenant-witnessing.ts';
 
 export interface WitnessReport {
@@ -6,6 +7,8 @@ export interface WitnessReport {
   readonly strict: boolean;
   /** Those that have a policy. */
   readonly logs: readonly WitnessedLog[];
+  /** The newest timestamp of each log that has one. */
+  readonly timestamps: readonly TimestampStatus[];
 }
 
 export interface WitnessedLog {
@@ -33,6 +36,7 @@ export interface WitnessedLog {
 
 export function witnessReport(
   status: readonly TenantWitnessStatus[],
+  timestamps: readonly TimestampStatus[],
   { strict, ageSecondsMax }: { readonly strict: boolean; readonly ageSecondsMax: number },
   nowMs: number,
 ): WitnessReport {
@@ -56,5 +60,5 @@ export function witnessReport(
       })),
     };
   });
-  return { strict, logs };
+  return { strict, logs, timestamps };
 }
