@@ -62,6 +62,7 @@ const floors: Record<string, number> = {
   world: 1,
   ledger: 2,
   access: 2,
+  witness: 2,
   indexes: 3,
   detect: 4,
   respond: 5,

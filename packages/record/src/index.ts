@@ -25,7 +25,7 @@ export {
 export {
   type BundleReport,
   type BundleTrust,
-  type Cosigned,
+  type Cosigned as BundleCosigned,
   type VerifiedEvent,
   verifyBundle,
 } from './bundle/verify-bundle.ts';
@@ -101,6 +101,18 @@ export {
   readDraftText,
 } from './parse.ts';
 export {
+  type Cosigned,
+  isQuorum,
+  openWitnessed,
+  type Policy,
+  type PolicyLog,
+  type PolicyWitness,
+  parsePolicy,
+  policyEntriesMax,
+  type Quorum,
+  type WitnessedCheckpoint,
+} from './policy.ts';
+export {
   formatProof,
   leafHashOfOpening,
   type OpenedProof,
@@ -156,3 +168,16 @@ export {
   type TreeNode,
 } from './tree-proof.ts';
 export { formatUuid, uuidBytes, uuidv7 } from './uuid.ts';
+export {
+  type AddCheckpoint,
+  type Cosignatures,
+  consistencyHashesMax,
+  formatAddCheckpoint,
+  formatSignatureLine,
+  formatWitnessSize,
+  openCosignatures,
+  parseAddCheckpoint,
+  parseWitnessSize,
+  witnessBytesMax,
+  witnessSizeType,
+} from './witness-wire.ts';

@@ -86,6 +86,11 @@ export interface RemoteVerification {
   readonly vkey: string | undefined;
 }
 
+interface StatedRoot {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
 export interface RemoteLog {
   readonly client: Client;
   readonly log: LogName;
@@ -95,13 +100,15 @@ export interface RemoteLog {
   /** Bytes of a seal of this log from earlier. */
   readonly seal?: Uint8Array | undefined;
   /** A checkpoint of this log from earlier: the log of today has to contain it. */
-  readonly remembered?: { readonly size: number; readonly root: Uint8Array } | undefined;
+  readonly remembered?: StatedRoot | undefined;
+  /** What witnesses cosigned, likewise. */
+  readonly cosigned?: StatedRoot | undefined;
   readonly onProgress: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
 export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerification> {
-  const { client, log, remembered, signal } = remote;
+  const { client, log, signal } = remote;
   const findings: Finding[] = [];
   const find = (finding: Finding): void => {
     if (findings.length < findingsMax) findings.push(finding);
@@ -121,11 +128,17 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
   const { size: sizeBig, root } = statements.checkpoint ?? unsigned(note, log);
   const roots = rootsOf(remote, statements.stated);
   const size = Number(sizeBig);
-  if (remembered !== undefined && remembered.size > size) {
+  const stated = [
+    { stated: remote.remembered, which: 'remembered' },
+    { stated: remote.cosigned, which: 'cosigned' },
+  ].flatMap(({ stated: one, which }) => (one === undefined ? [] : [{ ...one, which }]));
+  stated.sort((one, other) => one.size - other.size);
+  for (const { size: expected, which } of stated) {
+    if (expected <= size) continue;
     find({
       code: 'rolled-back',
       place: `${log.tenant}/checkpoint`,
-      message: `expected at least the ${remembered.size} events of the remembered checkpoint, got ${size}`,
+      message: `expected at least the ${expected} events of the ${which} checkpoint, got ${size}`,
     });
   }
 
@@ -194,14 +207,16 @@ interface RootToMeet {
 }
 
 /** The roots that the entries must have on the way, the smallest first. */
-function rootsOf({ log, remembered }: RemoteLog, stated: VerifiedStatements['stated']): RootToMeet[] {
+function rootsOf({ log, remembered, cosigned }: RemoteLog, stated: VerifiedStatements['stated']): RootToMeet[] {
   const roots = stated.map(({ size, root, place, who }): RootToMeet => {
     const message = `${who} states another root for ${size} events than the entries have`;
     return { size, root, finding: { code: 'root-mismatch', place, message } };
   });
-  if (remembered !== undefined) {
-    const message = `the first ${remembered.size} events are not those of the remembered checkpoint`;
-    roots.push({ ...remembered, finding: { code: 'history-changed', place: `${log.tenant}/tile/entries`, message } });
+  const place = `${log.tenant}/tile/entries`;
+  for (const [kept, which] of [[remembered, 'remembered'] as const, [cosigned, 'cosigned'] as const]) {
+    if (kept === undefined) continue;
+    const message = `the first ${kept.size} events are not those of the ${which} checkpoint`;
+    roots.push({ ...kept, finding: { code: 'history-changed', place, message } });
   }
   return roots.sort((a, b) => a.size - b.size);
 }

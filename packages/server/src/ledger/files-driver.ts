@@ -199,6 +199,31 @@ class FilesDriver implements StorageDriver {
     }
   }
 
+  async cosigned(tenant: string): Promise<string | undefined> {
+    const bytes = await this.#disk.readFile(`${this.#dir}/${tenant}/cosigned`);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  }
+
+  async putCosigned(tenant: string, text: string): Promise<void> {
+    await this.#disk.replace(`${this.#dir}/${tenant}/cosigned`, Buffer.from(text), {
+      temporary: `${this.#tmp()}/cosigned-${tenant}`,
+    });
+  }
+
+  timestamps(tenant: string): Promise<readonly string[]> {
+    return this.#disk.list(`${this.#dir}/${tenant}/timestamps`);
+  }
+
+  timestamp(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return this.#disk.readFile(`${this.#dir}/${tenant}/timestamps/${name}`);
+  }
+
+  async putTimestamp(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
+    const dir = `${this.#dir}/${tenant}/timestamps`;
+    await this.#disk.makeDirectory(dir);
+    await this.#disk.replace(`${dir}/${name}`, bytes, { temporary: `${this.#tmp()}/timestamp-${tenant}` });
+  }
+
   async vkey(tenant: string): Promise<string | undefined> {
     const bytes = await this.#disk.readFile(`${this.#dir}/${tenant}/vkey`);
     return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8').replace(/\n$/, '');

@@ -41,6 +41,15 @@ export interface StorageDriver extends AsyncDisposable {
   /** The text last put; undefined when there is none or it was lost in a power failure. */
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
+  /** The text last put; undefined when there is none. */
+  cosigned(tenant: string): Promise<string | undefined>;
+  /** Durable when it resolves: what witnesses vouched for is what a restored older copy is told by. */
+  putCosigned(tenant: string, text: string): Promise<void>;
+  /** Names of timestamps, `<size>.tsr`. */
+  timestamps(tenant: string): Promise<readonly string[]>;
+  timestamp(tenant: string, name: string): Promise<Uint8Array | undefined>;
+  /** Durable when it resolves. */
+  putTimestamp(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
   /** Replaces one of the same name at once: a reader sees the one or the other. */
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;

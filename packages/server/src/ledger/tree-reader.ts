@@ -3,6 +3,7 @@
  * Gives proofs, C2SP tiles, and the frontier of an archived log.
  */
 import {
+  consistencyPlan,
   Frontier,
   foldLevel,
   foldStep,
@@ -58,6 +59,11 @@ export class TreeReader {
   /** The inclusion proof of a leaf, from the leaf to the root. */
   async prove(index: number, size: number): Promise<Uint8Array[]> {
     return this.fold(inclusionPlan(index, size), size);
+  }
+
+  /** That the tree of `size2` begins with that of `size1`. */
+  consistency(size1: number, size2: number): Promise<Uint8Array[]> {
+    return this.fold(consistencyPlan(size1, size2), size2);
   }
 
   /** The hash of each step of a proof in a log of at least `size` leaves. */
