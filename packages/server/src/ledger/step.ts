@@ -11,6 +11,7 @@ import {
   openingKeyOf,
   type StepKeys,
   sealBlock,
+  sealBlockBeside,
   stepEventsMax,
 } from '@watchglass/record/reader';
 import type { Random } from '../world/world.ts';
@@ -24,6 +25,10 @@ const stepBytesMax: number = 32 * 1024 * 1024;
 const smallBlockBytesMax = 256 * 1024;
 const mergedBlockBytes = 1024 * 1024;
 const mergedRangesMax = 32_768;
+/** Merged blocks stay for years and there are at most `heldBytesMax` of them a step: worth twelve times the work. */
+const mergedLevel = 12;
+/** Up to here sealing at once takes less time than a way to another thread and back. */
+export const sealNowBytesMax: number = 64 * 1024;
 /** Plaintext a step may hold back for merging. */
 const heldBytesMax = 8 * 1024 * 1024;
 
@@ -111,8 +116,8 @@ export class Step {
     held.push({ ...block, plaintext: new Uint8Array(block.plaintext) });
   }
 
-  /** Larger blocks in place of runs of small ones. One at a time: sealing takes milliseconds. */
-  *merge(random: Random): Generator<MergedBlock> {
+  /** Larger blocks in place of runs of small ones, compressed beside. One at a time: memory. */
+  async *merge(random: Random): AsyncGenerator<MergedBlock> {
     for (const held of this.#held.values()) {
       let run: HeldBlock[] = [];
       let bytes = 0;
@@ -122,7 +127,7 @@ export class Step {
           block !== undefined &&
           (bytes + block.plaintext.length > mergedBlockBytes || ranges + block.ranges.length > mergedRangesMax);
         if (block === undefined || full) {
-          if (run.length > 1) yield this.#mergeRun(run, random);
+          if (run.length > 1) yield await this.#mergeRun(run, random);
           run = [];
           bytes = 0;
           ranges = 0;
@@ -135,10 +140,10 @@ export class Step {
     }
   }
 
-  #mergeRun(run: readonly HeldBlock[], random: Random): MergedBlock {
+  async #mergeRun(run: readonly HeldBlock[], random: Random): Promise<MergedBlock> {
     const { log, retentionClass, epoch } = run[0] as HeldBlock;
     const secrets = this.#secrets.get(`${log.tenant} ${retentionClass} ${epoch}`) as StepSecrets;
-    const block = sealBlock({
+    const input = {
       scope: {
         retentionClass,
         originHash: log.originHash,
@@ -151,7 +156,9 @@ export class Step {
       salt: random.bytes(16),
       ranges: joinRanges(run.flatMap(({ ranges }) => ranges)),
       plaintext: Buffer.concat(run.map(({ plaintext }) => plaintext)),
-    });
+      level: mergedLevel,
+    };
+    const block = input.plaintext.length <= sealNowBytesMax ? sealBlock(input) : await sealBlockBeside(input);
     const firsts = run.map(({ ranges }) => (ranges[0] as IndexRange).first);
     return { tenant: log.tenant, retentionClass, block, first: firsts[0] as number, replaces: firsts };
   }

@@ -76,7 +76,8 @@ export interface MergedBlock {
 }
 
 export interface FinishedStep {
-  readonly merged: readonly MergedBlock[];
+  /** A promise where they are still being made: commits go on meanwhile, and archiving waits for it. */
+  readonly merged: readonly MergedBlock[] | Promise<readonly MergedBlock[]>;
 }
 
 /** What is about to leave the journal: the core keeps what it needs of it before it goes. */
