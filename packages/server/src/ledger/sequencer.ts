@@ -423,9 +423,10 @@ export class Sequencer {
 
   /** Beside the next commits: it takes many times as long as one. */
   async #merge(step: Step): Promise<MergedBlock[]> {
+    const { random, clock } = this.#parts.world;
     const merged: MergedBlock[] = [];
     try {
-      for await (const block of step.merge(this.#parts.world.random)) merged.push(block);
+      for await (const block of step.merge(random, clock.monotonicMs())) merged.push(block);
       return merged;
     } finally {
       step.erase();

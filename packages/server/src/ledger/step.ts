@@ -25,11 +25,14 @@ const stepBytesMax: number = 32 * 1024 * 1024;
 const smallBlockBytesMax = 256 * 1024;
 const mergedBlockBytes = 1024 * 1024;
 const mergedRangesMax = 32_768;
-/** Merged blocks stay for years and there are at most `heldBytesMax` of them a step: worth twelve times the work. */
+/**
+ * Merged blocks stay for years: worth twenty times the work, as long as that is little. A step that fills sooner is compressed as it was.
+ */
 const mergedLevel = 12;
+const mergedHarderAgeMsMin = 8_000;
 /** Up to here sealing at once takes less time than a way to another thread and back. */
 export const sealNowBytesMax: number = 64 * 1024;
-/** Plaintext a step may hold back for merging. */
+/** Plaintext a step may hold back for merging; then it ends, so that nothing small stays as it is. */
 const heldBytesMax = 8 * 1024 * 1024;
 
 /** Keys of one tenant, class and epoch in one step. */
@@ -70,7 +73,12 @@ export class Step {
 
   /** Whether a group of up to `events` may still begin in it. */
   hasRoom(events: number, nowMs: number): boolean {
-    return this.events + events <= stepEventsMax && this.bytes < stepBytesMax && !this.isOver(nowMs);
+    return (
+      this.events + events <= stepEventsMax &&
+      this.bytes < stepBytesMax &&
+      this.#heldBytes < heldBytesMax - smallBlockBytesMax &&
+      !this.isOver(nowMs)
+    );
   }
 
   isOver(nowMs: number): boolean {
@@ -117,7 +125,8 @@ export class Step {
   }
 
   /** Larger blocks in place of runs of small ones, compressed beside. One at a time: memory. */
-  async *merge(random: Random): AsyncGenerator<MergedBlock> {
+  async *merge(random: Random, nowMs: number): AsyncGenerator<MergedBlock> {
+    const level = nowMs - this.#startedMs < mergedHarderAgeMsMin ? 1 : mergedLevel;
     for (const held of this.#held.values()) {
       let run: HeldBlock[] = [];
       let bytes = 0;
@@ -127,7 +136,7 @@ export class Step {
           block !== undefined &&
           (bytes + block.plaintext.length > mergedBlockBytes || ranges + block.ranges.length > mergedRangesMax);
         if (block === undefined || full) {
-          if (run.length > 1) yield await this.#mergeRun(run, random);
+          if (run.length > 1) yield await this.#mergeRun(run, random, level);
           run = [];
           bytes = 0;
           ranges = 0;
@@ -140,7 +149,7 @@ export class Step {
     }
   }
 
-  async #mergeRun(run: readonly HeldBlock[], random: Random): Promise<MergedBlock> {
+  async #mergeRun(run: readonly HeldBlock[], random: Random, level: number): Promise<MergedBlock> {
     const { log, retentionClass, epoch } = run[0] as HeldBlock;
     const secrets = this.#secrets.get(`${log.tenant} ${retentionClass} ${epoch}`) as StepSecrets;
     const input = {
@@ -156,7 +165,7 @@ export class Step {
       salt: random.bytes(16),
       ranges: joinRanges(run.flatMap(({ ranges }) => ranges)),
       plaintext: Buffer.concat(run.map(({ plaintext }) => plaintext)),
-      level: mergedLevel,
+      level,
     };
     const block = input.plaintext.length <= sealNowBytesMax ? sealBlock(input) : await sealBlockBeside(input);
     const firsts = run.map(({ ranges }) => (ranges[0] as IndexRange).first);
