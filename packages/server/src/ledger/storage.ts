@@ -27,6 +27,7 @@ export interface StorageDriver extends AsyncDisposable {
     tenant: string,
     log: { readonly origin: string; readonly vkey: string; readonly checkpoint: string },
   ): Promise<void>;
+  /** The bytes of both are the driver's until it settles, and are written over then: what it needs longer it copies. */
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
   newestEpoch(tenant: string): number;
