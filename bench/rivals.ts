@@ -115,11 +115,11 @@ async function openPostgres(): Promise<Rival> {
   const { Client } = load('pg') as { Client: new (options: Record<string, string>) => PgClient };
   // It runs as another user than root, who must be able to walk to its directory.
   const dir = await mkdtemp(join(tmpdir(), 'bench-pg-'));
-  const user = process.getuid?.() === 0 ? otherUser() : {};
-  if ('uid' in user) await chown(dir, user.uid, user.gid);
+  const user = process.getuid?.() === 0 ? otherUser() : undefined;
+  if (user !== undefined) await chown(dir, user.uid, user.gid);
   const data = join(dir, 'data');
   const pg = (command: string, ...args: string[]): Promise<unknown> =>
-    run(join(bin, command), args, { cwd: dir, ...user });
+    run(join(bin, command), args, { cwd: dir, ...(user ?? {}) });
   const stop = async (): Promise<void> => {
     await pg('pg_ctl', '-D', data, '-m', 'fast', '-w', 'stop').catch(() => undefined);
     await rm(dir, { recursive: true, force: true });
