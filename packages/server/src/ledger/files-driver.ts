@@ -84,6 +84,8 @@ class FilesDriver implements StorageDriver {
   /** Complete segments, oldest first, not archived yet. */
   readonly #complete: Segment[];
   #archiving: Promise<void> = Promise.resolve();
+  /** Larger blocks of steps that have ended, on their way. */
+  #merging: Promise<void> = Promise.resolve();
   #archivingFailed = false;
   #nextGroup: number;
 
@@ -325,7 +327,7 @@ class FilesDriver implements StorageDriver {
   }
 
   async endStep(step: FinishedStep): Promise<void> {
-    for (const merged of step.merged) this.#merged.add(merged);
+    this.#awaitMerged(step.merged);
     const current = this.#journal.current;
     if (current === undefined) return;
     const bytesMax = this.#options.segmentBytesMax ?? segmentBytesMax;
@@ -337,6 +339,16 @@ class FilesDriver implements StorageDriver {
 
   archived(): Promise<void> {
     return this.#archiving;
+  }
+
+  #awaitMerged(merged: FinishedStep['merged']): void {
+    const before = this.#merging;
+    this.#merging = (async () => {
+      await before;
+      for (const block of await merged) this.#merged.add(block);
+    })();
+    // Archiving waits for it and is told; until then a failure is nobody's.
+    this.#merging.catch(() => undefined);
   }
 
   async archive(): Promise<void> {
@@ -360,6 +372,7 @@ class FilesDriver implements StorageDriver {
       if (this.#archivingFailed) return;
       try {
         for (let segment = this.#complete[0]; segment !== undefined; segment = this.#complete[0]) {
+          await this.#merging;
           await this.#archiveSegment(segment);
           this.#complete.shift();
         }
@@ -459,6 +472,7 @@ class FilesDriver implements StorageDriver {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#archiving;
+    await this.#merging.catch(() => undefined);
     try {
       await this.#journal.roll();
     } finally {

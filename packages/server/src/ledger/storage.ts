@@ -35,6 +35,7 @@ export interface StorageDriver extends AsyncDisposable {
       readonly leafType?: LeafType;
     },
   ): Promise<void>;
+  /** The bytes of both are the driver's until it settles, and are written over then: what it needs longer it copies. */
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
   newestEpoch(tenant: string): number;
@@ -118,7 +119,8 @@ export interface MergedBlock {
 }
 
 export interface FinishedStep {
-  readonly merged: readonly MergedBlock[];
+  /** A promise where they are still being made: commits go on meanwhile, and archiving waits for it. */
+  readonly merged: readonly MergedBlock[] | Promise<readonly MergedBlock[]>;
 }
 
 /** What is about to leave the journal: the core keeps what it needs of it before it goes. */
