@@ -8,9 +8,8 @@ import { parseTenantId } from '../../packages/record/src/index.ts';
 import { verifyLedger } from '../../packages/record/src/reader.ts';
 import { LedgerError } from '../../packages/server/src/ledger/errors.ts';
 import { items, placeAt, ToldClock } from '../../packages/server/src/ledger/ledger.fixture.ts';
-import type { Ledger } from '../../packages/server/src/ledger/ledger.ts';
+import type { KeyChange, Ledger } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
-import type { KeyChange } from '../../packages/server/src/ledger/rotate-key.ts';
 import { CrashDisk, type Fault, seeded } from './crash-disk.fixture.ts';
 
 const seed = Number(process.env.WATCHGLASS_SEED ?? 20260314);

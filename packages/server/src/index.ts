@@ -14,7 +14,7 @@ export {
 } from './config.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
-export type { KeyChange } from './ledger/rotate-key.ts';
+export type { KeyChange } from './ledger/ledger.ts';
 export type { SucceededLog } from './ledger/succeed.ts';
 export {
   type ChangedKey,

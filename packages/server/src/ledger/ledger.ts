@@ -10,7 +10,6 @@
 import type { Envelope, MinimisedEvent, RetentionClass, Rotation, Signer, TenantId } from '@watchglass/record';
 import type { Kek } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
-import type { KeyChange } from './rotate-key.ts';
 
 export type LedgerState =
   | { readonly kind: 'writable' }
@@ -154,6 +153,16 @@ export interface LedgerStatistics {
   readonly lastSyncMs: number;
   readonly journalBytes: number;
 }
+
+/**
+ * What is to become of a log's checkpoint keys. `planned`: a new key comes, and both sign until `end-overlap`. `compromised`: a new key comes, the old one goes
+ * at once, and is believed up to `trusted` leaves only. `add-ml-dsa-44`: a second key signs beside, or another one in its place.
+ */
+export type KeyChange =
+  | { readonly kind: 'planned' }
+  | { readonly kind: 'compromised'; readonly trusted?: number }
+  | { readonly kind: 'add-ml-dsa-44' }
+  | { readonly kind: 'end-overlap' };
 
 /** A log that goes on from another one. */
 export interface Successor {

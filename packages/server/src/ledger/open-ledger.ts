@@ -38,6 +38,7 @@ import type {
   AppendItem,
   EmitterStatus,
   EncodedBatch,
+  KeyChange,
   Ledger,
   LedgerReport,
   LedgerState,
@@ -50,7 +51,7 @@ import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf
 import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
-import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
+import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { Sequencer } from './sequencer.ts';
 import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
