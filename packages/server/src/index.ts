@@ -16,7 +16,7 @@ export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, se
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
 export type { KekStatus } from './ledger/kek/key-service.ts';
 export type { KeysSettings } from './ledger/kek/settings.ts';
-export type { KeyChange } from './ledger/rotate-key.ts';
+export type { KeyChange } from './ledger/ledger.ts';
 export type { SucceededLog } from './ledger/succeed.ts';
 export { openTimestamp, type Timestamp, type TimestampExpectation } from './ledger/timestamps/timestamp.ts';
 export { readRoots } from './ledger/timestamps/timestamping.ts';

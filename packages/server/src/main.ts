@@ -152,7 +152,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
     page: page === undefined ? undefined : new TextDecoder().decode(page),
     cosigned: async (tenant) => {
       const cosigned = ledger.cosigned(tenant);
-      const witnesses = policies.get(tenant)?.witnesses ?? [];
+      const witnesses = policies.get(tenant)?.policy.witnesses ?? [];
       return (
         cosigned && { note: cosigned.text, witnesses: witnesses.map(({ verifier }) => formatVerifierKey(verifier)) }
       );

@@ -6,13 +6,8 @@ import { Frontier, hashLeaf, parseCheckpoint, RecordError, tilePath, tileWidth, 
 import type { VerifiedStatements } from '@watchglass/record/reader';
 import type { Client } from '../client.ts';
 import { CliError } from '../errors.ts';
-import { verifyRemoteStatements } from './remote-statements.ts';
+import { type LogName, verifyRemoteStatements } from './remote-statements.ts';
 import type { Finding } from './report.ts';
-
-export interface LogName {
-  readonly tenant: string;
-  readonly origin: string;
-}
 
 /** Fetches running at once. */
 const concurrency = 8;

@@ -5,7 +5,7 @@
 import { openWitnessed, type Policy, parsePolicy, RecordError } from '@watchglass/record';
 import type { Client } from '../client.ts';
 import { CliError } from '../errors.ts';
-import type { LogName } from './remote-log.ts';
+import type { LogName } from './remote-statements.ts';
 import type { Finding, Witnessed } from './report.ts';
 
 /** @throws CliError `usage` */

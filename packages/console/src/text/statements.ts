@@ -125,6 +125,12 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/sequence-gap': { did: 'Events are missing from the emitter', object: 'named' },
   'system/sequence-gap-closed': { did: 'Missing events have arrived from the emitter', object: 'named' },
   'system/sequence-repeat': { did: 'A number was used twice by the emitter', object: 'named' },
+  'system/sealing-begun': { did: 'The log began, and announced the key that seals its first month' },
+  'system/epoch-sealed': { did: 'A month was sealed, and its key erased' },
+  'system/checkpoint-key-rotated': { did: 'Another key signs the log’s checkpoints' },
+  'system/checkpoint-key-added': { did: 'A second key signs the log’s checkpoints too' },
+  'system/checkpoint-key-overlap-ended': { did: 'The key that was replaced signs no more' },
+  'system/log-succeeds': { did: 'This log goes on from an older one' },
   'system/spool-cut': { did: 'The end of the spool was torn, and is cut off' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };

@@ -19,7 +19,6 @@ import type {
 import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
-import type { KeyChange } from './rotate-key.ts';
 import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
@@ -206,6 +205,16 @@ export interface LedgerStatistics {
   readonly lastSyncMs: number;
   readonly journalBytes: number;
 }
+
+/**
+ * What is to become of a log's checkpoint keys. `planned`: a new key comes, and both sign until `end-overlap`. `compromised`: a new key comes, the old one goes
+ * at once, and is believed up to `trusted` leaves only. `add-ml-dsa-44`: a second key signs beside, or another one in its place.
+ */
+export type KeyChange =
+  | { readonly kind: 'planned' }
+  | { readonly kind: 'compromised'; readonly trusted?: number }
+  | { readonly kind: 'add-ml-dsa-44' }
+  | { readonly kind: 'end-overlap' };
 
 /** A log that goes on from another one. */
 export interface Successor {

@@ -44,6 +44,7 @@ import type {
   CosignedHead,
   EmitterStatus,
   EncodedBatch,
+  KeyChange,
   Ledger,
   LedgerReport,
   LedgerState,
@@ -58,7 +59,7 @@ import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
-import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
+import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker, wrappedSeedsOf } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
