@@ -68,6 +68,7 @@ const floors: Record<string, number> = {
   witness: 2,
   indexes: 3,
   detect: 4,
+  retention: 4,
   respond: 5,
   forward: 5,
   review: 6,

@@ -9,7 +9,9 @@ import { z } from 'zod';
 import { ConfigError } from './config-error.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
+import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
 import type { KeysSettings } from './ledger/kek/settings.ts';
+import type { RetentionSettings } from './retention/policy.ts';
 import { type PolicySource, readPolicies, type WitnessSettings } from './witness-policies.ts';
 import { realDisk } from './world/real-disk.ts';
 
@@ -33,6 +35,8 @@ export interface ServerConfig {
   readonly keys?: KeysSettings;
   readonly witnesses?: WitnessSettings;
   readonly timestamps?: TimestampSettings;
+  /** How long what is kept; six years for all when left out. */
+  readonly retention?: RetentionSettings;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -171,6 +175,11 @@ const schema = z.strictObject({
         .describe('Signature algorithms of your own issuer; `[RS256, ES256, EdDSA]` unless said.'),
     })
     .describe('Who signs people in: the embedded issuer, or your own OpenID provider.'),
+  retention: retentionSchema
+    .optional()
+    .describe(
+      'How long events are kept, by class; six years (2,192 days) unless said. docs/retention.md tells how they end.',
+    ),
   keys: keysSchema
     .optional()
     .describe(
@@ -296,6 +305,7 @@ function build(settings: Settings, folder: string): ServerConfig {
     issuer: buildIssuer(settings.issuer, at),
     ...(settings.console === undefined ? {} : { consoleDir: at(settings.console.dir) }),
     ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
+    ...(settings.retention === undefined ? {} : { retention: buildRetention(settings.retention) }),
     ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
     ...(settings.witnesses === undefined ? {} : { witnesses: buildWitnesses(settings.witnesses, at) }),
     ...(settings.timestamps === undefined ? {} : { timestamps: buildTimestamps(settings.timestamps, at) }),
@@ -361,6 +371,7 @@ function* contradictionsIn(settings: Settings): Generator<string> {
   }
   yield* witnessContradictions(settings);
   yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
+  if (settings.retention !== undefined) yield* contradictionsInRetention(settings.retention, tenants);
   if (settings.keys !== undefined) yield* contradictionsInKeys(settings.keys, tenants);
   if (settings.demo !== undefined) {
     if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';

@@ -128,6 +128,61 @@ export const serverErrors = {
     title: 'What would go is not what was approved',
     remedy: 'Look at the plan again and propose it anew; nothing was touched.',
   },
+  'person-required': {
+    status: 403,
+    title: 'This takes a person who signed in',
+    remedy: 'Sign in as yourself; the operator of the machine may be several people.',
+  },
+  'sign-in-weak': {
+    status: 403,
+    title: 'This takes a sign-in with a second factor',
+    remedy: 'Sign in with a second factor; retention.approval.acr names what else counts as one.',
+  },
+  'sign-in-stale': {
+    status: 403,
+    title: 'The sign-in is too old for this',
+    remedy: 'Sign in again and repeat it.',
+  },
+  'same-person': {
+    status: 409,
+    title: 'One person can not be two',
+    remedy: 'Have somebody else who has the right approve it.',
+  },
+  'proposal-expired': {
+    status: 409,
+    title: 'The proposal has expired',
+    remedy: 'Propose it anew.',
+  },
+  'proposal-state': {
+    status: 409,
+    title: 'The proposal is not at this step',
+    remedy: 'Look at the proposal: it takes a proposal, an approval by somebody else, and an order, in this order.',
+  },
+  'hold-missing': {
+    status: 409,
+    title: 'A legal hold is not where it was',
+    remedy: 'Restore the directory of the hold from its backup; nothing goes before that.',
+  },
+  'held-whole': {
+    status: 409,
+    title: 'A legal hold is about all of it',
+    remedy: 'Leave it out: nothing of it could go before the hold is released.',
+  },
+  'nothing-to-shred': {
+    status: 422,
+    title: 'Nothing of this is over',
+    remedy: 'Look at the plan: `watchglass retention plan` says what is over, and when.',
+  },
+  'retention-floor': {
+    status: 422,
+    title: 'Six years are not over',
+    remedy: 'Wait, or have a person with the right confirm a shorter retention (docs/retention.md).',
+  },
+  'retention-not-over': {
+    status: 422,
+    title: 'The retention in force is not over',
+    remedy: 'Wait, or change the retention; GET /v1/retention has what is in force.',
+  },
   'over-capacity': {
     status: 429,
     title: 'More is asked than can be taken now',

@@ -20,7 +20,9 @@ import type { SignInSettings } from './api/server.ts';
 import type { ServerConfig, TlsFiles } from './config.ts';
 import { ServerError } from './errors.ts';
 import { closedIndexes } from './indexes/closed-indexes.ts';
+import { removeIndex } from './indexes/forget-index.ts';
 import { wrappedKeysOf } from './indexes/index-keys.ts';
+import type { Indexes } from './indexes/indexes.ts';
 import { openIndexes } from './indexes/open-indexes.ts';
 import { createIntake } from './intake/create-intake.ts';
 import { apiAudience } from './issuer/claims.ts';
@@ -30,6 +32,7 @@ import type { Issuer } from './issuer/issuer.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
 import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
+import { RingEnding } from './ledger/kek/key-ending.ts';
 import { KeyService } from './ledger/kek/key-service.ts';
 import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts';
 import { defaultKeys } from './ledger/kek/settings.ts';
@@ -38,6 +41,8 @@ import { openLedger } from './ledger/open-ledger.ts';
 import { readRoots, Timestamping, type TimestampingOptions } from './ledger/timestamps/timestamping.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
+import { openRetention } from './retention/open-retention.ts';
+import { defaultRetention } from './retention/policy.ts';
 import { createReview } from './review/create-review.ts';
 import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
@@ -83,6 +88,8 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   signal?.throwIfAborted();
 
   let keyrings: OpenedKeyrings | undefined;
+  /** Parts that the ledger needs only once it shreds, and that need it to be made. */
+  const later: { indexes?: Indexes; keyEnding?: RingEnding } = {};
   const ledger = stack.use(
     await openLedger({
       dir: paths.ledger,
@@ -92,6 +99,15 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
         keyrings = stack.use(await openKeyrings({ world, env: process.env, keysDir: paths.keys, settings, mayMake }));
         return keyrings;
       },
+      keyEnding: {
+        standing: async (tenant, keks) => (await later.keyEnding?.standing(tenant, keks)) ?? [...keks].sort(),
+        end: async (tenant, keks) => {
+          if (later.keyEnding === undefined) throw new TypeError('nothing is shredded before the keys are open');
+          return later.keyEnding.end(tenant, keks);
+        },
+      },
+      forgetIndex: (tenant, unit) =>
+        later.indexes?.forget(tenant, unit) ?? removeIndex(world, paths.index, tenant, unit),
       originBase: config.origin,
       world,
       report,
@@ -137,11 +153,31 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   const service = keyServiceOf({ world, paths, ledger, keyrings });
   await recordTurned({ record, log, ledger, turned: keyrings.turned });
   const rewraps = stack.use(new RewrapJob(service));
+  const tenants = (): readonly TenantId[] => ledger.tenants();
+  later.keyEnding = new RingEnding({
+    keyrings,
+    service,
+    tenants,
+    record: recordKeyChanges({ record, tenants, actor: { id: 'server', type: 'service' } }),
+  });
+  const retention = stack.use(
+    await openRetention({
+      path: paths.retention,
+      settings: config.retention ?? defaultRetention,
+      ledger,
+      record,
+      world,
+      report,
+    }),
+  );
+  // Before the indexes are opened: the keys of what goes may be gone already.
+  await retention.resume();
   const indexes = stack.use(
     keyrings.mayUnwrap
       ? await openIndexes({ dir: paths.index, keysDir: paths.keys, ledger, keyrings, world, report })
       : closedIndexes(),
   );
+  later.indexes = indexes;
   const review = createReview({ ledger, indexes, staff: access.people, world });
   const consoleDir = config.consoleDir ?? (await builtConsole(world));
   const page = consoleDir === undefined ? undefined : await world.disk.readFile(join(consoleDir, 'evidence/page.html'));
@@ -174,6 +210,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       indexes,
       review,
       keys: { service, rewraps },
+      retention,
       door,
       bundles,
       record,
@@ -236,6 +273,7 @@ interface Paths {
   readonly index: string;
   readonly keys: string;
   readonly state: string;
+  readonly retention: string;
   readonly demo: string;
   readonly witnesses: string;
   readonly announcement: string;
@@ -248,6 +286,7 @@ function pathsOf({ dataDir }: ServerConfig): Paths {
     index: join(dataDir, 'index'),
     keys: join(dataDir, 'keys'),
     state: join(dataDir, 'state.sqlite'),
+    retention: join(dataDir, 'retention.json'),
     demo: join(dataDir, 'demo'),
     witnesses: join(dataDir, 'witnesses'),
     announcement: join(dataDir, 'server.json'),

@@ -24,6 +24,8 @@ export class ShreddedUnits {
   readonly #bounds: Map<string, Float64Array> = new Map();
   /** Ascending by first index. */
   #runs: readonly Run[] = [];
+  /** No index from here on was shredded. */
+  #end = 0;
 
   constructor(files: LedgerFiles, dir: string) {
     this.#files = files;
@@ -59,6 +61,7 @@ export class ShreddedUnits {
     const gone = this.records().filter(({ begun }) => begun !== undefined);
     const byEpoch = Map.groupBy(gone, ({ terms }) => terms.epoch);
     this.#runs = [...byEpoch.values()].flatMap(runsOf).sort((a, b) => a.first - b.first);
+    this.#end = Math.max(0, ...this.#runs.map(({ end }) => end));
   }
 
   /** The unit that an index went with. */
@@ -73,6 +76,7 @@ export class ShreddedUnits {
   /** The first index from `index` on that was not shredded: `index` itself where it wasn't. */
   async holeEnd(index: number): Promise<number> {
     let at = index;
+    if (at >= this.#end) return at;
     for (let moved = true; moved; ) {
       moved = false;
       for (const { first, end, unit } of this.#runs) {

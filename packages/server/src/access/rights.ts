@@ -4,7 +4,20 @@
  */
 
 /** What the server's doors ask for. */
-export const rights = ['search', 'open', 'tail', 'status', 'keys', 'configure'] as const;
+export const rights = [
+  'search',
+  'open',
+  'tail',
+  'status',
+  'keys',
+  'configure',
+  /** See retentions, plans, proposals and holds. */
+  'retention',
+  /** Add a legal hold. */
+  'hold',
+  /** Propose, approve and order what goes for good: two people, each with a strong and recent sign-in. */
+  'shred',
+] as const;
 export type Right = (typeof rights)[number];
 
 /** The local credential's; never a person's. */
@@ -15,11 +28,11 @@ export const clinicalRoles = ['physician', 'nurse', 'billing', 'registration', '
 export type Role = (typeof watchglassRoles)[number] | (typeof clinicalRoles)[number] | (string & {});
 
 const table: ReadonlyMap<string, readonly Right[]> = new Map<string, readonly Right[]>([
-  ['privacy-officer', ['search', 'open', 'tail', 'status']],
-  ['auditor', ['search', 'open', 'status']],
+  ['privacy-officer', ['search', 'open', 'tail', 'status', 'retention', 'hold', 'shred']],
+  ['auditor', ['search', 'open', 'status', 'retention']],
   ['security-analyst', ['search', 'tail', 'status']],
-  ['administrator', ['search', 'status', 'keys', 'configure']],
-  [operatorRole, ['search', 'tail', 'status', 'keys', 'configure']],
+  ['administrator', ['search', 'status', 'keys', 'configure', 'retention', 'shred']],
+  [operatorRole, ['search', 'tail', 'status', 'keys', 'configure', 'retention']],
 ]);
 
 /** The union of the rights of all roles; unknown and clinical roles add nothing. */

@@ -24,6 +24,7 @@ import { mountLogRoutes } from './log-routes.ts';
 import { createMetrics } from './metrics.ts';
 import { mountPeopleRoutes } from './people-routes.ts';
 import { asServerError, problemOf, problemType, sendProblem } from './problems.ts';
+import { mountRetentionRoutes } from './retention-routes.ts';
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
 import { mountSessionRoutes } from './session-routes.ts';
@@ -88,6 +89,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
       const { service, rewraps } = deps.keys;
       mountKeyRoutes(scope, { ...audit, keys: service, rewraps, tenants: () => ledger.tenants() });
     }
+    mountRetentionRoutes(scope, { ...audit, retention: deps.retention, indexes: deps.indexes });
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });

@@ -4,6 +4,7 @@
 import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
+import { retentionPaths } from './openapi-retention.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -268,6 +269,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       },
     },
   },
+  ...retentionPaths({ object, list, answer, body, problems, path, signedIn, tenantParameter }),
   '/v1/keys': {
     get: {
       summary: 'The key-encryption keys, how many files lie under each, and how far wrapping anew is.',

@@ -17,11 +17,14 @@ import { wrappedKeysOf } from '../indexes/index-keys.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import { openIndexes } from '../indexes/open-indexes.ts';
 import { createIntake } from '../intake/create-intake.ts';
+import { RingEnding } from '../ledger/kek/key-ending.ts';
 import { KeyService } from '../ledger/kek/key-service.ts';
 import { type OpenedKeyrings, openKeyrings } from '../ledger/kek/open-keyrings.ts';
 import { defaultKeys, type KeysSettings } from '../ledger/kek/settings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
+import { openRetention } from '../retention/open-retention.ts';
+import { defaultRetention, type RetentionSettings } from '../retention/policy.ts';
 import { createReview } from '../review/create-review.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
 import { createBundleMaker } from '../review/make-bundle.ts';
@@ -48,10 +51,16 @@ export interface TestServer extends AsyncDisposable {
   readonly operator: string;
   /** An access token of a person with these roles. */
   token(...roles: readonly string[]): Promise<string>;
+  /** An access token with these claims about the person. */
+  tokenOf(claims: {
+    readonly sub: string;
+    readonly roles: readonly string[];
+    readonly [name: string]: unknown;
+  }): Promise<string>;
   /** Lines of the log so far. */
   readonly log: () => string;
   /** Closes everything and opens it again on the same directory. */
-  restart(between?: () => void): Promise<TestServer>;
+  restart(between?: () => void, otherwise?: TestServerOptions): Promise<TestServer>;
 }
 
 export interface TestServerOptions {
@@ -59,6 +68,9 @@ export interface TestServerOptions {
   readonly tenants?: readonly string[];
   readonly signIn?: SignInSettings;
   readonly keys?: KeysSettings;
+  readonly retention?: RetentionSettings;
+  /** The real one unless given. */
+  readonly world?: World;
   readonly url?: string;
   readonly leafType?: LeafType;
   /** That bundles are put into. */
@@ -78,11 +90,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   stack.defer(() => {
     if (!lasting) rmSync(dir, { recursive: true, force: true });
   });
-  const world = realWorld();
+  const world = options.world ?? realWorld();
   const keysDir = join(dir, 'keys');
   await world.disk.makeDirectory(dir);
   const tenants = (options.tenants ?? [clinic]).map(parseTenantId);
   let opened: OpenedKeyrings | undefined;
+  let ending: RingEnding | undefined;
+  let forget: Indexes['forget'] = async () => undefined;
   const ledger = stack.use(
     await openLedger({
       dir: join(dir, 'ledger'),
@@ -93,6 +107,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         opened = await openKeyrings({ world, env: {}, keysDir, mayMake, settings: options.keys ?? defaultKeys });
         return opened;
       },
+      keyEnding: {
+        standing: async (tenant, keks) => (await ending?.standing(tenant, keks)) ?? keks,
+        end: async (tenant, keks) => (await ending?.end(tenant, keks)) ?? [],
+      },
+      forgetIndex: (tenant, unit) => forget(tenant, unit),
     }),
   );
   const keyrings = opened as unknown as OpenedKeyrings;
@@ -133,7 +152,15 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     }),
   );
   for (const tenant of tenants) access.tenants.add(tenant);
+  const tenantsOf = (): readonly TenantId[] => ledger.tenants();
+  ending = new RingEnding({ keyrings, service, tenants: tenantsOf, record: async () => undefined });
+  const settings = options.retention ?? defaultRetention;
+  const retention = stack.use(
+    await openRetention({ path: join(dir, 'retention.json'), settings, ledger, record, world }),
+  );
+  await retention.resume();
   const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, keyrings, world }));
+  forget = (tenant, unit) => indexes.forget(tenant, unit);
   const review = createReview({ ledger, indexes, staff: access.people, world });
   const bundles = createBundleMaker({ ledger, indexes, world, page: 'page' in options ? options.page : testPage });
   const door = stack.use(
@@ -163,6 +190,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       review,
       bundles,
       keys: { service, rewraps },
+      retention,
       door,
       record,
       recordPlaced,
@@ -176,6 +204,19 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     }),
   );
   const { secret } = await access.writeKeys.create({ tenant: clinic, emitter: 'app-1', name: 'test' }, 'server');
+  let tokens = 0;
+  const tokenOf: TestServer['tokenOf'] = ({ sub, ...claims }) => {
+    const nowSeconds = Math.floor(world.clock.now() / 1_000);
+    return new SignJWT({ client_id: 'console', tenant: clinic, ...claims })
+      .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k' })
+      .setSubject(sub)
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setIssuedAt(nowSeconds)
+      .setExpirationTime(nowSeconds + 3_600)
+      .setJti(`jti-${++tokens}`)
+      .sign(keys.privateKey);
+  };
   const running = stack.move();
   return {
     dir,
@@ -187,22 +228,14 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     api,
     writeKey: secret,
     operator: readFileSync(join(keysDir, 'operator.token'), 'utf8').trim(),
-    token: (...roles) =>
-      new SignJWT({ client_id: 'console', roles, tenant: clinic, preferred_username: `${roles[0]}.test` })
-        .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k' })
-        .setSubject(`person-${roles[0]}`)
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setIssuedAt()
-        .setExpirationTime('1h')
-        .setJti(`jti-${roles.join('-')}`)
-        .sign(keys.privateKey),
+    token: (...roles) => tokenOf({ sub: `person-${roles[0]}`, roles, preferred_username: `${roles[0]}.test` }),
+    tokenOf,
     log: () => lines.join(''),
-    async restart(between) {
+    async restart(between, otherwise = {}) {
       lasting = true;
       await running.disposeAsync();
       between?.();
-      return await startTestServer({ ...options, dir });
+      return await startTestServer({ ...options, ...otherwise, dir });
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -15,6 +15,7 @@ import type { Indexes } from '../indexes/indexes.ts';
 import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { WitnessReport } from '../ledger/witness/witness-report.ts';
+import type { Retention } from '../retention/retention.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { RewrapJob } from '../review/rewrap-job.ts';
@@ -28,11 +29,12 @@ export interface ApiDeps {
     Ledger,
     'state' | 'tenants' | 'head' | 'origin' | 'vkey' | 'vkeys' | 'statements' | 'resource' | 'emitters' | 'statistics'
   >;
-  readonly indexes: Pick<Indexes, 'status'>;
+  readonly indexes: Pick<Indexes, 'status' | 'pseudonyms'>;
   readonly review: Review;
   readonly bundles: BundleMaker;
   /** The key-encryption keys; without them nothing is mounted for them. */
   readonly keys?: { readonly service: KeyService; readonly rewraps: RewrapJob };
+  readonly retention: Retention;
   readonly door: EventDoor;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;

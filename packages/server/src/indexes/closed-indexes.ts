@@ -6,6 +6,7 @@ export function closedIndexes(): Indexes {
   const refuse = (): Promise<never> => Promise.reject(new ServerError('reading-forbidden'));
   return {
     follow: async () => undefined,
+    forget: async () => undefined,
     find: refuse,
     summarise: refuse,
     reached: refuse,

@@ -28,6 +28,10 @@ export class Coverage {
     this.#files.set(file.epoch, file);
   }
 
+  drop(epoch: number): void {
+    this.#files.delete(epoch);
+  }
+
   of(epoch: number): CoveredFile | undefined {
     return this.#files.get(epoch);
   }

@@ -5,8 +5,10 @@
 import { basename, join } from 'node:path';
 import type { RetentionClass, TenantId } from '@watchglass/record';
 import { retentionClasses } from '@watchglass/record';
+import { type Unit, unitName } from '@watchglass/record/reader';
 import type { StoredEntry } from '../ledger/ledger.ts';
 import { Coverage, type CoveredFile } from './coverage.ts';
+import { removeIndex } from './forget-index.ts';
 import { entryDigest, type FileState } from './index-file.ts';
 import { tokenKey } from './index-keys.ts';
 import type { IndexesDeps, IndexStatus } from './indexes.ts';
@@ -32,6 +34,13 @@ interface FollowerOptions extends IndexesDeps {
   readonly writer: WorkerClient<WriteRequest>;
 }
 
+/** What is to be closed and removed before the files are opened again. */
+interface Forgetting {
+  readonly unit: Unit;
+  readonly closeReaders: (paths: readonly string[]) => Promise<void>;
+  readonly done: PromiseWithResolvers<void>;
+}
+
 interface Waiter {
   readonly size: number;
   readonly resolve: () => void;
@@ -54,6 +63,9 @@ export class Follower implements AsyncDisposable {
   #opening = 0;
   /** Read the files through when they are opened next. */
   #check = false;
+  readonly #forgetting: Forgetting[] = [];
+  /** Ends a pause. */
+  #wake: AbortController = new AbortController();
   /** Ends following as long as the files stay what they are. */
   #round: AbortController | undefined;
 
@@ -116,9 +128,20 @@ export class Follower implements AsyncDisposable {
     this.#round?.abort(new Error('an index file is damaged'));
   }
 
+  /** Closes and removes the file of a class and epoch, and its token key; then follows on. */
+  async forget(unit: Unit, closeReaders: Forgetting['closeReaders']): Promise<void> {
+    this.#stop.signal.throwIfAborted();
+    const done = Promise.withResolvers<void>();
+    this.#forgetting.push({ unit, closeReaders, done });
+    this.#round?.abort(new Error('a class and epoch are being shredded'));
+    this.#wake.abort(new Error('a class and epoch are being shredded'));
+    await done.promise;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error('the indexes were closed'));
     await this.#running;
+    for (const { done } of this.#forgetting.splice(0)) done.reject(new Error('the indexes were closed'));
     // Closed files have no write-ahead log left; a worker that is gone has closed them in its own way.
     await this.#closeFiles().catch(() => undefined);
   }
@@ -134,16 +157,24 @@ export class Follower implements AsyncDisposable {
         from ??= await this.#open();
         this.#failure = undefined;
         this.#round = round;
+        if (this.#forgetting.length > 0) {
+          from = undefined;
+          continue;
+        }
         await this.#follow(from, AbortSignal.any([signal, round.signal]), () => {
           pauseMs = retryFirstMs;
         });
       } catch (error) {
         if (signal.aborted) return;
         this.#check ||= isDamage(error);
-        this.#fail(error);
         from = undefined;
+        // Files that are to go are no failure.
+        if (this.#forgetting.length > 0) continue;
+        this.#fail(error);
         if (round.signal.aborted) continue;
-        await this.#options.world.clock.sleep(pauseMs, signal).catch(() => undefined);
+        this.#wake = new AbortController();
+        const over = AbortSignal.any([signal, this.#wake.signal]);
+        await this.#options.world.clock.sleep(pauseMs, over).catch(() => undefined);
         pauseMs = Math.min(pauseMs * 2, retryMaxMs);
       } finally {
         this.#round = undefined;
@@ -166,9 +197,20 @@ export class Follower implements AsyncDisposable {
 
   /** Opens every file there is, throws away what doesn't belong to this log, and answers where to go on. */
   async #open(): Promise<number> {
-    const { world, writer } = this.#options;
+    const { world } = this.#options;
     await world.disk.makeDirectory(this.#dir);
     await this.#closeFiles();
+    const forgotten = await this.#forgetFiles();
+    try {
+      return await this.#openWhole();
+    } finally {
+      // Whoever waits may ask at once: not before it shows how far the rest is.
+      for (const { done } of forgotten) done.resolve();
+    }
+  }
+
+  async #openWhole(): Promise<number> {
+    const { writer } = this.#options;
     let opened = await this.#openFiles();
     if (!(await this.#belong(opened))) {
       this.#report('warn', 'the index belongs to another log and is built afresh');
@@ -185,6 +227,21 @@ export class Follower implements AsyncDisposable {
     const from = Math.min(...[...coverage.values()].map(({ firstHole }) => firstHole));
     this.#advance(from);
     return from;
+  }
+
+  async #forgetFiles(): Promise<readonly Forgetting[]> {
+    const { world, dir, tenant } = this.#options;
+    const forgotten: Forgetting[] = [];
+    for (let next = this.#forgetting[0]; next !== undefined; next = this.#forgetting[0]) {
+      const path = join(this.#dir, `${unitName(next.unit)}.sqlite`);
+      this.#coverage.get(next.unit.retentionClass)?.drop(next.unit.epoch);
+      this.#access.delete(path);
+      await next.closeReaders([path]);
+      await removeIndex(world, dir, tenant, next.unit);
+      this.#forgetting.shift();
+      forgotten.push(next);
+    }
+    return forgotten;
   }
 
   async #openFiles(): Promise<{ retentionClass: RetentionClass; file: CoveredFile; state: FileState }[]> {
@@ -215,7 +272,8 @@ export class Follower implements AsyncDisposable {
       if (file.next > size) return false;
       if (state.last === undefined) continue;
       const [entry] = await ledger.read(tenant, state.last.index, 1);
-      if (entry === undefined || entryDigest(entry.m) !== state.last.digest) return false;
+      // One that was shredded tells nothing any more.
+      if (entry?.index === state.last.index && entryDigest(entry.m) !== state.last.digest) return false;
     }
     return true;
   }
@@ -238,20 +296,31 @@ export class Follower implements AsyncDisposable {
     const { ledger, tenant, world, writer } = this.#options;
     const underWay: Promise<void>[] = [];
     let position = from;
+    /** Below it is nothing to read from `position` on. */
+    let looked = from;
     try {
       for (;;) {
-        if (ledger.head(tenant).size <= position) {
+        if (ledger.head(tenant).size <= looked) {
           // Nothing to read: see what is under way through, then wait for the log to grow.
           while (underWay.length > 0) await underWay.shift();
-          await ledger.grown(tenant, position, signal);
+          await ledger.grown(tenant, looked, signal);
         }
+        const { size } = ledger.head(tenant);
         const readAtMs = world.clock.monotonicMs();
         this.#behindSinceMs ??= readAtMs;
         const entries = await ledger.read(tenant, position, batchEntriesMax);
         signal.throwIfAborted();
-        if (entries.length === 0) throw new Error(`expected entries from ${position} on, got none`);
+        const newest = entries.at(-1);
+        if (newest === undefined) {
+          // All that is left was shredded.
+          looked = size;
+          while (underWay.length > 0) await underWay.shift();
+          this.#behindSinceMs = undefined;
+          this.#advance(size);
+          continue;
+        }
         const batch = await this.#batchOf(position, entries);
-        const next = position + entries.length;
+        const next = newest.index + 1;
         underWay.push(
           writer.request<undefined>({ kind: 'add', batch }, [batch.bytes.buffer as ArrayBuffer]).then(() => {
             this.#behindSinceMs = ledger.head(tenant).size > next ? readAtMs : undefined;
@@ -260,6 +329,7 @@ export class Follower implements AsyncDisposable {
           }),
         );
         position = next;
+        looked = next;
         if (underWay.length >= batchesUnderWayMax) await underWay.shift();
         if (ledger.head(tenant).size - position < batchEntriesMax) {
           await world.clock.sleep(entries.length < busyBatchEntries ? gatherMs : gatherBusyMs, signal);
@@ -288,6 +358,7 @@ export class Follower implements AsyncDisposable {
     const live = new Map<RetentionClass, CoveredFile | undefined>();
     for (const [retentionClass, coverage] of this.#coverage) live.set(retentionClass, coverage.at(from));
 
+    const indexes = new Float64Array(entries.length);
     const lengths = new Uint32Array(entries.length);
     const fileOf = new Uint16Array(entries.length);
     let bytesTotal = 0;
@@ -300,10 +371,11 @@ export class Follower implements AsyncDisposable {
         live.set(entry.retentionClass, file);
       }
       fileOf[position] = cover(file, entry.index + 1);
+      indexes[position] = entry.index;
       lengths[position] = entry.m.length;
       bytesTotal += entry.m.length;
     }
-    const next = from + entries.length;
+    const next = (entries.at(-1)?.index ?? from - 1) + 1;
     for (const [retentionClass, file] of live) {
       // A class without entries gets a file all the same: it holds how far the class is.
       cover(file ?? (await this.#fileFor(retentionClass, entries[0]?.epoch ?? 0, from)), next);
@@ -314,7 +386,7 @@ export class Follower implements AsyncDisposable {
       bytes.set(m, at);
       at += m.length;
     }
-    return { from, bytes, lengths, fileOf, files };
+    return { indexes, bytes, lengths, fileOf, files };
   }
 
   async #fileFor(retentionClass: RetentionClass, epoch: number, start: number): Promise<CoveredFile> {

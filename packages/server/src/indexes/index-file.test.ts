@@ -62,7 +62,7 @@ function add(writer: IndexWriter, path: string, made: readonly Made[], next: num
     writer.handle({
       kind: 'add',
       batch: {
-        from: index,
+        indexes: new Float64Array([index]),
         bytes,
         lengths: new Uint32Array([bytes.length]),
         fileOf: new Uint16Array([0]),
@@ -73,7 +73,7 @@ function add(writer: IndexWriter, path: string, made: readonly Made[], next: num
   writer.handle({
     kind: 'add',
     batch: {
-      from: next,
+      indexes: new Float64Array(),
       bytes: new Uint8Array(),
       lengths: new Uint32Array(),
       fileOf: new Uint16Array(),
@@ -251,7 +251,7 @@ test('a batch that fails leaves nothing behind and can come again', () => {
     const good = Buffer.from(JSON.stringify({ event: made(0, 9).event }));
     const bytes = Buffer.concat([good, Buffer.from('{"event":')]);
     const batch = {
-      from: 0,
+      indexes: new Float64Array([0, 1]),
       lengths: new Uint32Array([good.length, bytes.length - good.length]),
       fileOf: new Uint16Array([0, 0]),
       files: [{ path: file.path, next: 2 }],
@@ -349,7 +349,7 @@ test('an event of the usual shape takes less than 220 bytes', (t) => {
     writer.handle({
       kind: 'add',
       batch: {
-        from: 0,
+        indexes: Float64Array.from(parts, (_, index) => index),
         bytes: Buffer.concat(parts),
         lengths: Uint32Array.from(parts, ({ length }) => length),
         fileOf: new Uint16Array(count),

@@ -9,7 +9,7 @@
  * `openIndexes(deps: IndexesDeps): Promise<Indexes>` is in open-indexes.ts.
  */
 import type { TenantId } from '@watchglass/record';
-import type { Keyrings } from '@watchglass/record/reader';
+import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { World } from '../world/world.ts';
 import type { Filters } from './filters.ts';
@@ -45,6 +45,8 @@ export interface Indexes extends AsyncDisposable {
   reached(tenant: TenantId, size: number, signal?: AbortSignal): Promise<void>;
   /** Whether a stored record matches, by the same reading of it as the index has: for whoever opens every record instead of trusting the index. */
   matcher(tenant: TenantId, filters: Filters): (m: Uint8Array) => boolean;
+  /** Closes and removes what there is of a class and epoch, its token key too: it is being shredded. What a hold keeps is indexed again by itself. */
+  forget(tenant: TenantId, unit: Unit): Promise<void>;
   /** How far each follower is. */
   status(): readonly IndexStatus[];
   /** The names under which patients and resources of a tenant are shown. */

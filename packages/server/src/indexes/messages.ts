@@ -25,9 +25,10 @@ export type OpenAnswer =
   | { readonly kind: 'opened'; readonly state: FileState }
   | { readonly kind: 'unusable'; readonly reason: string };
 
-/** Consecutive entries `from` … of one log. `bytes` is transferred. */
+/** Entries of one log, ascending; where entries were shredded, positions are missing. `bytes` is transferred. */
 export interface Batch {
-  readonly from: number;
+  /** Position in the log of each entry. */
+  readonly indexes: Float64Array;
   /** Every m, one after another. */
   readonly bytes: Uint8Array;
   /** Length of each m. */
@@ -48,6 +49,8 @@ export interface ReadableFile extends FileAccess {
 }
 
 export type ReadRequest =
+  /** Closes files that are gone, so that nothing of them stays readable; answers nothing. */
+  | { readonly kind: 'close'; readonly paths: readonly string[] }
   | {
       readonly kind: 'find';
       readonly files: readonly ReadableFile[];

@@ -18,6 +18,8 @@ class MemoryLog {
   readonly entries: StoredEntry[] = [];
   readonly #waiting: Set<() => void> = new Set();
   epoch = 0;
+  /** What of it was shredded. */
+  isGone: (entry: StoredEntry) => boolean = () => false;
 
   add(kind: EventKind, patient: string, count = 1): void {
     for (let i = 0; i < count; i++) {
@@ -47,7 +49,10 @@ class MemoryLog {
   }
 
   async read(_tenant: unknown, from: number, max: number): Promise<readonly StoredEntry[]> {
-    return this.entries.slice(from, from + max);
+    return this.entries
+      .slice(from)
+      .filter((entry) => !this.isGone(entry))
+      .slice(0, max);
   }
 
   grown(_tenant: unknown, size: number, signal: AbortSignal): Promise<void> {
@@ -228,4 +233,46 @@ test('following goes on by itself after a failure, and says what is wrong meanwh
   assert.equal(await countOf(indexes, log, 'a'), 5);
   assert.equal(reports.filter(({ level }) => level === 'error').length, 2);
   assert.equal(indexes.status()[0]?.failure, undefined);
+});
+
+test('what is shredded goes from the index with its token key, and what a hold keeps of it is found again', async (context) => {
+  const { dir, open } = begin(context);
+  const log = new MemoryLog();
+  log.add('api', 'p-1', 3);
+  log.add('auth', 'p-1', 2);
+  log.add('api', 'p-2', 1);
+  log.epoch = 1;
+  log.add('api', 'p-1', 2);
+  const reports: IndexReport[] = [];
+  const indexes = await open(log, reports);
+  await indexes.reached(clinic, 8);
+  const find = async (patient: string): Promise<readonly number[]> =>
+    (await indexes.find(clinic, { filters: { patient }, before: 8, limit: 10 })).indexes;
+  assert.deepEqual(await find('p-1'), [7, 6, 4, 3, 2, 1, 0]);
+  const key = readFileSync(join(dir, 'access-0.token-key'));
+  log.isGone = ({ retentionClass, epoch, index }) => retentionClass === 'access' && epoch === 0 && index !== 5;
+  await indexes.forget(clinic, { retentionClass: 'access', epoch: 0 });
+  await indexes.reached(clinic, 8);
+  assert.deepEqual(await find('p-1'), [7, 6, 4, 3]);
+  assert.deepEqual(await find('p-2'), [5]);
+  assert.notDeepEqual(readFileSync(join(dir, 'access-0.token-key')), key);
+  assert.deepEqual(reports, []);
+  // All that is left of the log is gone, and then it grows.
+  log.isGone = ({ index }) => index < 8;
+  for (const unit of [0, 1].flatMap((epoch) =>
+    (['access', 'security'] as const).map((retentionClass) => ({ retentionClass, epoch })),
+  ))
+    await indexes.forget(clinic, unit);
+  await indexes.reached(clinic, 8);
+  assert.deepEqual(await find('p-1'), []);
+  log.add('api', 'p-1');
+  await indexes.reached(clinic, 9);
+  assert.deepEqual((await indexes.find(clinic, { filters: { patient: 'p-1' }, before: 9, limit: 10 })).indexes, [8]);
+  await indexes[Symbol.asyncDispose]();
+  // The next start finds what it left.
+  const again = await open(log, reports);
+  await again.reached(clinic, 9);
+  assert.deepEqual((await again.find(clinic, { filters: { patient: 'p-1' }, before: 9, limit: 10 })).indexes, [8]);
+  await again[Symbol.asyncDispose]();
+  assert.deepEqual(reports, []);
 });

@@ -2,6 +2,7 @@
  * Opens the indexes: one worker writes, one answers questions, and a follower per tenant feeds the first. Owns both workers and all followers.
  */
 import type { TenantId } from '@watchglass/record';
+import type { Unit } from '@watchglass/record/reader';
 import { ServerError } from '../errors.ts';
 import type { Filters } from './filters.ts';
 import { Follower } from './follower.ts';
@@ -87,6 +88,11 @@ class SqliteIndexes implements Indexes {
 
   matcher(tenant: TenantId, filters: Filters): (m: Uint8Array) => boolean {
     return matcherOf(filters, this.#of(tenant).pseudonyms);
+  }
+
+  async forget(tenant: TenantId, unit: Unit): Promise<void> {
+    const followed = this.#ready.get(tenant);
+    await followed?.follower.forget(unit, (paths) => this.#reader.request<undefined>({ kind: 'close', paths }));
   }
 
   status(): readonly IndexStatus[] {

@@ -29,7 +29,14 @@ interface Held {
 export class IndexReader {
   readonly #held: Map<string, Held> = new Map();
 
-  handle(request: ReadRequest): FindAnswer | SummaryAnswer {
+  handle(request: ReadRequest): FindAnswer | SummaryAnswer | undefined {
+    if (request.kind === 'close') {
+      for (const path of request.paths) {
+        this.#held.get(path)?.database.close();
+        this.#held.delete(path);
+      }
+      return undefined;
+    }
     const files = request.files.map((file) => this.#open(file));
     const tokensOf = (file: OpenFile): Tokens => (this.#held.get(file.path) as Held).tokens;
     try {

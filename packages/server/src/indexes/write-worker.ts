@@ -66,7 +66,7 @@ export class IndexWriter {
     batch.lengths.forEach((length, position) => {
       const of = entries[batch.fileOf[position] ?? -1];
       if (of === undefined) throw new Error('expected every entry of a batch to name its file');
-      of.push({ index: batch.from + position, m: bytes.subarray(at, at + length) });
+      of.push({ index: batch.indexes[position] as number, m: bytes.subarray(at, at + length) });
       at += length;
     });
     batch.files.forEach(({ path, next }, number) => {

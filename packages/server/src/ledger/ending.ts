@@ -6,7 +6,8 @@ import { LedgerError } from './errors.ts';
 import { Holds } from './holds.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { Ending, Hold, HoldTerms, KeyEnding, ShredOrder, ShredOutcome, UnitSurvey } from './shred.ts';
-import { type RecordShred, Shredder } from './shredder.ts';
+import type { RecordShred } from './shred-events.ts';
+import { Shredder } from './shredder.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -47,7 +48,7 @@ export class OpenedEnding implements Ending {
     const { world, driver, keyrings, dir, record, forgetRecords, forgetIndex = async () => undefined } = parts;
     const keys = parts.keys ?? fixedKeys;
     this.#parts = parts;
-    this.#holds = new Holds({ world, driver, keyrings, keys, dir, record });
+    this.#holds = new Holds({ world, driver, keyrings, keys, dir, record, forgetIndex });
     this.#shredder = new Shredder({ driver, keys, holds: this.#holds, record, forgetIndex, forgetRecords });
   }
 

@@ -31,9 +31,8 @@ import type { World } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
 import { isHeld } from './hold-criteria.ts';
 import type { Hold, HoldTerms, KeyEnding } from './shred.ts';
-import { holdAddedFacts, holdEndedFacts, holdReleasedFacts } from './shred-events.ts';
+import { holdAddedFacts, holdEndedFacts, holdReleasedFacts, type RecordShred } from './shred-events.ts';
 import { forEachHeld } from './shred-survey.ts';
-import type { RecordShred } from './shredder.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -45,6 +44,8 @@ export interface HoldsParts {
   /** `DIR/ledger`. */
   readonly dir: string;
   readonly record: RecordShred;
+  /** Removes index files and token keys of a class and epoch: what a hold kept was indexed again. */
+  readonly forgetIndex: (tenant: TenantId, unit: Unit) => Promise<void>;
 }
 
 export class Holds {
@@ -59,8 +60,11 @@ export class Holds {
     const { tenant, origin, originHash } = log;
     const id = Buffer.from(world.random.bytes(16)).toString('hex');
     const seed = world.random.bytes(32);
-    const wrapped = await wrapSecret(seed, holdSeedData(origin, id), keyrings.of(tenant).current);
-    await driver.putDocument(tenant, `holds/${id}/seed`, wrapped);
+    await keyrings
+      .of(tenant)
+      .hold(async (kek) =>
+        driver.putDocument(tenant, `holds/${id}/seed`, await wrapSecret(seed, holdSeedData(origin, id), kek)),
+      );
     const salt = world.random.bytes(16);
     const sealed = sealHoldTerms({ originHash, hold: id, seed, salt, text: JSON.stringify(terms) });
     seed.fill(0);
@@ -202,7 +206,10 @@ export class Holds {
     const names = (await driver.documents(log.tenant, `holds/${id}`)).filter((name) => name !== 'released');
     for (const name of names.sort((a, b) => Number(b === 'seed') - Number(a === 'seed')))
       await driver.removeDocument(log.tenant, `holds/${id}/${name}`);
-    if (names.length > 0) await log.remains.held.load();
+    if (names.length === 0) return;
+    await log.remains.held.load();
+    for (const unit of names.map(parseHeldName))
+      if (unit !== undefined) await this.#parts.forgetIndex(log.tenant, unit);
   }
 
   async #ids(tenant: TenantId): Promise<string[]> {

@@ -61,12 +61,13 @@ import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
 import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
-import { asLedgerFault, SeedMaker, wrappedSeedsOf } from './seed-maker.ts';
+import { asLedgerFault, SeedMaker } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
 import { repeatable } from './shred-events.ts';
 import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
 import type { TreeReader } from './tree-reader.ts';
+import { wrappedSeedsOf } from './wrapped-seeds.ts';
 
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
@@ -125,7 +126,7 @@ class OpenedLedger implements Ledger {
   }
 
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
-    return wrappedSeedsOf(this.#driver, this.#log(tenant).tenant);
+    return wrappedSeedsOf(this.#driver, this.#log(tenant));
   }
 
   get ending(): OpenedEnding {

@@ -5,20 +5,11 @@
  * Seeds are made before a call joins the queue: a keeper that hangs holds up the calls that need it, and no other tenant's. One that failed is left alone for
  * some seconds, so that waiting calls fail at once rather than one after another.
  */
-import { RecordError, type RetentionClass, retentionClasses, type TenantId } from '@watchglass/record';
-import {
-  isKeeperFault,
-  type Keyrings,
-  parseSeedFile,
-  rewrapSeed,
-  StepKeys,
-  seedFileName,
-  wrapSeed,
-} from '@watchglass/record/reader';
+import { RecordError, type RetentionClass, retentionClasses } from '@watchglass/record';
+import { isKeeperFault, type Keyrings, StepKeys, seedFileName, wrapSeed } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { epochOf } from './epoch.ts';
 import { LedgerError } from './errors.ts';
-import type { WrappedFile } from './kek/wrapped-file.ts';
 import type { EncodedBatch } from './ledger.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
@@ -102,30 +93,6 @@ export class SeedMaker {
   }
 }
 
-/** The stored seeds of a log, each of which can be wrapped anew. */
-export async function wrappedSeedsOf(driver: StorageDriver, tenant: TenantId): Promise<readonly WrappedFile[]> {
-  const files: WrappedFile[] = [];
-  for (const name of await driver.seeds(tenant)) {
-    const bytes = await driver.seed(tenant, name);
-    if (bytes === undefined) continue;
-    const { retentionClass, epoch, kek } = parseSeedFile(bytes);
-    files.push({
-      tenant,
-      kind: 'seed',
-      place: `ledger/${tenant}/seeds/${name}`,
-      scope: { retentionClass, epoch },
-      kek,
-      async rewrap(keys, under) {
-        const stored = await driver.seed(tenant, name);
-        // It was shredded meanwhile: nothing must bring it back.
-        if (stored === undefined) return;
-        await driver.putSeed(tenant, name, await rewrapSeed(parseSeedFile(stored), keys, under));
-      },
-    });
-  }
-  return files;
-}
-
 /** What a keeper of keys didn't do, as the ledger says it. */
 export function asKeysUnavailable(error: RecordError): LedgerError {
   return new LedgerError(
@@ -136,8 +103,10 @@ export function asKeysUnavailable(error: RecordError): LedgerError {
   );
 }
 
-/** A keeper that doesn't answer isn't a damaged record: readers are told which it was. */
+/** A keeper that doesn't answer isn't a damaged record, nor is one that was shredded: readers are told which it was. */
 export function asLedgerFault(error: unknown): unknown {
+  if (error instanceof RecordError && error.code === 'record-shredded')
+    return new LedgerError('shredded', error.message, {}, error);
   return error instanceof RecordError && isKeeperFault(error) && error.code !== 'unwrap-forbidden'
     ? asKeysUnavailable(error)
     : error;

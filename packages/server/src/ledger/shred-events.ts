@@ -1,9 +1,13 @@
 /** What the log says of shreds and holds: hashes, counts, names of keys and seeds, and who; never whom a hold is about (that stands in its sealed terms). */
 import { createHash } from 'node:crypto';
 import { type Change, type Target, uuidv7 } from '@watchglass/record';
-import { hashShredTerms, type ShredTerms, unitName } from '@watchglass/record/reader';
+import { hashShredTerms, type OpenedEvent, type ShredTerms, unitName } from '@watchglass/record/reader';
 import type { OwnFacts, OwnIdentity } from './own-events.ts';
 import type { EndedKey, HoldCriteria, HoldTerms } from './shred.ts';
+import type { TenantLog } from './tenant-log.ts';
+
+/** Appends an event of the ledger's own and gives its opening; the same one again where it is stored already. */
+export type RecordShred = (log: TenantLog, facts: OwnFacts, about: string) => Promise<OpenedEvent>;
 
 /** More are in the record, which the event names by its hash. */
 const seedsListedMax = 128;

@@ -16,8 +16,9 @@ export async function openWithKeys(
   place: TestPlace,
   options: Partial<OpenLedgerOptions> = {},
 ): Promise<{ readonly ledger: Ledger; readonly keys: TurningKeys }> {
-  const keys = await TurningKeys.open(options.world ?? place.world(), place.dir);
-  const ledger = await place.open({ keyrings: async () => keys, keyEnding: keys, ...options });
+  const keys = new TurningKeys(options.world ?? place.world(), place.keysDir);
+  const ledger = await place.open({ ...keys.options, ...options });
+  keys.of(ledger);
   await ledger.addTenant(clinic);
   return { ledger, keys };
 }

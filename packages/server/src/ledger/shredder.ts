@@ -9,7 +9,6 @@ import {
   encodeRanges,
   encodeShredRecord,
   hashShredTerms,
-  type OpenedEvent,
   type ShredRecord,
   type ShredTerms,
   shredFileName,
@@ -19,15 +18,11 @@ import {
 } from '@watchglass/record/reader';
 import { LedgerError } from './errors.ts';
 import type { Holds } from './holds.ts';
-import type { OwnFacts } from './own-events.ts';
 import type { EndedKey, Hold, KeyEnding, PlannedUnit, ShredOrder, ShredOutcome, UnitSurvey } from './shred.ts';
-import { begunFacts, completedFacts } from './shred-events.ts';
+import { begunFacts, completedFacts, type RecordShred } from './shred-events.ts';
 import { hashPlan, seedNames, surveyUnit } from './shred-survey.ts';
 import type { StorageDriver, StoredUnit } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
-
-/** Appends an event of the ledger's own and gives its opening; the same one again where it is stored already. */
-export type RecordShred = (log: TenantLog, facts: OwnFacts, about: string) => Promise<OpenedEvent>;
 
 export interface ShredderParts {
   readonly driver: StorageDriver;

@@ -132,8 +132,3 @@ function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
 }
 
 /** @throws LedgerError `not-found` */
-export function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
-  }
-}

@@ -94,7 +94,8 @@ async function scan(deps: ChooseDeps, tenant: TenantId, asked: Asked, signal: Ab
     signal.throwIfAborted();
     const entries = await deps.ledger.read(tenant, from, Math.min(scanEvents, size - from));
     const last = entries.at(-1);
-    if (last === undefined) throw new ServerError('unavailable', `expected entry ${from} of the log to be readable`);
+    // What is left was shredded.
+    if (last === undefined) break;
     for (const { index, m } of entries) if (matches(m)) indexes.push(index);
     if (indexes.length > bundleEventsMax) throw tooMany();
     from = last.index + 1;

@@ -104,7 +104,7 @@ export function createReview({ ledger, indexes, staff }: ReviewDeps): Review {
           throw error;
         }
         const entries = await ledger.read(tenant, position, tailEventsMax);
-        position += entries.length;
+        position = (entries.at(-1)?.index ?? position - 1) + 1;
         yield entries.map(({ index, m }): ReviewEvent => {
           const event = renderRecord(index, m, { names, whole: false });
           return { ...event, people: peopleOf(tenant, [event], staff) };

@@ -43,6 +43,7 @@ export function localKeks(place: FilePlace, { world }: ProviderDeps): KekProvide
       await write(world, place, name, key);
       return name;
     },
+    erase: (name) => erase(world, pathOf(place, name)),
   };
 }
 
@@ -88,6 +89,7 @@ export function passphraseKeks(
       await write(world, place, name, new TextEncoder().encode(formatParameters({ ...parameters, id })));
       return name;
     },
+    erase: (name) => erase(world, pathOf(place, name)),
   };
 }
 

@@ -145,16 +145,17 @@ export class OpenedKeyrings implements Keyrings<Ring>, AsyncDisposable {
   }
 
   async #open(provider: KekProvider, { id, locator }: KekEntry): Promise<Kek> {
+    const { erase } = provider;
+    const broken = (why: RecordError): Kek => brokenKek(id, why, erase && (() => erase(locator)));
     try {
       const kek = await provider.open(locator);
       if (kek.id === id) return kek;
-      return brokenKek(
-        id,
+      return broken(
         new RecordError('kek-lost', `what is kept as ${locator} is not ${id} any more; restore it from its backup`),
       );
     } catch (error) {
       if (!(error instanceof RecordError)) throw error;
-      return brokenKek(id, error);
+      return broken(error);
     }
   }
 

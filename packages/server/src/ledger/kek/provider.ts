@@ -9,6 +9,8 @@ export interface KekProvider {
   open(locator: string): Promise<Kek>;
   /** Makes a key; its locator. @throws RecordError `kek-refused` where making keys isn't allowed: make one there, and name it. */
   create(): Promise<string>;
+  /** Removes what is stored here of a key that doesn't open any more: it may be left of a destruction that a crash cut short. */
+  erase?(locator: string): Promise<void>;
 }
 
 export interface ProviderDeps {

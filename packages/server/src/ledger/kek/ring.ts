@@ -82,10 +82,14 @@ export class Ring implements Keyring {
   }
 }
 
-/** In place of a key that couldn't be opened. */
-export function brokenKek(id: string, why: RecordError): Kek {
+/** In place of a key that couldn't be opened. @param erase removes what is stored of it, where it is stored here: then it can still be destroyed */
+export function brokenKek(id: string, why: RecordError, erase?: () => Promise<void>): Kek {
   const refuse = (): Promise<never> => Promise.reject(why);
-  return { id, wrap: refuse, unwrap: refuse, destroy: refuse };
+  const destroy: Kek['destroy'] = async () => {
+    await erase?.();
+    return { kind: 'destroyed' };
+  };
+  return { id, wrap: refuse, unwrap: refuse, destroy: erase === undefined ? refuse : destroy };
 }
 
 /** In place of a key that was destroyed. */

@@ -1,10 +1,10 @@
-/** A small secret on disk, wrapped under a key-encryption key: a seed of the ledger, a token key of an index, a pseudonym key. */
+/** A small secret on disk, wrapped under a key-encryption key: a seed of the ledger or of a hold, a token key of an index, a pseudonym key. */
 import type { RetentionClass, TenantId } from '@watchglass/record';
 import type { Kek, KekFinder } from '@watchglass/record/reader';
 
 export interface WrappedFile {
   readonly tenant: TenantId;
-  readonly kind: 'seed' | 'token-key' | 'pseudonym-key';
+  readonly kind: 'seed' | 'hold-seed' | 'token-key' | 'pseudonym-key';
   /** Path below the data directory, for people. */
   readonly place: string;
   /** What it opens, where that is one class and epoch. */
