@@ -14,6 +14,7 @@ export async function openKek(world: World, keysDir: string, mayMake: boolean): 
         'corrupt',
         `expected keys/kek with 32 bytes, got ${known.length}; restore it from its backup`,
       );
+    if (mayMake) await makeDurable(world, keysDir);
     return localKek(known);
   }
   if (!mayMake)
@@ -45,6 +46,7 @@ export async function openCheckpointKey(
         `expected keys/${tenant}.checkpoint-key to be the key of ${origin}, got that of ${signer.name}; restore the right one, or correct the origin in the configuration`,
       );
     }
+    if (mayMake) await makeDurable(world, keysDir);
     return signer;
   }
   if (!mayMake)
@@ -56,4 +58,10 @@ export async function openCheckpointKey(
   await world.disk.makeDirectory(keysDir);
   await world.disk.replace(path, Buffer.from(`${formatSignerKey(signer)}\n`), { mode: 0o600 });
   return signer;
+}
+
+/** A key that nothing was sealed or signed with yet may be one whose maker was killed before its name was durable. */
+async function makeDurable(world: World, keysDir: string): Promise<void> {
+  await world.disk.makeDirectory(keysDir);
+  await world.disk.syncDirectory(keysDir);
 }

@@ -116,7 +116,7 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      this.#kek = await openKek(this.#world, this.#options.keysDir, this.#driver.tenants().size === 0);
+      this.#kek = await this.#openKek();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
     } catch (error) {
@@ -138,9 +138,25 @@ class OpenedLedger implements Ledger {
     if (this.#state.kind === 'writable') this.#own = this.#driver.archive();
   }
 
+  /** Made only where there is no ledger yet: where its files are at fault nobody knows what was sealed under it. */
+  async #openKek(): Promise<Kek> {
+    const { fault } = this.#driver;
+    const isNew = fault === undefined && this.#driver.tenants().size === 0;
+    try {
+      return await openKek(this.#keysWorld(), this.#options.keysDir, isNew);
+    } catch (error) {
+      throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
+    }
+  }
+
+  /** Keys are written by the same rule as the ledger: not after the disk has failed. */
+  #keysWorld(): World {
+    return { ...this.#world, disk: this.#disk };
+  }
+
   #place(): LedgerPlace {
     return {
-      world: this.#world,
+      world: this.#keysWorld(),
       keysDir: this.#options.keysDir,
       driver: this.#driver,
       kek: this.#kek,
@@ -181,7 +197,7 @@ class OpenedLedger implements Ledger {
       );
     }
     const origin = `${this.#options.originBase}/${tenant}`;
-    const signer = await openCheckpointKey(this.#world, this.#options.keysDir, tenant, origin, true);
+    const signer = await openCheckpointKey(this.#keysWorld(), this.#options.keysDir, tenant, origin, true);
     const vkey = formatVerifierKey(signer);
     const frontier = new Frontier();
     const head: Head = { size: 0, root: frontier.root(), checkpoint: signHead(signer, origin, 0, frontier.root()) };
