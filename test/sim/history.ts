@@ -20,6 +20,8 @@ export interface Run {
   readonly plan: Plan;
   /** What went wrong, if anything. */
   readonly violation: string | undefined;
+  /** A promise was broken, and not only an error thrown that nobody expected. */
+  readonly isBroken: boolean;
   readonly events: number;
   readonly operations: number;
 }
@@ -31,9 +33,11 @@ export async function runHistory(
 ): Promise<Run> {
   const history = new History(plan, meddling, told ?? (() => undefined));
   let violation: string | undefined;
+  let isBroken = false;
   try {
     await history.run();
   } catch (error) {
+    isBroken = error instanceof Violation;
     violation =
       error instanceof Violation
         ? error.message
@@ -41,7 +45,7 @@ export async function runHistory(
     told?.(`violation: ${violation}`);
   }
   const events = [...history.outside.logs.values()].reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
-  return { plan, violation, events, operations: history.operations };
+  return { plan, violation, isBroken, events, operations: history.operations };
 }
 
 class History {
@@ -83,8 +87,8 @@ class History {
   }
 
   async #live(life: Life, atEnd?: (session: Session) => Promise<void>): Promise<void> {
-    const process = this.#disk.process(new Map(life.faults));
-    const ledger = await this.#begin(process, life);
+    const process = this.#disk.process(life.faults);
+    const ledger = await this.#begin(process);
     if (ledger !== undefined) {
       const session = new Session({
         ledger,
@@ -116,7 +120,7 @@ class History {
   }
 
   /** The ledger, unless the process died or was refused the disk. */
-  async #begin(process: SimProcess, { faults }: Life): Promise<Ledger | undefined> {
+  async #begin(process: SimProcess): Promise<Ledger | undefined> {
     let ledger: Ledger | undefined;
     let refused: unknown;
     const opening = this.#open(process).then(
@@ -129,14 +133,13 @@ class History {
     );
     await Promise.race([opening, process.died]);
     if (process.dead) return undefined;
-    const isHurt = faults.some(([at]) => at < process.operations);
     if (refused !== undefined) {
-      if (!isHurt || !isTolerable(refused)) throw refused;
+      if (!process.met || !isTolerable(refused)) throw refused;
       this.#told(`refused: ${String(refused)}`);
       return undefined;
     }
     if (ledger?.state.kind === 'read-only') {
-      if (!isHurt) throw new Violation(`read-only after a start on a disk that works: ${ledger.state.reason}`);
+      if (!process.met) throw new Violation(`read-only after a start on a disk that works: ${ledger.state.reason}`);
       this.#told(`read-only: ${ledger.state.reason}`);
     } else this.#powerLost = false;
     return ledger;

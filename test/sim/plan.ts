@@ -2,7 +2,7 @@
  * A history as data: lives of processes one after another on one disk, what each does, what goes wrong in it, and how it ends. Made from
  * a seed, and cut down by `shrink.ts`: each step has a seed of its own, so that leaving one out changes none of the others.
  */
-import { type SimFault, SimRandom } from '../../packages/server/src/world/simulated.ts';
+import { type SimFault, type SimMishap, SimRandom } from '../../packages/server/src/world/simulated.ts';
 import { operations } from './operations.ts';
 
 export interface Plan {
@@ -15,8 +15,7 @@ export interface Plan {
 
 export interface Life {
   readonly steps: readonly Step[];
-  /** By number of the disk's operation in this life. */
-  readonly faults: readonly (readonly [at: number, fault: SimFault])[];
+  readonly faults: readonly SimMishap[];
   /** What comes when the steps are done, or after the fault that killed the process. */
   readonly end: 'closed' | 'killed' | 'power lost';
 }
@@ -33,12 +32,13 @@ const faultWeights: Readonly<Record<SimFault, number>> = {
   EIO: 15,
   ENOSPC: 8,
   full: 9,
-  short: 8,
+  short: 4,
 };
 
 export function planOf(seed: number): Plan {
   const random = new SimRandom(seed);
   const lives = Array.from({ length: random.between(1, 4) }, (_, at) => lifeOf(random, at === 0));
+  if (random.chance(30)) lives.push(...twoCrashes(random));
   return {
     seed,
     startMs: monthEndMs - random.between(1, 3_600) * 1000,
@@ -64,9 +64,50 @@ function lifeOf(random: SimRandom, isFirst: boolean): Life {
     steps.unshift(
       ...Array.from(['add a tenant', 'add a tenant', 'wait for answers'], (name) => stepOf(random, { [name]: 1 })),
     );
-  const faults = Array.from({ length: random.pick([0, 1, 1, 1, 2, 3]) }, (): [number, SimFault] => [
-    random.below(isShort || random.chance(25) ? 40 : 160),
-    random.weighted(faultWeights),
-  ]);
+  const faults = Array.from({ length: random.pick([0, 1, 1, 1, 2, 3]) }, () => mishapOf(random, isShort));
   return { steps, faults, end: random.weighted({ closed: 25, killed: 35, 'power lost': 40 }) as Life['end'] };
+}
+
+/** One dies over the journal, and the next one not long after its start, with the power: what it had found there must have become durable. */
+function twoCrashes(random: SimRandom): readonly [Life, Life] {
+  const first = lifeOf(random, false);
+  const fault = random.weighted({ dies: 2, 'dies-within': 2, EIO: 3 });
+  const mishap: SimMishap = { at: random.below(3), fault, among: [random.pick(['write', 'datasync']), '.wgj'] };
+  const appends = [0, 1, 2].map(() => stepOf(random, { append: 2, 'send again': 1, 'append and wait': 1 }));
+  return [
+    { steps: [...appends, ...first.steps], faults: [mishap], end: 'killed' },
+    {
+      steps: [stepOf(random, { 'send again': 2, append: 1 }), stepOf(random, { 'wait for answers': 1 })],
+      faults: [{ at: random.below(45), fault: 'dies' }],
+      end: 'power lost',
+    },
+  ];
+}
+
+/** Where durability is made, and where a mishap in any life of its own would be rare. */
+const places: readonly (readonly [verb: string, path: string])[] = [
+  ['write', '.wgj'],
+  ['write', '.wgj'],
+  ['write', '.wgj'],
+  ['datasync', '.wgj'],
+  ['datasync', '.wgj'],
+  ['datasync', '.wgj'],
+  ['truncate', '.wgj'],
+  ['rename', '/checkpoint'],
+  ['rename', '/manifest'],
+  ['sync', '/ledger/'],
+  ['sync', '/journal/'],
+  ['remove', ''],
+  ['write', '/blocks/'],
+  ['datasync', '/commitments/'],
+];
+
+function mishapOf(random: SimRandom, isShort: boolean): SimMishap {
+  const fault = random.weighted(faultWeights);
+  if (random.chance(60)) {
+    const among = random.pick(places);
+    // A write can be short, and nothing else.
+    return { at: random.below(5), fault: among[0] === 'write' && random.chance(25) ? 'short' : fault, among };
+  }
+  return { at: random.below(isShort || random.chance(25) ? 40 : 120), fault };
 }

@@ -6,6 +6,7 @@ import { basename, dirname } from 'node:path';
 import { parseCheckpoint, parseTenantId } from '../../packages/record/src/index.ts';
 import type { Disk, DiskFile } from '../../packages/server/src/world/disk.ts';
 import type { SimProcess } from '../../packages/server/src/world/simulated.ts';
+import { fileOver, layerOver } from './disk-layer.ts';
 import type { Outside } from './model.ts';
 
 /** @param disk what the ledger is given, on `process` */
@@ -30,32 +31,26 @@ export function watchedDisk(disk: Disk, process: SimProcess, outside: Outside): 
       outside.violation ??= `after a failed ${process.failedSync} the ledger went on with: ${what}`;
     return work();
   };
-  const fileOf = (path: string, file: DiskFile): DiskFile => ({
-    write(bytes, position) {
-      see(path, bytes);
-      return begin(`write ${path}`, () => file.write(bytes, position));
-    },
-    read: (into, position) => file.read(into, position),
-    datasync: () => begin(`datasync ${path}`, () => file.datasync()),
-    truncate: (size) => begin(`truncate ${path}`, () => file.truncate(size)),
-    size: () => file.size(),
-    close: () => file.close(),
-  });
-  return {
+  const fileOf = (path: string, file: DiskFile): DiskFile =>
+    fileOver(file, {
+      write(bytes, position) {
+        see(path, bytes);
+        return begin(`write ${path}`, () => file.write(bytes, position));
+      },
+      datasync: () => begin(`datasync ${path}`, () => file.datasync()),
+      truncate: (size) => begin(`truncate ${path}`, () => file.truncate(size)),
+    });
+  return layerOver(disk, {
     open: async (path, how, mode) => fileOf(path, await disk.open(path, how, mode)),
     replace(path, bytes, options) {
       see(path, bytes);
       return begin(`replace ${path}`, () => disk.replace(path, bytes, options));
     },
-    readFile: (path) => disk.readFile(path),
     rename: (from, to) => begin(`rename ${to}`, () => disk.rename(from, to)),
     link: (from, to) => begin(`link ${to}`, () => disk.link(from, to)),
     remove: (path) => begin(`remove ${path}`, () => disk.remove(path)),
     removeTree: (path) => begin(`remove ${path}`, () => disk.removeTree(path)),
     makeDirectory: (path) => begin(`make ${path}`, () => disk.makeDirectory(path)),
     syncDirectory: (path) => begin(`sync ${path}`, () => disk.syncDirectory(path)),
-    list: (path) => disk.list(path),
-    size: (path) => disk.size(path),
-    lock: (path) => disk.lock(path),
-  };
+  });
 }

@@ -24,8 +24,14 @@ export type SimFault =
   /** A write does less than it was asked for, and says so. */
   | 'short';
 
-/** By number of the operation, from 0. */
-export type SimFaults = ReadonlyMap<number, SimFault>;
+/** One thing that goes wrong in a process's life. */
+export interface SimMishap {
+  readonly fault: SimFault;
+  /** At which operation, from 0. */
+  readonly at: number;
+  /** Counted are only operations that begin with the first and contain the second: `['datasync', '.wgj']`. All of them unless said. */
+  readonly among?: readonly [verb: string, path: string];
+}
 
 const fullForOperations = 12;
 const sectorBytes = 512;
@@ -44,8 +50,8 @@ export class SimDisk {
   }
 
   /** The disk as the next process has it. */
-  process(faults: SimFaults = new Map()): SimProcess {
-    return new SimProcess(this, this.#random, faults, this.#locks);
+  process(mishaps: readonly SimMishap[] = []): SimProcess {
+    return new SimProcess(this, this.#random, mishaps, this.#locks);
   }
 
   losePower(): void {
@@ -60,7 +66,7 @@ export class SimProcess implements Disk {
   readonly #disk: SimDisk;
   readonly #names: SimNames;
   readonly #random: SimRandom;
-  readonly #faults: SimFaults;
+  readonly #mishaps: (SimMishap & { left: number })[];
   readonly #locks: Map<string, SimProcess>;
   readonly #durableDirectories: Set<string> = new Set();
   #fullUntil = -1;
@@ -71,14 +77,16 @@ export class SimProcess implements Disk {
     this.#die = resolve;
   });
   operations = 0;
+  /** Something went wrong. */
+  met = false;
   /** The first sync that failed. */
   failedSync: string | undefined;
 
-  constructor(disk: SimDisk, random: SimRandom, faults: SimFaults, locks: Map<string, SimProcess>) {
+  constructor(disk: SimDisk, random: SimRandom, mishaps: readonly SimMishap[], locks: Map<string, SimProcess>) {
     this.#disk = disk;
     this.#names = disk.names;
     this.#random = random;
-    this.#faults = faults;
+    this.#mishaps = mishaps.map((mishap) => ({ ...mishap, left: mishap.at }));
     this.#locks = locks;
   }
 
@@ -94,6 +102,15 @@ export class SimProcess implements Disk {
     this.#die();
   }
 
+  #next(what: string): SimFault | undefined {
+    let fault: SimFault | undefined;
+    for (const mishap of this.#mishaps) {
+      const [verb, path] = mishap.among ?? ['', ''];
+      if (what.startsWith(verb) && what.includes(path) && mishap.left-- === 0) fault ??= mishap.fault;
+    }
+    return fault;
+  }
+
   /**
    * One operation. `done` does it; `some` does a part of it, for a write that is torn; `grows` says whether it needs room.
    */
@@ -107,7 +124,8 @@ export class SimProcess implements Disk {
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#dead) return forever();
     const at = this.operations++;
-    const fault = this.#faults.get(at);
+    const fault = this.#next(what);
+    if (fault !== undefined) this.met = true;
     this.#disk.onOperation?.(fault === undefined ? `${at} ${what}` : `${at} ${what} ← ${fault}`);
     if (fault === 'full') this.#fullUntil = at + fullForOperations;
     if (grows && at <= this.#fullUntil) {
