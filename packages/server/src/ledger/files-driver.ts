@@ -31,6 +31,8 @@ import { isBlockFileOf, unitsOf } from './stored-units.ts';
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
 const mergedBytesMax = 8 * 1024 * 1024;
+/** What every disk stores as a whole or not at all. */
+const sectorBytes = 512;
 
 export interface FilesDriverOptions {
   readonly dir: string;
@@ -190,14 +192,27 @@ class FilesDriver implements StorageDriver {
       await this.#disk.replace(path, bytes, { durable: false, temporary: `${this.#tmp()}/checkpoint-${tenant}` });
     } catch (error) {
       if (!isFull(error)) throw error;
-      // No room for a second file: the group is durable all the same, so the text goes over the old one, in place.
-      const file = await this.#disk.open(path, 'append');
-      try {
-        if ((await file.write(bytes, 0)) !== bytes.length) throw error;
-        await file.truncate(bytes.length);
-      } finally {
-        await file.close();
+      await this.#overwriteCheckpoint(path, bytes, error);
+    }
+  }
+
+  /**
+   * No room for a second file: the group is durable all the same, so the text goes over the old one, in place. Within one sector, which the disk
+   * stores as a whole; a longer one could be torn, and is refused with `full`.
+   */
+  async #overwriteCheckpoint(path: string, bytes: Uint8Array, full: unknown): Promise<void> {
+    const before = (await this.#disk.readFile(path)) ?? new Uint8Array(0);
+    if (Math.max(before.length, bytes.length) > sectorBytes) throw full;
+    const file = await this.#disk.open(path, 'append');
+    try {
+      const count = await file.write(bytes, 0);
+      if (count !== bytes.length) {
+        await file.write(before.subarray(0, count), 0);
+        throw full;
       }
+      await file.truncate(bytes.length);
+    } finally {
+      await file.close();
     }
   }
 
@@ -465,7 +480,10 @@ class FilesDriver implements StorageDriver {
       if (stored !== undefined && Buffer.compare(stored, encodeManifest(this.#manifest)) === 0) throw cause;
       // It counts bytes that trying again would write over.
       this.#archivingFailed = true;
-      throw new LedgerError('corrupt', 'the manifest was replaced and may not be durable; restart', {}, cause);
+      const reason =
+        'the manifest was replaced and may not be durable; nothing is lost: restart, and run watchglass verify';
+      this.#options.failed?.(reason);
+      throw new LedgerError('read-only', reason, {}, cause);
     }
     this.#manifest = manifest;
   }

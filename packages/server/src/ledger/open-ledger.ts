@@ -147,9 +147,7 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      const mayMake = this.#driver.tenants().size === 0;
-      this.#keyrings = await (this.#options.keyrings?.(mayMake) ??
-        openLocalKeyrings(this.#world, this.#options.keysDir, mayMake));
+      this.#keyrings = await this.#openKeyrings();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
       await this.#sealEnded();
@@ -204,6 +202,18 @@ class OpenedLedger implements Ledger {
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
     if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
+  }
+
+  /** Keys are made only where there is no ledger yet: where its files are at fault nobody knows what was sealed under them. And not after the disk has failed. */
+  async #openKeyrings(): Promise<Keyrings> {
+    const { fault } = this.#driver;
+    const mayMake = fault === undefined && this.#driver.tenants().size === 0;
+    const { keyrings, keysDir } = this.#options;
+    try {
+      return await (keyrings?.(mayMake) ?? openLocalKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
+    } catch (error) {
+      throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
+    }
   }
 
   #place(): LedgerPlace {

@@ -84,6 +84,7 @@ export class Sequencer {
   #flying: Call[] | undefined;
   #flyingSizes: Map<TenantLog, number> = new Map();
   #preparing = false;
+  #preparation: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #stopped: LedgerError | undefined;
   groups = 0;
@@ -157,7 +158,9 @@ export class Sequencer {
   async stop(error: LedgerError): Promise<void> {
     while (this.#queue.length > 0 || this.#running !== undefined) {
       if (this.#stopped !== undefined) break;
-      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+      if (this.#running !== undefined) await this.#running;
+      else if (this.#preparing) await this.#preparation;
+      else await new Promise((resolve) => setImmediate(resolve));
     }
     this.#stopped ??= error;
     await this.#running;
@@ -270,7 +273,7 @@ export class Sequencer {
   /** The queue waits; a failure is the failure of the call at its head. */
   #prepare(work: Promise<void>): void {
     this.#preparing = true;
-    work
+    this.#preparation = work
       .catch((error: unknown) => {
         // A disk that failed: what its other files hold isn't known either.
         if (error instanceof LedgerError && error.code === 'read-only') return this.#fail(error);

@@ -14,7 +14,6 @@ import {
   tileWidth,
   tileWidthAt,
 } from '@watchglass/record';
-import { LedgerError } from './errors.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
 
 const cachedTilesMax = 64;
@@ -130,5 +129,3 @@ function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
   }
   return bundle;
 }
-
-/** @throws LedgerError `not-found` */
