@@ -62,7 +62,7 @@ const event = {
 };
 
 test('every command has help with an example, and --json', async () => {
-  const commands = ['demo', 'serve', 'gateway', 'init', 'config check', 'verify', 'search', 'tail', 'prove'];
+  const commands = ['demo', 'serve', 'gateway', 'init', 'config check', 'verify', 'monitor', 'search', 'tail', 'prove'];
   for (const name of commands) {
     const { code, out } = await watchglass([...name.split(' '), '--help']);
     assert.equal(code, 0, name);
