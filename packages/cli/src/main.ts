@@ -53,7 +53,7 @@ function makeProgram(io: Io, json: boolean): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify and prove).',
+      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove and bundle).',
     );
 
   command(
@@ -131,6 +131,21 @@ function makeProgram(io: Io, json: boolean): Command {
     .action(async (what: string | undefined, options) =>
       (await import('./commands/verify.ts')).verify(what, options, io),
     );
+
+  command(program, 'monitor', 'Follow a server’s public logs from outside, and say when one is not what it was.', [
+    'watchglass monitor https://watchglass.example --state /var/lib/watchglass-monitor',
+    'watchglass monitor https://watchglass.example --once --json',
+  ])
+    .argument('<url>', 'a server; no sign-in is needed')
+    .option('--state <dir>', 'where the newest verified checkpoints are remembered; .watchglass-monitor unless named')
+    .option('--interval <span>', 'how long between two looks', '1m')
+    .option('--timeout <span>', 'how long one look at one log may take', '1m')
+    .option('--stale-after <span>', 'how long a log may stay without a new event', '15m')
+    .option('--once', 'look once and end')
+    .option('--tenant <name>', 'only this tenant')
+    .option('--vkey <key>', 'the only verifier key to believe')
+    .option('--ca <file>', 'CA certificate of the server')
+    .action(async (url: string, options) => (await import('./commands/monitor.ts')).monitor(url, options, io));
 
   const searching = connected(
     command(program, 'search', 'Find events; the search itself is recorded.', [

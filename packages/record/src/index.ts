@@ -50,6 +50,15 @@ export {
   originHashOf,
   recordBytesMax,
 } from './commitment.ts';
+export {
+  type CounterName,
+  type Counters,
+  counterNames,
+  countersOf,
+  countersOperation,
+  countersToChanges,
+  isCountersEvent,
+} from './counters.ts';
 export { decode, encode, encodeEvent, encodeText } from './encode.ts';
 export { type ErrorCode, type ErrorDetails, errorTable, type FieldError, RecordError } from './errors.ts';
 export * from './event.ts';

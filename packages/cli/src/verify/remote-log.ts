@@ -268,7 +268,7 @@ async function compareUpperTiles(
  * A tile at least as wide as asked: a partial one may be gone once the full one is there (c2sp.org/tlog-tiles, "Partial Tiles"). Empty where
  * there is none: what a log should have and has not is a finding, not a failure.
  */
-async function getTile(
+export async function getTile(
   client: Client,
   log: LogName,
   { level, n, width }: { readonly level: number | 'entries'; readonly n: number; readonly width: number },
@@ -285,7 +285,7 @@ async function getTile(
 }
 
 /** Runs `fetch` for 0 … count − 1, a few at once, and gives the results in order. */
-async function* inOrder<T>(count: number, fetch: (n: number) => Promise<T>): AsyncIterable<T> {
+export async function* inOrder<T>(count: number, fetch: (n: number) => Promise<T>): AsyncIterable<T> {
   const running: Promise<T>[] = [];
   for (let next = 0; next < count || running.length > 0; ) {
     while (next < count && running.length < concurrency) {

@@ -79,6 +79,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'system', operation: 'start' }, 'Started'],
   [{ kind: 'system', operation: 'stop' }, 'Stopped'],
   [{ kind: 'system', operation: 'heartbeat' }, 'The ledger is alive; nothing new came in'],
+  [{ kind: 'system', operation: 'request-counters' }, 'Counted its requests so far'],
   [{ kind: 'system', operation: 'sequence-gap', targets: emitter }, 'Events are missing from the emitter ward-app'],
   [
     { kind: 'system', operation: 'sequence-gap-closed', targets: emitter },

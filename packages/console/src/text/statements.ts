@@ -122,6 +122,7 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/start': { did: 'Started', to: 'start' },
   'system/stop': { did: 'Stopped', to: 'stop' },
   'system/heartbeat': { did: 'The ledger is alive; nothing new came in' },
+  'system/request-counters': { did: 'Counted its requests so far' },
   'system/sequence-gap': { did: 'Events are missing from the emitter', object: 'named' },
   'system/sequence-gap-closed': { did: 'Missing events have arrived from the emitter', object: 'named' },
   'system/sequence-repeat': { did: 'A number was used twice by the emitter', object: 'named' },
