@@ -13,7 +13,8 @@ import { parseGivenKey } from '../known-logs.ts';
 import { parseSpan } from '../moment.ts';
 import { type FollowFinding, followLog, parseHead } from '../verify/follow-log.ts';
 import { keepEvidence, type Remembered, readRemembered, remember } from '../verify/follow-state.ts';
-import { type LogName, listLogs } from '../verify/remote-log.ts';
+import { listLogs } from '../verify/remote-log.ts';
+import type { LogName } from '../verify/remote-statements.ts';
 import { grouped } from '../verify/report.ts';
 
 export interface MonitorOptions {

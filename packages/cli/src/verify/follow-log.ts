@@ -15,7 +15,8 @@ import {
   tileWidthAt,
 } from '@watchglass/record';
 import type { Client } from '../client.ts';
-import { getTile, inOrder, type LogName, splitBundle } from './remote-log.ts';
+import { getTile, inOrder, splitBundle } from './remote-log.ts';
+import type { LogName } from './remote-statements.ts';
 
 /** What a follower finds; docs/completeness.md has a row for each. */
 export type FollowCode =

@@ -26,6 +26,10 @@ export interface VerifiedTenant {
     readonly count: number;
     readonly newest?: { readonly size: number; readonly timeMs: number };
   };
+  /** Ended by two people, with the evidence in the log: commitments and proofs are left. */
+  readonly shredded?: number;
+  /** How many of those a legal hold keeps readable. */
+  readonly held?: number;
 }
 
 export interface Witnessed {
@@ -62,8 +66,17 @@ export function printVerification(
 }
 
 function printForPeople(what: string, result: Verification, io: Io): void {
-  for (const { tenant, origin, size, root, opened, witnessed, timestamps } of result.tenants) {
-    const how = opened === size ? 'all opened' : opened === 0 ? 'commitments only' : `${grouped(opened)} opened`;
+  for (const { tenant, origin, size, root, opened, shredded = 0, held = 0, witnessed, timestamps } of result.tenants) {
+    const readable =
+      opened === size
+        ? 'all opened'
+        : opened === 0
+          ? 'commitments only'
+          : opened + shredded === size
+            ? 'all others opened'
+            : `${grouped(opened)} opened`;
+    const gone = shredded === 0 ? '' : `${grouped(shredded)} shredded${held === 0 ? '' : ` (${grouped(held)} held)`}, `;
+    const how = gone + readable;
     printLine(
       io,
       `  ${tenant.padEnd(16)} ${countOf(size, 'event').padStart(18)}, ${how}   root ${root.slice(0, 16)}…   ${origin}`,
