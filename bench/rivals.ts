@@ -32,7 +32,13 @@ export async function openRivals(dir: string, log: (line: string) => void): Prom
   await mkdir(dir, { recursive: true });
   await install(log);
   const rivals: Rival[] = [];
-  const openers = { SQLite: openSqlite, hypercore: openHypercore, PostgreSQL: openPostgres, pino: openPino };
+  const openers = {
+    SQLite: openSqlite,
+    hypercore: (path: string) => openHypercore(path, { oneByOne: false }),
+    'hypercore-one-by-one': (path: string) => openHypercore(path, { oneByOne: true }),
+    PostgreSQL: openPostgres,
+    pino: openPino,
+  };
   for (const [name, open] of Object.entries(openers)) {
     try {
       rivals.push(await open(join(dir, name)));
@@ -76,19 +82,23 @@ async function openSqlite(path: string): Promise<Rival> {
 
 interface Core {
   ready(): Promise<void>;
-  append(blocks: readonly Uint8Array[]): Promise<unknown>;
+  append(blocks: Uint8Array | readonly Uint8Array[]): Promise<unknown>;
   close(): Promise<void>;
 }
 
-/** A signed Merkle log of blocks, as it comes. */
-async function openHypercore(path: string): Promise<Rival> {
+/** A signed Merkle log of blocks, as it comes: it doesn't wait for the disk. */
+async function openHypercore(path: string, { oneByOne }: { readonly oneByOne: boolean }): Promise<Rival> {
   const Hypercore = load('hypercore') as new (path: string) => Core;
   const core = new Hypercore(path);
   await core.ready();
   return {
-    name: 'hypercore append',
-    turnCalls: 40,
-    append: async (events) => void (await core.append(events.map((event) => Buffer.from(event)))),
+    name: oneByOne ? 'hypercore append, one by one' : 'hypercore append of a hundred',
+    turnCalls: oneByOne ? 5 : 40,
+    async append(events) {
+      const blocks = events.map((event) => Buffer.from(event));
+      if (oneByOne) for (const block of blocks) await core.append(block);
+      else await core.append(blocks);
+    },
     close: () => core.close(),
   };
 }
@@ -109,7 +119,7 @@ async function openPostgres(): Promise<Rival> {
   if (user !== undefined) await chown(dir, user.uid, user.gid);
   const data = join(dir, 'data');
   const pg = (command: string, ...args: string[]): Promise<unknown> =>
-    run(join(bin, command), args, { cwd: dir, ...user });
+    run(join(bin, command), args, { cwd: dir, ...(user ?? {}) });
   const stop = async (): Promise<void> => {
     await pg('pg_ctl', '-D', data, '-m', 'fast', '-w', 'stop').catch(() => undefined);
     await rm(dir, { recursive: true, force: true });

@@ -120,6 +120,26 @@ export function storageContract(name: string, makePlace: () => Promise<DriverPla
     await driver[Symbol.asyncDispose]();
   });
 
+  with_('what witnesses and authorities gave is there after a kill, the newest of it', async (place) => {
+    const driver = await place.open();
+    await driver.addTenant('clinic', log);
+    assert.equal(await driver.cosigned('clinic'), undefined);
+    assert.deepEqual(await driver.timestamps('clinic'), []);
+    await driver.putCosigned('clinic', 'first\n');
+    await driver.putCosigned('clinic', 'second\n');
+    await driver.putTimestamp('clinic', '3.tsr', Uint8Array.of(1));
+    await driver.putTimestamp('clinic', '12.tsr', Uint8Array.of(2));
+    const dead = await place.afterKill();
+    const again = await dead.open();
+    assert.equal(await again.cosigned('clinic'), 'second\n');
+    assert.deepEqual([...(await again.timestamps('clinic'))].sort(), ['12.tsr', '3.tsr']);
+    assert.deepEqual([...((await again.timestamp('clinic', '12.tsr')) ?? [])], [2]);
+    assert.equal(await again.timestamp('clinic', '4.tsr'), undefined);
+    await again[Symbol.asyncDispose]();
+    await dead.remove();
+    await driver[Symbol.asyncDispose]();
+  });
+
   with_('commitments are read from wherever they lie, before, during and after archiving', async (place) => {
     const driver = await place.open();
     await driver.addTenant('clinic', log);

@@ -11,6 +11,7 @@ import { LedgerError } from '../../packages/server/src/ledger/errors.ts';
 import { items, placeAt, ToldClock } from '../../packages/server/src/ledger/ledger.fixture.ts';
 import type { Ledger } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
+import type { Disk } from '../../packages/server/src/world/disk.ts';
 import { CrashDisk, type Fault, seeded } from './crash-disk.fixture.ts';
 
 const seed = Number(process.env.WATCHGLASS_SEED ?? 20260314);
@@ -26,25 +27,49 @@ interface Run {
   readonly disk: CrashDisk;
   readonly clock: ToldClock;
   readonly random: (below: number) => number;
+  /** Seals that were signed, by path: in this process and those after it. */
+  readonly signed: Map<string, Set<string>>;
   /** Newest checkpoint that was answered. */
   checkpoint: string | undefined;
   /** Operations before the boundary. */
   before: number;
 }
 
-function open({ disk, clock, random }: Run): Promise<Ledger> {
+/** Notes every seal that is signed and about to be stored, stored or not: no key may ever sign two. */
+function noting(disk: CrashDisk, signed: Map<string, Set<string>>): Disk {
+  return new Proxy<Disk>(disk, {
+    get(target, name: keyof Disk) {
+      if (name !== 'replace') {
+        const member = target[name];
+        return typeof member === 'function' ? member.bind(target) : member;
+      }
+      return (path: string, bytes: Uint8Array, options: Parameters<Disk['replace']>[2]) => {
+        if (path.includes('/seals/') && !disk.dead)
+          signed.set(path, (signed.get(path) ?? new Set()).add(Buffer.from(bytes).toString('utf8')));
+        return target.replace(path, bytes, options);
+      };
+    },
+  });
+}
+
+function open({ disk, clock, random, signed }: Run): Promise<Ledger> {
   return openLedger({
     dir,
     keysDir,
     originBase: 'watchglass.example',
-    world: { disk, clock, random: { bytes: (count) => Uint8Array.from({ length: count }, () => random(256)) } },
+    world: {
+      disk: noting(disk, signed),
+      clock,
+      random: { bytes: (count) => Uint8Array.from({ length: count }, () => random(256)) },
+    },
     heartbeatMs: 0,
     idEntriesMax: 4096,
   });
 }
 
 function newRun(disk: CrashDisk, nowMs: number, randomSeed: number): Run {
-  return { disk, clock: new ToldClock(nowMs), random: seeded(randomSeed), checkpoint: undefined, before: 0 };
+  const random = seeded(randomSeed);
+  return { disk, clock: new ToldClock(nowMs), random, signed: new Map(), checkpoint: undefined, before: 0 };
 }
 
 async function tolerate(work: PromiseLike<unknown>): Promise<void> {
@@ -98,7 +123,8 @@ async function findingsOn(disk: CrashDisk, checkpoint?: string): Promise<unknown
 /** The next process, its clock right, or back in the month that ended. */
 async function checkAfter(disk: CrashDisk, run: Run, nowMs: number, at: number): Promise<void> {
   const seen = await sealsOn(disk);
-  const next = newRun(disk, nowMs, seed + at + 1);
+  const signed = new Map([...run.signed].map(([path, texts]) => [path, new Set(texts)]));
+  const next = { ...newRun(disk, nowMs, seed + at + 1), signed };
   const ledger = await open(next);
   assert.deepEqual(ledger.state, { kind: 'writable' });
   await ledger.addTenant(clinic);
@@ -109,6 +135,7 @@ async function checkAfter(disk: CrashDisk, run: Run, nowMs: number, at: number):
   const seals = await sealsOn(disk);
   assert.deepEqual([...seals.keys()].map(Number).sort(), [march - 1, march, march + 1]);
   for (const [name, bytes] of seen) assert.deepEqual(seals.get(name), bytes, `the seal of epoch ${name} changed`);
+  for (const [path, texts] of signed) assert.equal(texts.size, 1, `${path} was signed with ${texts.size} contents`);
   const keys = (await disk.list(keysDir)).filter((name) => /epoch-key-\d+$/.test(name));
   assert.deepEqual(keys, [`clinic.epoch-key-${march + 2}`]);
   const sizes = [...seals.values()].map((bytes) => parseSeal(bytes).size);

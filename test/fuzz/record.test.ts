@@ -5,29 +5,38 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  cosignerOf,
   decode,
   decodeBase64,
   draftEventText,
   encode,
   encodeBase64,
   encodeEvent,
+  formatAddCheckpoint,
   formatCheckpoint,
   formatProof,
   formatSignerKey,
   formatVerifierKey,
+  formatWitnessSize,
   generateSigner,
   hashLeaf,
+  isQuorum,
   minimise,
+  openCosignatures,
   openNote,
   openProof,
+  openWitnessed,
+  parseAddCheckpoint,
   parseCheckpoint,
   parseEvent,
   parseEventText,
+  parsePolicy,
   parseProof,
   parseSignerKey,
   parseTenantId,
   parseTilePath,
   parseVerifierKey,
+  parseWitnessSize,
   RecordError,
   rootOf,
   signNote,
@@ -249,6 +258,46 @@ test('a tile path that parses is written back letter by letter', () => {
   );
 });
 
+const cosigner = cosignerOf(generateSigner('witness.example/w1', new Uint8Array(32).fill(5)));
+const policyText = `log ${formatVerifierKey(signer)}\nwitness one ${formatVerifierKey(cosigner)} https://w1.example/\n# note\ngroup g 1 one\nquorum g\n`;
+const cosigned = note + signNote(checkpoint, [cosigner], { timeSeconds: 1_700_000_000n }).slice(checkpoint.length + 1);
+
+test('a request to a witness that parses is written back letter by letter', () => {
+  const body = formatAddCheckpoint({ oldSize: 1n, proof: [new Uint8Array(32), new Uint8Array(32)], checkpoint: note });
+  fc.assert(
+    fc.property(fc.oneof(mutations(body), anyText), (text) => {
+      const parsed = attempt(() => parseAddCheckpoint(text));
+      if (parsed !== undefined) assert.equal(formatAddCheckpoint(parsed), text);
+      const size = attempt(() => parseWitnessSize(text));
+      if (size !== undefined) assert.equal(formatWitnessSize(size), text);
+    }),
+    runs,
+  );
+});
+
+test('no changed answer of a witness yields a line that does not verify', () => {
+  const answer = cosigned.slice(note.length);
+  fc.assert(
+    fc.property(fc.oneof(mutations(answer), anyText), (text) => {
+      const opened = attempt(() => openCosignatures(text, note, [cosigner]));
+      for (const line of opened?.lines ?? []) assert.equal(openNote(note + line, [cosigner]).signatures.length, 1);
+    }),
+    runs,
+  );
+});
+
+test('a changed policy is refused or asks for what it says, and no changed checkpoint passes it', () => {
+  fc.assert(
+    fc.property(fc.oneof(mutations(policyText), anyText), mutations(cosigned), (text, changed) => {
+      const policy = attempt(() => parsePolicy(text));
+      if (policy !== undefined) assert.ok(isQuorum(policy.quorum, new Set(policy.witnesses)));
+      const opened = attempt(() => openWitnessed(changed, parsePolicy(policyText)));
+      if (opened !== undefined) assert.deepEqual(opened.checkpoint, parseCheckpoint(checkpoint));
+    }),
+    runs,
+  );
+});
+
 test('base64, keys and tenants that parse are written back letter by letter', () => {
   const vkey = formatVerifierKey(signer);
   const skey = formatSignerKey(signer);
@@ -307,6 +356,9 @@ test('long inputs made to slow an expression down do not', () => {
       parseVerifierKey,
       parseSignerKey,
       parseTenantId,
+      parsePolicy,
+      parseAddCheckpoint,
+      parseWitnessSize,
     ]) {
       attempt(() => parse(text));
     }

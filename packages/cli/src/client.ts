@@ -8,10 +8,10 @@ import { CliError, type ErrorPlace, messageOf, systemCodeOf } from './errors.ts'
 
 const headersTimeoutMs = 60_000;
 const connectTimeoutMs = 10_000;
-/** Of an answer that isn't a stream. */
-const answerBytesMax = 64 * 1024 * 1024;
+/** Of an answer that isn't a stream, unless said otherwise. */
+const answerMebibytes = 64;
 /** Of a file: a bundle has at most 48 Mi characters of evidence, of up to three bytes each. */
-const fileBytesMax = 160 * 1024 * 1024;
+const fileMebibytes = 160;
 /** Of one line of a stream. */
 const lineCharactersMax = 1024 * 1024;
 
@@ -27,8 +27,16 @@ export interface Client extends AsyncDisposable {
   stream(path: string, signal: AbortSignal): AsyncIterable<string>;
 }
 
-/** @param waitMsMax for the beginning of an answer */
-export function openClient(connection: Connection, waitMsMax: number = headersTimeoutMs): Client {
+/**
+ * @param waitMsMax for the beginning of an answer
+ * @param mebibytesMax of an answer that isn't a stream
+ */
+export function openClient(
+  connection: Connection,
+  waitMsMax: number = headersTimeoutMs,
+  mebibytesMax: number = answerMebibytes,
+): Client {
+  const bodyOf = (response: Response): Promise<Uint8Array> => readBody(response, mebibytesMax);
   const agent = new Agent({
     connect: { timeout: connectTimeoutMs, ...(connection.ca === undefined ? {} : { ca: connection.ca }) },
     headersTimeout: waitMsMax,
@@ -62,20 +70,20 @@ export function openClient(connection: Connection, waitMsMax: number = headersTi
   };
   return {
     url: connection.url,
-    get: async (path, signal) => readBody(await ask(path, { accept: '*/*', signal })),
+    get: async (path, signal) => bodyOf(await ask(path, { accept: '*/*', signal })),
     getText: async (path, signal) =>
-      new TextDecoder().decode(await readBody(await ask(path, { accept: 'text/plain', signal }))),
+      new TextDecoder().decode(await bodyOf(await ask(path, { accept: 'text/plain', signal }))),
     getJson: async (path, signal) =>
-      parseJson(await readBody(await ask(path, { accept: 'application/json', signal })), path),
+      parseJson(await bodyOf(await ask(path, { accept: 'application/json', signal })), path),
     postJson: async (path, body, signal) =>
       parseJson(
-        await readBody(
+        await bodyOf(
           await ask(path, { method: 'POST', body: JSON.stringify(body), accept: 'application/json', signal }),
         ),
         path,
       ),
     postForFile: async (path, body, signal) =>
-      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal }), fileBytesMax),
+      readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal }), fileMebibytes),
     stream: async function* (path, signal) {
       const response = await ask(path, { accept: 'text/event-stream', signal });
       if (response.body !== null) yield* dataLines(response.body);
@@ -108,13 +116,14 @@ export async function* dataLines(body: AsyncIterable<Uint8Array>): AsyncIterable
   }
 }
 
-async function readBody(response: Response, bytesMax: number = answerBytesMax): Promise<Uint8Array> {
+async function readBody(response: Response, mebibytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
     bytes += chunk.length;
-    if (bytes > bytesMax)
-      throw new CliError('answer-invalid', `the answer is larger than ${bytesMax / (1024 * 1024)} MiB`);
+    if (bytes > mebibytesMax * 1024 * 1024) {
+      throw new CliError('answer-invalid', `the answer is larger than ${mebibytesMax} MiB`);
+    }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
@@ -145,7 +154,7 @@ function unreachable(url: string, error: unknown): CliError {
 }
 
 async function problemOf(response: Response, path: string): Promise<CliError> {
-  const text = new TextDecoder().decode(await readBody(response));
+  const text = new TextDecoder().decode(await readBody(response, 1));
   let value: Record<string, unknown> = {};
   try {
     const parsed: unknown = JSON.parse(text);

@@ -69,11 +69,22 @@ test('every command has help with an example, and --json', async () => {
     'init',
     'config check',
     'verify',
+    'monitor',
     'search',
     'tail',
     'prove',
+    'bundle',
+    'keys list',
+    'keys rotate',
+    'keys rewrap',
+    'keys export-public',
     'keys rotate-checkpoint',
     'ledger succeed',
+    'witness init',
+    'witness add-log',
+    'witness serve',
+    'retention plan',
+    'hold list',
   ];
   for (const name of commands) {
     const { code, out } = await watchglass([...name.split(' '), '--help']);

@@ -53,7 +53,7 @@ function makeProgram(io: Io, json: boolean): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify and prove).',
+      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove and bundle).',
     );
 
   command(
@@ -121,6 +121,8 @@ function makeProgram(io: Io, json: boolean): Command {
     .option('--checkpoint <file>', 'a checkpoint kept from earlier, which today’s log has to contain')
     .option('--seal <file>', 'a seal kept from earlier, the first one best: it pins every month that was sealed since')
     .option('--no-predecessors', 'leave out the ledgers that this one goes on from')
+    .option('--policy <file>', 'a trust policy: its witnesses must have cosigned (c2sp.org/tlog-policy)')
+    .option('--tsa-ca <file>', 'certificates that the authority of the timestamps must lead to (directory)')
     .option('--full', 'also parse every record and hold it against its block')
     .option('--tenant <name>', 'only this tenant')
     .option('--ca <file>', 'CA certificate of the server (URL)')
@@ -129,6 +131,21 @@ function makeProgram(io: Io, json: boolean): Command {
     .action(async (what: string | undefined, options) =>
       (await import('./commands/verify.ts')).verify(what, options, io),
     );
+
+  command(program, 'monitor', 'Follow a server’s public logs from outside, and say when one is not what it was.', [
+    'watchglass monitor https://watchglass.example --state /var/lib/watchglass-monitor',
+    'watchglass monitor https://watchglass.example --once --json',
+  ])
+    .argument('<url>', 'a server; no sign-in is needed')
+    .option('--state <dir>', 'where the newest verified checkpoints are remembered; .watchglass-monitor unless named')
+    .option('--interval <span>', 'how long between two looks', '1m')
+    .option('--timeout <span>', 'how long one look at one log may take', '1m')
+    .option('--stale-after <span>', 'how long a log may stay without a new event', '15m')
+    .option('--once', 'look once and end')
+    .option('--tenant <name>', 'only this tenant')
+    .option('--vkey <key>', 'the only verifier key to believe')
+    .option('--ca <file>', 'CA certificate of the server')
+    .action(async (url: string, options) => (await import('./commands/monitor.ts')).monitor(url, options, io));
 
   const searching = connected(
     command(program, 'search', 'Find events; the search itself is recorded.', [
@@ -197,8 +214,8 @@ function makeProgram(io: Io, json: boolean): Command {
 
   addKeys(program, io);
   addLedger(program, io);
+  addWitness(program, io);
   addRetention(program, io);
-
   return program;
 }
 
@@ -261,6 +278,28 @@ function addLedger(program: Command, io: Io): void {
   )
     .option('--data <dir>', 'data directory; .watchglass unless named')
     .action(async (options) => (await import('./commands/succeed.ts')).succeedLedger(options, io));
+}
+
+function addWitness(program: Command, io: Io): void {
+  const witness = program.command('witness').description('Be a witness for the logs of others.');
+  command(witness, 'init', 'Make a witness: its key, its configuration; replaces nothing.', [
+    'watchglass witness init /etc/watchglass-witness --name witness.example/w1',
+  ])
+    .argument('[dir]', 'where to', '.')
+    .requiredOption('--name <name>', 'its name, usually an address without scheme')
+    .option('--port <n>', 'port it listens at', toPort, 9450)
+    .action(async (dir: string, options) => (await import('./commands/witness.ts')).initWitness(dir, options, io));
+  command(witness, 'add-log', 'Tell a witness logs; one that runs takes notice by itself.', [
+    'watchglass witness add-log watchglass.example/clinic+1a2b3c4d+AX…',
+  ])
+    .argument('<vkeys...>', 'verifier keys of logs')
+    .option('--config <file>', 'configuration of the witness', 'witness.yaml')
+    .action(async (vkeys: string[], options) => (await import('./commands/witness.ts')).addLog(vkeys, options, io));
+  command(witness, 'serve', 'Run a witness until Ctrl-C.', [
+    'watchglass witness serve --config /etc/watchglass-witness/witness.yaml',
+  ])
+    .option('--config <file>', 'configuration', 'witness.yaml')
+    .action(async (options) => (await import('./commands/witness.ts')).serveWitness(options, io));
 }
 
 /** Both end what was written, so both take two people. */
@@ -410,6 +449,12 @@ function toOneRange(text: string): Range {
 
 function toList(text: string, before: readonly string[]): string[] {
   return [...before, text];
+}
+
+function toPort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('expected a port from 1 to 65535.');
+  return port;
 }
 
 function toPortBase(text: string): number {

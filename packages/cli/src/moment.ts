@@ -14,3 +14,14 @@ export function parseMoment(text: string, nowMs: number): string {
   }
   return new Date(at).toISOString();
 }
+
+/** A span such as `90s`, `15m` or `2h`, in milliseconds. */
+export function parseSpan(text: string, option: string): number {
+  const span = /^(\d{1,6})(ms|[smhdw])$/.exec(text);
+  const ms = span === null ? 0 : Number(span[1]) * (span[2] === 'ms' ? 1 : (unitMs[span[2] ?? ''] ?? 0));
+  // Timers of the platform end at 2^31 ms, about 24 days.
+  if (ms < 1 || ms > 2_000_000_000) {
+    throw new CliError('usage', `expected ${option} as a span such as 90s, 15m or 2h, got ${text}`);
+  }
+  return ms;
+}

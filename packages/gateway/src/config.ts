@@ -44,7 +44,7 @@ export interface GatewayConfig {
   readonly prefixes: readonly string[];
   readonly server: { readonly url: string; readonly writeKey: string; readonly ca: string | undefined };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
-  readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number };
+  readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
@@ -141,6 +141,7 @@ const schema = z.strictObject({
     .strictObject({
       mode: z.enum(['strict', 'available']).default('strict'),
       deadlineMs: milliseconds(2_000),
+      countersEveryMs: milliseconds(60_000),
     })
     .prefault({}),
   exposure: z

@@ -7,12 +7,14 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { countersOperation, countersToChanges } from '@watchglass/record';
 import { openSpool, SdkError, type Sender, type Spool, type SpoolDisk, startSender } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
 import { Agent, Pool } from 'undici';
 
 import { createAdmin } from './admin.ts';
 import type { GatewayConfig, IssuerConfig } from './config.ts';
+import { RequestCounters } from './counters.ts';
 import { GatewayError } from './errors.ts';
 import { type Flood, FloodGate } from './flood.ts';
 import { IssuerKeys } from './issuer-keys.ts';
@@ -86,10 +88,15 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     logger.warn({ cutBytes: spool.status.cutBytes }, 'an unfinished group at the end of the spool was cut off');
     await recordOwn(recorder, config, 'spool-cut');
   }
+  const counters = new RequestCounters(Date.now());
   stack.defer(async () => {
+    await recordCounters(recorder, config, counters);
     await recordOwn(recorder, config, 'stop').catch(() => undefined);
   });
   const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
+  const counting = setInterval(() => void recordCounters(recorder, config, counters), config.audit.countersEveryMs);
+  counting.unref();
+  stack.defer(() => clearInterval(counting));
   const metrics = new Metrics();
   metrics.observe({ spool, sender, recorder });
   const issuers = config.issuers.map((issuer) => trustIssuer(issuer, stack, logger));
@@ -107,6 +114,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     pool,
     proxies: config.trustedProxies,
     floods,
+    counters,
     metrics,
     publicUrl,
     upstreamOrigin: new URL(config.upstream.url).origin,
@@ -175,6 +183,22 @@ async function recordOwn(
       `expected to record the start, got ${recorded.reason}; check the spool in ${config.spool.dir}`,
     );
   }
+}
+
+/** The gateway's own count of its requests, for whoever holds the ledger against it. Never rejects. */
+async function recordCounters(recorder: Recorder, config: GatewayConfig, counters: RequestCounters): Promise<void> {
+  await recorder.recordDurably([
+    {
+      time: new Date().toISOString(),
+      kind: 'system',
+      action: 'execute',
+      operation: countersOperation,
+      outcome: { status: 'success' },
+      actor: { id: `gateway:${config.emitter}`, type: 'service' },
+      changes: countersToChanges(counters.read(recorder)),
+      ...(config.site === undefined ? {} : { site: config.site }),
+    },
+  ]);
 }
 
 /** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */

@@ -218,11 +218,11 @@ describe('a gateway', () => {
     await of.gateway[Symbol.asyncDispose]();
     assert.deepEqual(
       of.events.map(({ operation }) => operation),
-      ['start', 'stop'],
+      ['start', 'request-counters', 'stop'],
     );
     assert.deepEqual(
       of.events.map(({ emitter }) => emitter.seq),
-      [1, 2],
+      [1, 2, 3],
     );
   });
 
@@ -240,7 +240,7 @@ describe('a gateway', () => {
     await stopping;
     assert.deepEqual(
       of.events.map(({ operation }) => operation),
-      ['start', 'read', 'stop'],
+      ['start', 'read', 'request-counters', 'stop'],
     );
   });
 

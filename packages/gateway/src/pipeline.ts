@@ -17,6 +17,7 @@ import { Admission, type AdmissionParts, type Admitted, type Carried } from './a
 import { withholdReason } from './authorise.ts';
 import { BodyCounter, declaredLength } from './body.ts';
 import { type Captured, capture, elapsedMs, refusalEvent } from './capture.ts';
+import type { RequestCounters } from './counters.ts';
 import type { Learned } from './exposure.ts';
 import type { FloodGate } from './flood.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
@@ -25,7 +26,13 @@ import { learnFromHeld } from './learn.ts';
 import { hasBody } from './message.ts';
 import type { Metrics } from './metrics.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
-import { type EventDraftFacts, type Recorder, requestEventsBytesMax, smallEventBytesMax } from './recorder.ts';
+import {
+  type EventDraftFacts,
+  type Recorded,
+  type Recorder,
+  requestEventsBytesMax,
+  smallEventBytesMax,
+} from './recorder.ts';
 import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from './source.ts';
@@ -35,6 +42,7 @@ export interface PipelineParts extends AdmissionParts {
   readonly pool: Pool;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
+  readonly counters: RequestCounters;
   readonly metrics: Metrics;
   readonly publicUrl: URL;
   readonly upstreamOrigin: string;
@@ -61,6 +69,7 @@ export class Pipeline {
   /** Serves one request to its end. Rejects only for a fault of the program itself. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const captured = this.#capture(request);
+    this.#parts.counters.begin(captured);
     this.#inFlight += 1;
     try {
       await this.#serve(request, response, captured);
@@ -71,6 +80,7 @@ export class Pipeline {
       }
       await this.#refuse(request, response, captured, refused);
     } finally {
+      this.#parts.counters.end(captured);
       this.#inFlight -= 1;
       if (this.#inFlight === 0) {
         this.#idle?.resolve();
@@ -82,13 +92,19 @@ export class Pipeline {
   /** Something here is broken. Nothing has left, and an intent may stand without its outcome. */
   async #recordFault(captured: Captured): Promise<void> {
     const fault = { operation: 'gateway-fault', status: 500, reason: 'gateway-fault' };
-    await this.#parts.recorder.record([refusalEvent({ captured, kind: 'system', ...fault })]);
+    await this.#record(captured, [refusalEvent({ captured, kind: 'system', ...fault })]);
   }
 
   /** Refuses a request that never gets to be served. */
   async refuseUnserved(request: IncomingMessage, response: ServerResponse, code: 'expectation-failed'): Promise<void> {
+    const { counters } = this.#parts;
     const captured = this.#capture(request);
-    await this.#refuse(request, response, captured, violation(captured, code, code));
+    counters.begin(captured);
+    try {
+      await this.#refuse(request, response, captured, violation(captured, code, code));
+    } finally {
+      counters.end(captured);
+    }
   }
 
   /** Records a connection whose bytes never became a request; resolves when it may be answered. */
@@ -96,10 +112,10 @@ export class Pipeline {
     socket: Socket,
     fault: { readonly status: number; readonly reason: string },
   ): Promise<void> {
-    const { floods, metrics, recorder } = this.#parts;
+    const { floods, recorder } = this.#parts;
     const captured = this.#capture({ headers: {}, socket, method: undefined });
     const event = refusalEvent({ captured, kind: 'network', operation: 'protocol-violation', ...fault });
-    metrics.connectionFaults.inc({ reason: fault.reason });
+    this.#countFault(fault.reason);
     this.#faulted.add(socket);
     if (floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
       await recorder.record([event]);
@@ -107,7 +123,19 @@ export class Pipeline {
 
   /** Only counts: of a connection that never came to say anything, or was never taken. */
   countConnectionFault(reason: 'tls-handshake' | 'connections-max'): void {
+    this.#countFault(reason);
+  }
+
+  #countFault(reason: string): void {
     this.#parts.metrics.connectionFaults.inc({ reason });
+    this.#parts.counters.connectionFaults += 1;
+  }
+
+  /** Records events of a request, which thereby is on record. */
+  async #record(captured: Captured, drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+    const recorded = await this.#parts.recorder.record(drafts, reservation);
+    if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
+    return recorded;
   }
 
   /** Resolves once nothing is under way any more, the events of it included. */
@@ -146,7 +174,7 @@ export class Pipeline {
     const intents = isChange(admitted, carried)
       ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
       : [];
-    if (intents.length > 0 && (await recorder.record(intents, reservation)).kind === 'unrecorded') {
+    if (intents.length > 0 && (await this.#record(admitted.captured, intents, reservation)).kind === 'unrecorded') {
       throw new Refused('audit-unavailable', undefined);
     }
     const held = await this.#ask(admitted, carried, intents.length > 0);
@@ -159,7 +187,11 @@ export class Pipeline {
       if (held.kind === 'beginning') held.abandon();
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     }
-    const recorded = await recorder.record(outcomeEvents(admitted, carried, { held, learned, intents }), reservation);
+    const recorded = await this.#record(
+      admitted.captured,
+      outcomeEvents(admitted, carried, { held, learned, intents }),
+      reservation,
+    );
     if (recorded.kind === 'unrecorded') {
       if (held.kind === 'beginning') held.abandon();
       throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
@@ -242,7 +274,7 @@ export class Pipeline {
       end = await held.streamTo(response);
       this.#observe(interaction.name, status, captured);
     }
-    await this.#parts.recorder.record([streamEndEvent(admitted, { status, ...end })], reservation);
+    await this.#record(captured, [streamEndEvent(admitted, { status, ...end })], reservation);
   }
 
   async #releaseFault(
@@ -254,7 +286,7 @@ export class Pipeline {
     const { fault, intents } = parts;
     const code = faultCode(fault, carried);
     const events = faultEvents(admitted, carried, { fault, status: refusals[code].status, intents });
-    const recorded = await this.#parts.recorder.record(events, parts.reservation);
+    const recorded = await this.#record(captured, events, parts.reservation);
     if (fault === 'client-closed') {
       response.destroy();
       return;
@@ -285,11 +317,14 @@ export class Pipeline {
     captured: Captured,
     refused: Refused,
   ): Promise<void> {
-    const { floods, recorder } = this.#parts;
+    const { counters, floods } = this.#parts;
     const { event, floodKey, more } = refused;
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
-    if (!known && event !== undefined && (floodKey === undefined || floods.admit(floodKey, event)))
-      await recorder.record([event, ...more]);
+    if (known) counters.mark(captured, 'faulted');
+    else if (event !== undefined) {
+      if (floodKey === undefined || floods.admit(floodKey, event)) await this.#record(captured, [event, ...more]);
+      else counters.mark(captured, 'flooded');
+    }
     this.#answer(request, response, captured, refused.code, refused.headers);
   }
 
@@ -301,6 +336,7 @@ export class Pipeline {
     headers: Readonly<Record<string, string>>,
   ): void {
     this.#parts.metrics.refusals.inc({ code });
+    this.#parts.counters.refused += 1;
     if (response.headersSent || response.destroyed) return;
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
     // What is left of a body nobody reads must not be taken for the next request.
@@ -311,6 +347,7 @@ export class Pipeline {
 
   #observe(interaction: string, status: number, captured: Captured): void {
     this.#parts.metrics.requests.inc({ interaction, status: String(status) });
+    this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
 }

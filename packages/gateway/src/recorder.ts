@@ -36,6 +36,8 @@ export class Recorder {
   readonly #minimisation: MinimisationPolicy | undefined;
   unrecordedCount = 0;
   recordedCount = 0;
+  /** Given to the spool, and not yet known to be durable. */
+  pendingCount = 0;
 
   constructor(options: {
     readonly spool: Spool;
@@ -94,6 +96,7 @@ export class Recorder {
   }
 
   async #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
+    this.pendingCount += drafts.length;
     try {
       const nowMs = Date.now();
       const events = drafts.map((draft) =>
@@ -111,6 +114,8 @@ export class Recorder {
     } catch (error) {
       this.unrecordedCount += drafts.length;
       return { kind: 'unrecorded', reason: error instanceof SdkError ? error.code : 'event-invalid' };
+    } finally {
+      this.pendingCount -= drafts.length;
     }
   }
 }

@@ -25,7 +25,7 @@ export {
 export {
   type BundleReport,
   type BundleTrust,
-  type Cosigned,
+  type Cosigned as BundleCosigned,
   type VerifiedEvent,
   verifyBundle,
 } from './bundle/verify-bundle.ts';
@@ -50,6 +50,15 @@ export {
   originHashOf,
   recordBytesMax,
 } from './commitment.ts';
+export {
+  type CounterName,
+  type Counters,
+  counterNames,
+  countersOf,
+  countersOperation,
+  countersToChanges,
+  isCountersEvent,
+} from './counters.ts';
 export { decode, encode, encodeEvent, encodeText } from './encode.ts';
 export { type ErrorCode, type ErrorDetails, errorTable, type FieldError, RecordError } from './errors.ts';
 export * from './event.ts';
@@ -100,6 +109,18 @@ export {
   parseEventText,
   readDraftText,
 } from './parse.ts';
+export {
+  type Cosigned,
+  isQuorum,
+  openWitnessed,
+  type Policy,
+  type PolicyLog,
+  type PolicyWitness,
+  parsePolicy,
+  policyEntriesMax,
+  type Quorum,
+  type WitnessedCheckpoint,
+} from './policy.ts';
 export {
   formatProof,
   leafHashOfOpening,
@@ -156,3 +177,16 @@ export {
   type TreeNode,
 } from './tree-proof.ts';
 export { formatUuid, uuidBytes, uuidv7 } from './uuid.ts';
+export {
+  type AddCheckpoint,
+  type Cosignatures,
+  consistencyHashesMax,
+  formatAddCheckpoint,
+  formatSignatureLine,
+  formatWitnessSize,
+  openCosignatures,
+  parseAddCheckpoint,
+  parseWitnessSize,
+  witnessBytesMax,
+  witnessSizeType,
+} from './witness-wire.ts';

@@ -7,6 +7,7 @@
  */
 import { hmacSha256 } from '#crypto';
 import { encodeHex, encodeUtf8 } from './bytes.ts';
+import { isCounter, isCountersEvent } from './counters.ts';
 import { encodeEvent } from './encode.ts';
 import { RecordError } from './errors.ts';
 import type {
@@ -74,7 +75,9 @@ export function minimise(event: Event, policy: MinimisationPolicy = defaultMinim
   if (purpose?.justification !== undefined) small.purpose = minimisePurpose(purpose);
   if (request !== undefined) small.request = minimiseRequest(request);
   if (changes !== undefined)
-    small.changes = mapped(upTo(changes, policy.changesMax), (change) => minimiseChange(change, policy));
+    small.changes = mapped(upTo(changes, policy.changesMax), (change) =>
+      isCounter(change) && isCountersEvent(event) ? change : minimiseChange(change, policy),
+    );
   const result = withMembers(event, small);
   const cut = (targets?.length ?? 0) > policy.targetsMax || (changes?.length ?? 0) > policy.changesMax;
   return fit(cut ? truncated(result) : result, policy.bytesMax) as MinimisedEvent;

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { ConfigError, configKeys, parseConfig, readConfig } from './config.ts';
+import { configKeys, parseConfig, readConfig } from './config.ts';
+import { ConfigError } from './config-error.ts';
 
 const good = `
 data: ./data
@@ -172,6 +173,35 @@ test('the keeper of the keys is read with what it needs, and nothing of another'
     assert.match(problems.join('\n'), expected, keys);
     assert.doesNotMatch(problems.join('\n'), /hunter2/);
   }
+});
+
+test('witnesses and timestamps are read with their defaults, and what contradicts itself is refused', () => {
+  const read = (text: string): ReturnType<typeof parseConfig> =>
+    parseConfig(`${good}${text}`, '/etc/watchglass/w.yaml');
+  const { witnesses, timestamps } = read(
+    'witnesses: { policy: w.policy, tenants: { clinic: { text: quorum none } } }\ntimestamps: { url: http://tsa.example/tsr, ca: tsa.pem }\n',
+  );
+  assert.deepEqual(witnesses, {
+    policy: { file: '/etc/watchglass/w.policy' },
+    tenants: new Map([['clinic', { text: 'quorum none' }]]),
+    strict: false,
+    ageSecondsMax: 1_800,
+  });
+  assert.deepEqual(timestamps, {
+    url: 'http://tsa.example/tsr',
+    periodMs: 86_400_000,
+    caFile: '/etc/watchglass/tsa.pem',
+  });
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['witnesses: {}', /^witnesses: expected `policy`, `text` or `tenants`/],
+    ['witnesses: { policy: a, text: b }', /^witnesses: `policy` and `text` are both set/],
+    ['witnesses: { tenants: { other: { text: a } } }', /^witnesses\.tenants\.other: there is no such tenant/],
+    ['witnesses: { tenants: { clinic: {} } }', /^witnesses\.tenants\.clinic: expected one of/],
+    ['witnesses: { policy: a, strikt: true }', /^witnesses\.strikt: unknown key; did you mean `strict`/],
+    ['timestamps: { everyMinutes: 5 }', /^timestamps\.url: missing/],
+    ['timestamps: { url: "http://tsa.example", everyMinutes: 0 }', /^timestamps\.everyMinutes: /],
+  ];
+  for (const [text, expected] of cases) assert.match(problemsOf(`${good}${text}\n`)[0] ?? 'nothing', expected, text);
 });
 
 const documentation = new URL('../../../docs/configuration.md', import.meta.url);

@@ -6,12 +6,13 @@ import { dirname, resolve } from 'node:path';
 import { parseTenantId, type TenantId } from '@watchglass/record';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { ConfigError } from './config-error.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
 import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
-import { ServerError } from './errors.ts';
 import type { KeysSettings } from './ledger/kek/settings.ts';
 import type { RetentionSettings } from './retention/policy.ts';
+import { type PolicySource, readPolicies, type WitnessSettings } from './witness-policies.ts';
 import { realDisk } from './world/real-disk.ts';
 
 /** The configuration, checked; paths are absolute. */
@@ -32,9 +33,18 @@ export interface ServerConfig {
   readonly demo?: { readonly peopleFile: string };
   /** Who keeps the key-encryption keys; a file in `keys/` when left out. */
   readonly keys?: KeysSettings;
+  readonly witnesses?: WitnessSettings;
+  readonly timestamps?: TimestampSettings;
   /** How long what is kept; six years for all when left out. */
   readonly retention?: RetentionSettings;
   readonly log: { readonly level: LogLevel };
+}
+
+/** An authority that stamps checkpoints with its time (RFC 3161). */
+export interface TimestampSettings {
+  readonly url: string;
+  readonly periodMs: number;
+  readonly caFile?: string;
 }
 
 export interface Listen {
@@ -66,22 +76,17 @@ export interface ForeignIssuer {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** A configuration that can't be used. `problems` has a line each: place, what is wrong, what to do. */
-export class ConfigError extends ServerError {
-  override readonly name: string = 'ConfigError';
-  readonly problems: readonly string[];
-
-  constructor(file: string, problems: readonly string[], cause?: unknown) {
-    super('config-invalid', `${file}: ${problems.join(`\n${file}: `)}`, cause === undefined ? {} : { cause });
-    this.problems = problems;
-  }
-}
-
 const host = z.string().min(1);
 const port = z.int().min(1).max(65_535);
 const httpUrl = z
   .url({ protocol: /^https?$/, hostname: /.+/ })
   .refine((url) => /^https?:\/\/[^/?#]+(\/[^?#]*)?$/.test(url), 'expected a URL without query');
+
+const policyFile = z
+  .string()
+  .min(1)
+  .describe('File with a policy (c2sp.org/tlog-policy): witnesses, their URLs, the quorum.');
+const policyText = z.string().min(1).describe('The policy itself, instead of a file.');
 
 const schema = z.strictObject({
   data: z
@@ -190,6 +195,48 @@ const schema = z.strictObject({
     .describe(
       'Only in the demo: adds made-up people, and writes their passwords and tokens to `<data>/demo/tokens.json`.',
     ),
+  witnesses: z
+    .strictObject({
+      policy: policyFile.optional(),
+      text: policyText.optional(),
+      tenants: z
+        .record(z.string(), z.strictObject({ policy: policyFile.optional(), text: policyText.optional() }))
+        .default({})
+        .describe('Policies of tenants that have one of their own, by tenant: `policy` or `text` each.'),
+      strict: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Answer 503 at `/readyz` while no quorum of witnesses vouches for a checkpoint of the last `ageMinutes`.',
+        ),
+      ageMinutes: z
+        .number()
+        .positive()
+        .max(525_600)
+        .default(30)
+        .describe('How old the newest witnessed checkpoint may be before health and metrics call it old.'),
+    })
+    .optional()
+    .describe('Who vouches that the logs only grow (docs/witnesses.md).'),
+  timestamps: z
+    .strictObject({
+      url: httpUrl.describe('URL of a timestamp authority (RFC 3161). Its answers are signed, so plain http is fine.'),
+      everyMinutes: z
+        .number()
+        .min(1)
+        .max(525_600)
+        .default(1_440)
+        .describe('A log that has grown is stamped at most this often.'),
+      ca: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'File with the certificates, PEM, that the authority’s must lead to; without it any that is consistent is kept.',
+        ),
+    })
+    .optional()
+    .describe('Have checkpoints stamped with the time by an authority (docs/witnesses.md).'),
   log: z
     .strictObject({ level: z.enum(logLevels).default('info').describe('The least that is logged.') })
     .default({ level: 'info' })
@@ -207,7 +254,9 @@ export async function readConfig(path: string): Promise<ServerConfig> {
     throw new ConfigError(file, [`cannot be read (${codeOf(error)}); check its path and its mode`], error);
   }
   if (bytes === undefined) throw new ConfigError(file, ['there is no such file; `watchglass init` writes one']);
-  return parseConfig(new TextDecoder().decode(bytes), file);
+  const config = parseConfig(new TextDecoder().decode(bytes), file);
+  await readPolicies(realDisk, config, file);
+  return config;
 }
 
 /** Checks the text of a configuration; `file` names it in messages, and relative paths count from its folder. */
@@ -258,8 +307,28 @@ function build(settings: Settings, folder: string): ServerConfig {
     ...(demo === undefined ? {} : { demo: { peopleFile: at(demo.people) } }),
     ...(settings.retention === undefined ? {} : { retention: buildRetention(settings.retention) }),
     ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
+    ...(settings.witnesses === undefined ? {} : { witnesses: buildWitnesses(settings.witnesses, at) }),
+    ...(settings.timestamps === undefined ? {} : { timestamps: buildTimestamps(settings.timestamps, at) }),
     log: settings.log,
   };
+}
+
+function buildWitnesses(
+  { tenants, strict, ageMinutes, ...common }: NonNullable<Settings['witnesses']>,
+  at: (path: string) => string,
+): WitnessSettings {
+  const sourceOf = ({ policy, text }: { policy?: string | undefined; text?: string | undefined }): PolicySource =>
+    policy === undefined ? { text: text ?? '' } : { file: at(policy) };
+  const own = new Map(Object.entries(tenants).map(([tenant, one]) => [parseTenantId(tenant), sourceOf(one)]));
+  const some = common.policy !== undefined || common.text !== undefined;
+  return { ...(some ? { policy: sourceOf(common) } : {}), tenants: own, strict, ageSecondsMax: ageMinutes * 60 };
+}
+
+function buildTimestamps(
+  { url, everyMinutes, ca }: NonNullable<Settings['timestamps']>,
+  at: (path: string) => string,
+): TimestampSettings {
+  return { url, periodMs: everyMinutes * 60_000, ...(ca === undefined ? {} : { caFile: at(ca) }) };
 }
 
 function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {
@@ -300,12 +369,27 @@ function* contradictionsIn(settings: Settings): Generator<string> {
   if (new URL(issuer.url).protocol === 'http:' && !isLoopback(new URL(issuer.url).hostname)) {
     yield 'issuer.url: a plain http issuer is for a loopback host only, since whoever sits between could sign in as anybody; use https';
   }
+  yield* witnessContradictions(settings);
   yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
   if (settings.retention !== undefined) yield* contradictionsInRetention(settings.retention, tenants);
   if (settings.keys !== undefined) yield* contradictionsInKeys(settings.keys, tenants);
   if (settings.demo !== undefined) {
     if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';
     if (!isLoopback(listen.host)) yield 'demo: its passwords lie in a file; listen at 127.0.0.1 only';
+  }
+}
+
+function* witnessContradictions({ witnesses, tenants }: Settings): Generator<string> {
+  if (witnesses === undefined) return;
+  const common = witnesses.policy !== undefined || witnesses.text !== undefined;
+  if (!common && Object.keys(witnesses.tenants).length === 0)
+    yield 'witnesses: expected `policy`, `text` or `tenants`; without any of them nobody vouches for anything';
+  if (witnesses.policy !== undefined && witnesses.text !== undefined)
+    yield 'witnesses: `policy` and `text` are both set; keep one';
+  for (const [tenant, { policy, text }] of Object.entries(witnesses.tenants)) {
+    if (!tenants.includes(tenant)) yield `witnesses.tenants.${tenant}: there is no such tenant`;
+    if ((policy === undefined) === (text === undefined))
+      yield `witnesses.tenants.${tenant}: expected one of \`policy\` and \`text\``;
   }
 }
 

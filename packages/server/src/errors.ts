@@ -260,6 +260,17 @@ export const serverErrors = {
     title: 'state.sqlite was written by a newer version',
     remedy: 'Start the version that wrote it, or a newer one.',
   },
+  'witness-locked': {
+    status: 500,
+    title: 'Another process is this witness',
+    remedy: 'End the other process first; two with one key could cosign two histories.',
+  },
+  'witness-state-damaged': {
+    status: 503,
+    title: 'The witness does not know what it cosigned of this log',
+    remedy:
+      'Restore the file the message names, and never an older copy of it; or give the witness a new name and key.',
+  },
 } as const;
 
 export type ServerErrorCode = keyof typeof serverErrors;

@@ -1,6 +1,5 @@
 /** `@watchglass/server`: the server of one configuration. This is the whole public list. */
 export {
-  ConfigError,
   type ConfigKey,
   configKeys,
   type EmbeddedIssuer,
@@ -12,12 +11,15 @@ export {
   type ServerConfig,
   type TlsFiles,
 } from './config.ts';
+export { ConfigError } from './config-error.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
 export type { KekStatus } from './ledger/kek/key-service.ts';
 export type { KeysSettings } from './ledger/kek/settings.ts';
-export type { KeyChange } from './ledger/rotate-key.ts';
+export type { KeyChange } from './ledger/ledger.ts';
 export type { SucceededLog } from './ledger/succeed.ts';
+export { openTimestamp, type Timestamp, type TimestampExpectation } from './ledger/timestamps/timestamp.ts';
+export { readRoots } from './ledger/timestamps/timestamping.ts';
 export {
   type ChangedKey,
   changeLocalKey,
@@ -26,3 +28,5 @@ export {
 } from './local-ledger.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';
 export { listKeysOf, type OfflineKeys, openOfflineKeys } from './offline-keys.ts';
+export { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from './witness-config.ts';
+export { makeWitnessKey, type RunningWitness, startWitness } from './witness-main.ts';

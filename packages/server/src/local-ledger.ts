@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { parseTenantId, type Rotation } from '@watchglass/record';
 import { checkKeysDirectory } from './access/key-file.ts';
 import { LedgerError } from './ledger/errors.ts';
-import type { LedgerReport } from './ledger/ledger.ts';
+import type { KeyChange, LedgerReport } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
-import type { KeyChange } from './ledger/rotate-key.ts';
 import { type SucceededLog, succeed } from './ledger/succeed.ts';
 import { realWorld } from './world/real-world.ts';
 

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { Actor, Outcome, TenantId } from '@watchglass/record';
+import { type Actor, type Change, formatVerifierKey, type Outcome, type TenantId } from '@watchglass/record';
 import { type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import type { Access, RecordOwn } from './access/access.ts';
@@ -38,15 +38,23 @@ import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts
 import { defaultKeys } from './ledger/kek/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
+import { readRoots, Timestamping, type TimestampingOptions } from './ledger/timestamps/timestamping.ts';
+import { witnessReport } from './ledger/witness/witness-report.ts';
+import { Witnessing } from './ledger/witness/witnessing.ts';
 import { openRetention } from './retention/open-retention.ts';
 import { defaultRetention } from './retention/policy.ts';
 import { createReview } from './review/create-review.ts';
 import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
-import { type Cosigned, createBundleMaker } from './review/make-bundle.ts';
+import { createBundleMaker } from './review/make-bundle.ts';
 import { RewrapJob } from './review/rewrap-job.ts';
+import { readPolicies } from './witness-policies.ts';
+import { realHttp } from './world/real-http.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
+
+const noWitnesses = { strict: false, ageSecondsMax: 0 };
+const recordedWitnessesMax = 24;
 
 export interface RunningServer extends AsyncDisposable {
   /** The public URL of the configuration. */
@@ -76,6 +84,7 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
   await world.disk.makeDirectory(paths.data);
   await checkKeysDirectory(world, paths.keys);
   const tls = config.tls === undefined ? undefined : await readTls(world, config.tls);
+  const policies = await readPolicies(world.disk, config);
   signal?.throwIfAborted();
 
   let keyrings: OpenedKeyrings | undefined;
@@ -109,6 +118,18 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
     for (const tenant of config.tenants)
       await ledger.addTenant(tenant, config.withholding?.includes(tenant) === true ? 2 : 1);
   }
+  // Before the first record: on an older copy nothing may be written.
+  const witnessing = stack.use(
+    new Witnessing({
+      ledger,
+      policies: new Map([...policies].filter(([tenant]) => ledger.tenants().includes(tenant))),
+      dir: paths.witnesses,
+      world,
+      http: realHttp,
+      report,
+    }),
+  );
+  await witnessing.start();
   const record = createOwnRecorder({
     world,
     site: new URL(config.url).host,
@@ -125,6 +146,9 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
 
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
   stack.defer(() => recordSystem({ record, log, tenants: config.tenants, operation: 'stop' }));
+  await recordPolicies(witnessing, record, log);
+  const timestamping = await openTimestamping(config, { ledger, world, report });
+  if (timestamping !== undefined) stack.use(timestamping).start();
 
   const service = keyServiceOf({ world, paths, ledger, keyrings });
   await recordTurned({ record, log, ledger, turned: keyrings.turned });
@@ -162,7 +186,13 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
     indexes,
     world,
     page: page === undefined ? undefined : new TextDecoder().decode(page),
-    cosigned: (tenant) => readCosigned(world, join(paths.ledger, tenant, 'cosigned')),
+    cosigned: async (tenant) => {
+      const cosigned = ledger.cosigned(tenant);
+      const witnesses = policies.get(tenant)?.policy.witnesses ?? [];
+      return (
+        cosigned && { note: cosigned.text, witnesses: witnesses.map(({ verifier }) => formatVerifierKey(verifier)) }
+      );
+    },
   });
   const door = stack.use(
     createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
@@ -188,6 +218,13 @@ export async function startServer(config: ServerConfig, { signal }: StartOptions
       homeTenant,
       url: config.url,
       version: manifest.version,
+      witnesses: () =>
+        witnessReport(
+          witnessing.status(),
+          timestamping?.status() ?? [],
+          config.witnesses ?? noWitnesses,
+          world.clock.now(),
+        ),
       demo: config.demo !== undefined,
       signIn,
       ...(tls === undefined ? {} : { tls }),
@@ -238,6 +275,7 @@ interface Paths {
   readonly state: string;
   readonly retention: string;
   readonly demo: string;
+  readonly witnesses: string;
   readonly announcement: string;
 }
 
@@ -250,6 +288,7 @@ function pathsOf({ dataDir }: ServerConfig): Paths {
     state: join(dataDir, 'state.sqlite'),
     retention: join(dataDir, 'retention.json'),
     demo: join(dataDir, 'demo'),
+    witnesses: join(dataDir, 'witnesses'),
     announcement: join(dataDir, 'server.json'),
   };
 }
@@ -421,15 +460,54 @@ async function recordTurned(parts: {
   }
 }
 
+async function openTimestamping(
+  { timestamps }: ServerConfig,
+  parts: Pick<TimestampingOptions, 'ledger' | 'world' | 'report'>,
+): Promise<Timestamping | undefined> {
+  if (timestamps === undefined) return undefined;
+  const { url, periodMs, caFile } = timestamps;
+  const pem = caFile === undefined ? undefined : await parts.world.disk.readFile(caFile);
+  if (caFile !== undefined && pem === undefined)
+    throw new ServerError(
+      'config-invalid',
+      `timestamps.ca: there is no ${caFile}; put the certificates of the authority there`,
+    );
+  const roots = pem === undefined ? [] : readRoots(Buffer.from(pem).toString('utf8'));
+  return new Timestamping({ ...parts, http: realHttp, url, periodMs, roots });
+}
+
+/** A change of who must vouch for a log is an event of that log, with the public keys. */
+async function recordPolicies(witnessing: Witnessing, record: RecordOwn, log: Logger): Promise<void> {
+  try {
+    await witnessing.recordPolicies(async (tenant, policy, digest) => {
+      await record({
+        tenant,
+        kind: 'system',
+        action: 'update',
+        operation: 'witness-policy',
+        outcome: { status: 'success' },
+        actor: { id: 'server', type: 'service' },
+        changes: [
+          { path: '/sha256', op: 'replace', after: digest },
+          // The digest covers them all; a record has its bound.
+          ...policy.witnesses.slice(0, recordedWitnessesMax).map(
+            ({ name, verifier }): Change => ({
+              path: `/witnesses/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+              op: 'replace',
+              after: formatVerifierKey(verifier),
+            }),
+          ),
+        ],
+      });
+    });
+  } catch (error) {
+    log.error({ err: error }, 'the witnesses could not be recorded');
+  }
+}
+
 async function announce(world: World, path: string, { url, tls }: ServerConfig): Promise<void> {
   const text = JSON.stringify({ url, ...(tls?.caFile === undefined ? {} : { ca: tls.caFile }) });
   await world.disk.replace(path, new TextEncoder().encode(`${text}\n`), { mode: 0o600 });
-}
-
-/** What witnesses signed last; their keys are not known here yet, so a bundle carries the signatures and says that nobody checked them. */
-async function readCosigned(world: World, path: string): Promise<Cosigned | undefined> {
-  const bytes = await world.disk.readFile(path);
-  return bytes === undefined ? undefined : { note: new TextDecoder().decode(bytes), witnesses: [] };
 }
 
 /** The console that comes along, when it is built. It is found by name, since the server must not import it. */

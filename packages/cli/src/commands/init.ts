@@ -112,7 +112,7 @@ function nextSteps({ dir, folder, vkey, password }: Made): string[] {
     '',
     'Keep this where an intruder here cannot change it; with it `verify --vkey` proves that the log is yours:',
     `  ${vkey}`,
-    'Back up data/keys: what is recorded cannot be read without it.',
+    'Back up data/keys, all but *.epoch-key-*, which are to be gone when they have sealed: what is recorded cannot be read without it.',
     '',
     'Sign in to the console as',
     `  ${firstPerson.username}   ${password}   (${firstPerson.roles.join(', ')})`,

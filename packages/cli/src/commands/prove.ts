@@ -11,8 +11,8 @@ import { CliError, messageOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
 import { firstKey, sayTrust, trustedKey } from '../known-logs.ts';
 import { checkProof, type ProvenEntry, sayProven } from '../verify/proof-check.ts';
-import { fetchLeafData, type LogName, onlyLog } from '../verify/remote-log.ts';
-import { followKey } from '../verify/remote-statements.ts';
+import { fetchLeafData, onlyLog } from '../verify/remote-log.ts';
+import { followKey, type LogName } from '../verify/remote-statements.ts';
 
 export interface ProveOptions extends ConnectionOptions {
   readonly json?: boolean;

@@ -5,7 +5,17 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { looksLikeBundle, parseCheckpoint, parseProof, parseSeal, RecordError } from '@watchglass/record';
+import {
+  formatVerifierKey,
+  looksLikeBundle,
+  openWitnessed,
+  type Policy,
+  parseCheckpoint,
+  parseProof,
+  parseSeal,
+  RecordError,
+} from '@watchglass/record';
+import type { OpenTimestamp } from '@watchglass/record/reader';
 import type { OfflineKeys } from '@watchglass/server';
 import { openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
@@ -18,6 +28,7 @@ import { verifyPredecessors } from '../verify/predecessors.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
+import { parseGivenPolicy, witnessedRemotely } from '../verify/witnessed.ts';
 
 export interface VerifyOptions {
   readonly json?: boolean;
@@ -25,6 +36,8 @@ export interface VerifyOptions {
   readonly checkpoint?: string;
   readonly seal?: string;
   readonly predecessors?: boolean;
+  readonly policy?: string;
+  readonly tsaCa?: string;
   readonly full?: boolean;
   readonly tenant?: string;
   readonly ca?: string;
@@ -52,6 +65,7 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   const { isKeeperFault, verifyLedger } = await import('@watchglass/record/reader');
   await using keys = await keysOf(keysDir, options.config, io);
+  const openTimestamp = await timestampOpener(ledgerDir, options, io);
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     const report = await verifyLedger({
@@ -59,12 +73,14 @@ async function verifyDirectory(dir: string, options: VerifyOptions, io: Io): Pro
       ...(keys === undefined ? {} : { keyrings: keys }),
       signal: io.signal,
       onProgress: ({ done, total }) => progress.update(done, total),
+      ...(openTimestamp === undefined ? {} : { openTimestamp }),
       ...(existsSync(keysDir) ? { keysDir } : {}),
       ...(options.tenant === undefined ? {} : { tenant: options.tenant }),
       ...(vkey === undefined ? {} : { vkey }),
       ...(options.full === undefined ? {} : { full: options.full }),
       ...(options.checkpoint === undefined ? {} : { checkpoint: await readText(options.checkpoint, io) }),
       ...(options.seal === undefined ? {} : { seal: Buffer.from(await readText(options.seal, io)) }),
+      ...(options.policy === undefined ? {} : { policy: await readText(options.policy, io) }),
     });
     const older =
       options.predecessors === false
@@ -113,6 +129,24 @@ async function keysOf(keysDir: string, config: string | undefined, io: Io): Prom
   return openOfflineKeys({ keysDir, ...(keys === undefined ? {} : { keys }) });
 }
 
+/** What verifies timestamps is loaded where there are any: nothing else here needs the server's code. */
+async function timestampOpener(
+  ledgerDir: string,
+  { tsaCa }: VerifyOptions,
+  io: Io,
+): Promise<OpenTimestamp | undefined> {
+  const logs = await readdir(ledgerDir).catch(() => []);
+  if (tsaCa === undefined && !logs.some((name) => existsSync(join(ledgerDir, name, 'timestamps')))) return undefined;
+  const { LedgerError, openTimestamp, readRoots } = await import('@watchglass/server');
+  try {
+    const roots = tsaCa === undefined ? [] : readRoots(await readText(tsaCa, io));
+    return (response, message) => openTimestamp(response, { message, roots });
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    throw new CliError('usage', `--tsa-ca: ${error.message}`, { cause: error });
+  }
+}
+
 async function verifyServer(url: string, options: VerifyOptions, io: Io): Promise<void> {
   const connection: Connection = await findConnection(
     { server: url, ...(options.ca === undefined ? {} : { ca: options.ca }) },
@@ -130,6 +164,7 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   }
   if (seal !== undefined && !logs.some(({ origin }) => origin === seal.origin))
     throw new CliError('usage', `the server has no log ${seal.origin}, which ${options.seal} is of`);
+  const policy = await policyOf(options, io);
   const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
     throw new CliError(
@@ -144,8 +179,15 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
   try {
     for (const log of logs) {
       const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
-      const given = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
+      const named = policy?.logs.find(({ verifier }) => verifier.name === log.origin);
+      const stated = named === undefined ? undefined : formatVerifierKey(named.verifier);
+      const pinnedKey = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
+      const given = pinnedKey ?? stated;
       const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
+      const asked = policy !== undefined && (policy.logs.length === 0 || named !== undefined);
+      const cosigned = asked
+        ? await witnessedRemotely(client, log, { policy, vkey: key.vkey }, io.signal)
+        : { findings: [] };
       const older = remembered?.origin === log.origin ? remembered : undefined;
       const result = await verifyRemoteLog({
         client,
@@ -154,19 +196,36 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
         pinned: key.how === 'given' || key.how === 'remembered',
         seal: seal?.origin === log.origin ? seal.bytes : undefined,
         remembered: older,
+        cosigned: cosigned.stated,
         onProgress: (done, total) => progress.update(done, total),
         signal: io.signal,
       });
-      tenants.push({ ...log, size: result.size, root: result.root, opened: 0 });
-      findings.push(...result.findings);
+      const { witnessed } = cosigned;
+      tenants.push({
+        ...log,
+        size: result.size,
+        root: result.root,
+        opened: 0,
+        ...(witnessed === undefined ? {} : { witnessed }),
+      });
+      findings.push(...cosigned.findings, ...result.findings);
       if (options.json !== true) for (const line of result.notes) note(io, `  note: ${line}`);
-      pinned &&= seal?.origin === log.origin || older !== undefined || key.how === 'given' || key.how === 'remembered';
+      pinned &&=
+        seal?.origin === log.origin ||
+        older !== undefined ||
+        (witnessed !== undefined && policy?.quorum.kind !== 'none') ||
+        key.how === 'given' ||
+        key.how === 'remembered';
     }
   } finally {
     progress.end();
   }
   const result = { intact: findings.length === 0, tenants, findings, pinned };
   printVerification(connection.url, result, { json: options.json === true }, io);
+}
+
+async function policyOf({ policy }: VerifyOptions, io: Io): Promise<Policy | undefined> {
+  return policy === undefined ? undefined : parseGivenPolicy(await readText(policy, io), policy);
 }
 
 function readCheckpoint(text: string, file: string): { origin: string; size: number; root: Uint8Array } {
@@ -208,6 +267,9 @@ async function verifyProofFile(path: string, shown: string, options: VerifyOptio
     }
     const leafHash = options.leaf === undefined ? undefined : parseLeaf(options.leaf);
     const proven = checkProof(text, { vkey, ...(leafHash === undefined ? {} : { leafHash }) });
+    const policy = await policyOf(options, io);
+    if (policy !== undefined && !openWitnessed(parseProof(text).checkpoint, policy, [vkey]).quorum)
+      throw new RecordError('note-unverified', 'its checkpoint lacks the cosignatures that the policy asks for');
     if (options.json === true) printJson(io, { intact: true, ...proven, sentence: sayProven(proven) });
     else printLine(io, `${paint(io, io.stdout, 'green', '✔ proven')}: ${sayProven(proven)}`);
   } catch (error) {

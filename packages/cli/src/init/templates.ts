@@ -39,6 +39,10 @@ issuer:
     host: 127.0.0.1
     port: 9442
 
+# Who vouches that the log only grows, so that nobody here can put back an older one (docs/witnesses.md):
+#   witnesses:
+#     policy: ./witnesses.policy
+
 log:
   level: info
 `;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cosignerOf, formatVerifierKey, generateSigner, signNote, splitNote } from '@watchglass/record';
 import { run } from '../main.ts';
 import { type SmallLog, serveSmallLog } from './small-log.fixture.ts';
 
@@ -191,6 +192,42 @@ test('a proof whose leaf was changed on the way does not hold', async () => {
   const { code, err } = await watchglass(['prove', '417', '--server', log.url, '--token', 't', '--vkey', log.vkey]);
   assert.equal(code, 3);
   assert.match(err, /event 417 of clinic is not proven/);
+});
+
+test('with a policy, a quorum has to vouch for what the log still holds', async () => {
+  await using log = await serveSmallLog(600);
+  const cosigners = [1, 2].map((n) => cosignerOf(generateSigner(`witness.example/w${n}`, new Uint8Array(32).fill(n))));
+  const cosign = (note: string, count: number): Uint8Array => {
+    const { text } = splitNote(note);
+    const timeSeconds = BigInt(Math.floor(Date.now() / 1000) - 7_200);
+    const lines = cosigners
+      .slice(0, count)
+      .map((signer) => signNote(text, [signer], { timeSeconds }).slice(text.length + 1));
+    return Buffer.from(note + lines.join(''));
+  };
+  const lines = cosigners.map((signer, at) => `witness w${at + 1} ${formatVerifierKey(signer)}`);
+  const policy = [`log ${log.vkey}`, ...lines, 'group g all w1 w2', 'quorum g', ''].join('\n');
+  await withFile(policy, async (path) => {
+    const without = await verifyUrl(log, '--policy', path);
+    assert.deepEqual([without.code, without.findings[0]?.code], [3, 'not-witnessed']);
+    log.resources.set('cosigned', cosign(log.checkpointAt(300), 1));
+    assert.deepEqual((await verifyUrl(log, '--policy', path)).findings[0]?.code, 'not-witnessed');
+    log.resources.set('cosigned', cosign(log.checkpointAt(300), 2));
+    const good = await verifyUrl(log, '--policy', path);
+    assert.deepEqual([good.code, good.pinned], [0, true]);
+    const people = await watchglass(['verify', log.url, '--policy', path]);
+    assert.match(people.out, /witnessed to 300 by w1, w2, 2 hours ago; nobody else vouches for the 300 after it yet/);
+    // The log goes on from another history, or from an older copy.
+    await using other = await serveSmallLog(601);
+    other.resources.set('cosigned', cosign(log.checkpointAt(300), 2));
+    assert.equal((await verifyUrl(other, '--policy', path)).code, 3);
+    log.resources.set('checkpoint', Buffer.from(log.checkpointAt(200)));
+    const older = await verifyUrl(log, '--policy', path);
+    assert.ok(older.findings.some(({ code }) => code === 'rolled-back'));
+  });
+  await withFile('quorum nobody\n', async (path) => {
+    assert.equal((await watchglass(['verify', log.url, '--policy', path])).code, 2);
+  });
 });
 
 test('the key of an installation is remembered, and another one later does not pass', async () => {

@@ -6,13 +6,8 @@ import { Frontier, hashLeaf, parseCheckpoint, RecordError, tilePath, tileWidth, 
 import type { VerifiedStatements } from '@watchglass/record/reader';
 import type { Client } from '../client.ts';
 import { CliError } from '../errors.ts';
-import { verifyRemoteStatements } from './remote-statements.ts';
+import { type LogName, verifyRemoteStatements } from './remote-statements.ts';
 import type { Finding } from './report.ts';
-
-export interface LogName {
-  readonly tenant: string;
-  readonly origin: string;
-}
 
 /** Fetches running at once. */
 const concurrency = 8;
@@ -86,6 +81,11 @@ export interface RemoteVerification {
   readonly vkey: string | undefined;
 }
 
+interface StatedRoot {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
 export interface RemoteLog {
   readonly client: Client;
   readonly log: LogName;
@@ -95,13 +95,15 @@ export interface RemoteLog {
   /** Bytes of a seal of this log from earlier. */
   readonly seal?: Uint8Array | undefined;
   /** A checkpoint of this log from earlier: the log of today has to contain it. */
-  readonly remembered?: { readonly size: number; readonly root: Uint8Array } | undefined;
+  readonly remembered?: StatedRoot | undefined;
+  /** What witnesses cosigned, likewise. */
+  readonly cosigned?: StatedRoot | undefined;
   readonly onProgress: (done: number, total: number) => void;
   readonly signal: AbortSignal;
 }
 
 export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerification> {
-  const { client, log, remembered, signal } = remote;
+  const { client, log, signal } = remote;
   const findings: Finding[] = [];
   const find = (finding: Finding): void => {
     if (findings.length < findingsMax) findings.push(finding);
@@ -121,11 +123,17 @@ export async function verifyRemoteLog(remote: RemoteLog): Promise<RemoteVerifica
   const { size: sizeBig, root } = statements.checkpoint ?? unsigned(note, log);
   const roots = rootsOf(remote, statements.stated);
   const size = Number(sizeBig);
-  if (remembered !== undefined && remembered.size > size) {
+  const stated = [
+    { stated: remote.remembered, which: 'remembered' },
+    { stated: remote.cosigned, which: 'cosigned' },
+  ].flatMap(({ stated: one, which }) => (one === undefined ? [] : [{ ...one, which }]));
+  stated.sort((one, other) => one.size - other.size);
+  for (const { size: expected, which } of stated) {
+    if (expected <= size) continue;
     find({
       code: 'rolled-back',
       place: `${log.tenant}/checkpoint`,
-      message: `expected at least the ${remembered.size} events of the remembered checkpoint, got ${size}`,
+      message: `expected at least the ${expected} events of the ${which} checkpoint, got ${size}`,
     });
   }
 
@@ -194,14 +202,16 @@ interface RootToMeet {
 }
 
 /** The roots that the entries must have on the way, the smallest first. */
-function rootsOf({ log, remembered }: RemoteLog, stated: VerifiedStatements['stated']): RootToMeet[] {
+function rootsOf({ log, remembered, cosigned }: RemoteLog, stated: VerifiedStatements['stated']): RootToMeet[] {
   const roots = stated.map(({ size, root, place, who }): RootToMeet => {
     const message = `${who} states another root for ${size} events than the entries have`;
     return { size, root, finding: { code: 'root-mismatch', place, message } };
   });
-  if (remembered !== undefined) {
-    const message = `the first ${remembered.size} events are not those of the remembered checkpoint`;
-    roots.push({ ...remembered, finding: { code: 'history-changed', place: `${log.tenant}/tile/entries`, message } });
+  const place = `${log.tenant}/tile/entries`;
+  for (const [kept, which] of [[remembered, 'remembered'] as const, [cosigned, 'cosigned'] as const]) {
+    if (kept === undefined) continue;
+    const message = `the first ${kept.size} events are not those of the ${which} checkpoint`;
+    roots.push({ ...kept, finding: { code: 'history-changed', place, message } });
   }
   return roots.sort((a, b) => a.size - b.size);
 }
@@ -258,7 +268,7 @@ async function compareUpperTiles(
  * A tile at least as wide as asked: a partial one may be gone once the full one is there (c2sp.org/tlog-tiles, "Partial Tiles"). Empty where
  * there is none: what a log should have and has not is a finding, not a failure.
  */
-async function getTile(
+export async function getTile(
   client: Client,
   log: LogName,
   { level, n, width }: { readonly level: number | 'entries'; readonly n: number; readonly width: number },
@@ -275,7 +285,7 @@ async function getTile(
 }
 
 /** Runs `fetch` for 0 … count − 1, a few at once, and gives the results in order. */
-async function* inOrder<T>(count: number, fetch: (n: number) => Promise<T>): AsyncIterable<T> {
+export async function* inOrder<T>(count: number, fetch: (n: number) => Promise<T>): AsyncIterable<T> {
   const running: Promise<T>[] = [];
   for (let next = 0; next < count || running.length > 0; ) {
     while (next < count && running.length < concurrency) {

@@ -3,7 +3,11 @@ import { parseCheckpoint } from '@watchglass/record';
 import { type LedgerFiles, type VerifiedStatements, verifyStatements } from '@watchglass/record/reader';
 import type { Client } from '../client.ts';
 import { CliError } from '../errors.ts';
-import type { LogName } from './remote-log.ts';
+
+export interface LogName {
+  readonly tenant: string;
+  readonly origin: string;
+}
 
 const dir = '/log';
 

@@ -1,6 +1,7 @@
 /** What a verification found, for people and for programs; the same shape whether a directory, a server or a proof was verified. */
 import { CliError } from '../errors.ts';
 import { type Io, paint, printJson, printLine } from '../io.ts';
+import { sayWitnessed } from './witness-words.ts';
 
 export interface Finding {
   readonly code: string;
@@ -18,10 +19,25 @@ export interface VerifiedTenant {
   readonly root: string;
   /** Events decrypted and compared with what the tree commits to. */
   readonly opened: number;
+  /** The newest checkpoint that witnesses cosigned. */
+  readonly witnessed?: Witnessed;
+  /** Checkpoints that an authority stamped with its time. */
+  readonly timestamps?: {
+    readonly count: number;
+    readonly newest?: { readonly size: number; readonly timeMs: number };
+  };
   /** Ended by two people, with the evidence in the log: commitments and proofs are left. */
   readonly shredded?: number;
   /** How many of those a legal hold keeps readable. */
   readonly held?: number;
+}
+
+export interface Witnessed {
+  readonly size: number;
+  readonly by: readonly string[];
+  /** Whether they are a quorum of the policy given. */
+  readonly quorum: boolean;
+  readonly timeSeconds?: number;
 }
 
 export interface Verification {
@@ -50,7 +66,7 @@ export function printVerification(
 }
 
 function printForPeople(what: string, result: Verification, io: Io): void {
-  for (const { tenant, origin, size, root, opened, shredded = 0, held = 0 } of result.tenants) {
+  for (const { tenant, origin, size, root, opened, shredded = 0, held = 0, witnessed, timestamps } of result.tenants) {
     const readable =
       opened === size
         ? 'all opened'
@@ -65,6 +81,11 @@ function printForPeople(what: string, result: Verification, io: Io): void {
       io,
       `  ${tenant.padEnd(16)} ${countOf(size, 'event').padStart(18)}, ${how}   root ${root.slice(0, 16)}…   ${origin}`,
     );
+    if (witnessed !== undefined) printLine(io, `  ${' '.repeat(16)} ${sayWitnessed(witnessed, size, Date.now())}`);
+    if (timestamps?.newest !== undefined) {
+      const { size: stamped, timeMs } = timestamps.newest;
+      printLine(io, `  ${' '.repeat(16)} stamped to ${grouped(stamped)} at ${new Date(timeMs).toISOString()}`);
+    }
   }
   for (const { code, place, block, index, message } of result.findings) {
     const where = [block === undefined ? '' : `block ${block}`, index === undefined ? '' : `index ${index}`].filter(
@@ -78,8 +99,8 @@ function printForPeople(what: string, result: Verification, io: Io): void {
   printLine(
     io,
     result.pinned
-      ? `${verdict}: ${what} holds what was written, by the key or checkpoint you pinned.`
-      : `${verdict}: ${what} agrees with itself. Give --vkey or --checkpoint to rule out that all of it was replaced.`,
+      ? `${verdict}: ${what} holds what was written, by the key, checkpoint or policy you pinned.`
+      : `${verdict}: ${what} agrees with itself. Give --vkey or --checkpoint, or --policy where there are witnesses, to rule out that all of it was replaced.`,
   );
 }
 

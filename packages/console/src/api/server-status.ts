@@ -23,7 +23,19 @@ export interface ServerStatus {
     readonly duplicates: number;
     readonly refused: Readonly<Record<string, number>>;
   };
+  /** Absent where nobody is asked to vouch for the log. */
+  readonly witnesses?: WitnessState;
   readonly emitters: readonly EmitterState[];
+}
+
+/** How far a quorum of witnesses vouches for the log, as the server says. */
+export interface WitnessState {
+  readonly state: string;
+  readonly size: number;
+  readonly behind: number;
+  readonly cosignatures: number;
+  readonly ageSeconds?: number;
+  readonly witnesses: readonly { readonly name: string; readonly size: number; readonly reason?: string }[];
 }
 
 export interface EmitterState {
@@ -46,5 +58,17 @@ export const serverStatus: Check<ServerStatus> = object(
       object({ id: text, lastSeq: count, received: count, gaps: list(object({ first: count, last: count })) }),
     ),
   },
-  { intake: object({ accepted: count, duplicates: count, refused: record(count) }) },
+  {
+    witnesses: object(
+      {
+        state: text,
+        size: count,
+        behind: count,
+        cosignatures: count,
+        witnesses: list(object({ name: text, size: count }, { reason: text })),
+      },
+      { ageSeconds: count },
+    ),
+    intake: object({ accepted: count, duplicates: count, refused: record(count) }),
+  },
 );

@@ -1,5 +1,5 @@
 /** The seal, its chain in one sentence, and behind a click the links and hashes. */
-import { encodeBase64 } from '@watchglass/record';
+import { encodeBase64, splitNote } from '@watchglass/record';
 import { ChevronRight } from 'lucide-react';
 import { type ReactElement, useState } from 'react';
 import type { ListedEvent } from '../api/client.ts';
@@ -130,7 +130,7 @@ function ChainLinks({ chain, verdict, zone }: ChainLinksProps): ReactElement {
       />
       <ChainLink
         title="The root is signed"
-        text={`The checkpoint of ${chain.origin} is signed with Ed25519 by the key this browser has remembered${log ? ` since ${formatFullTime(log.since, zone)}` : ''}.`}
+        text={`The checkpoint of ${chain.origin} is signed with Ed25519 by the key this browser has remembered${log ? ` since ${formatFullTime(log.since, zone)}` : ''}.${sayCosigned(chain)}`}
         hashes={log ? [['key', log.vkey]] : []}
       >
         <div className="relative mt-2">
@@ -147,6 +147,15 @@ function ChainLinks({ chain, verdict, zone }: ChainLinksProps): ReactElement {
       />
     </ol>
   );
+}
+
+/** Whose keys the witnesses have only a policy tells, and this browser has none: counted, not claimed. */
+function sayCosigned({ checkpoint, origin }: Chain): string {
+  const names = new Set(splitNote(checkpoint).signatures.map(({ name }) => name));
+  names.delete(origin);
+  return names.size === 0
+    ? ''
+    : ` It carries the cosignatures of ${plural(names.size, 'witness', 'witnesses')}; watchglass verify --policy checks them.`;
 }
 
 interface ChainLinkProps {

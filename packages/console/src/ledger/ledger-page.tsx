@@ -19,6 +19,7 @@ import { checkHistory } from './check-history.ts';
 import { HeartbeatStrip } from './heartbeat-strip.tsx';
 import { describeLog } from './log-words.ts';
 import { useLog, useTenant } from './use-log.ts';
+import { WitnessFacts } from './witness-facts.tsx';
 
 export function LedgerPage(): ReactElement {
   const session = useSession();
@@ -149,7 +150,7 @@ function NotOpen(): ReactElement {
 }
 
 function Stated({ status }: { readonly status: ServerStatus }): ReactElement {
-  const { ledger, index, intake, emitters, version } = status;
+  const { ledger, index, intake, emitters, witnesses, version } = status;
   const refused = Object.entries(intake?.refused ?? {}).filter(([, n]) => n > 0);
   const writable = ledger.state.kind === 'writable';
   return (
@@ -185,6 +186,11 @@ function Stated({ status }: { readonly status: ServerStatus }): ReactElement {
               {refused.length > 0 && (
                 <>, refused: {refused.map(([code, n]) => `${formatCount(n)} ${code}`).join(', ')}</>
               )}
+            </Fact>
+          )}
+          {witnesses && (
+            <Fact name="Witnesses">
+              <WitnessFacts witnesses={witnesses} />
             </Fact>
           )}
           <Fact name="Version">{version}</Fact>

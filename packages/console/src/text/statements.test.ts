@@ -79,6 +79,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'system', operation: 'start' }, 'Started'],
   [{ kind: 'system', operation: 'stop' }, 'Stopped'],
   [{ kind: 'system', operation: 'heartbeat' }, 'The ledger is alive; nothing new came in'],
+  [{ kind: 'system', operation: 'request-counters' }, 'Counted its requests so far'],
   [{ kind: 'system', operation: 'sequence-gap', targets: emitter }, 'Events are missing from the emitter ward-app'],
   [
     { kind: 'system', operation: 'sequence-gap-closed', targets: emitter },
@@ -88,6 +89,12 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'system', operation: 'sequence-repeat', targets: emitter },
     'A number was used twice by the emitter ward-app',
   ],
+  [{ kind: 'system', operation: 'sealing-begun' }, 'The log began, and announced the key that seals its first month'],
+  [{ kind: 'system', operation: 'epoch-sealed' }, 'A month was sealed, and its key erased'],
+  [{ kind: 'system', operation: 'checkpoint-key-rotated' }, 'Another key signs the log’s checkpoints'],
+  [{ kind: 'system', operation: 'checkpoint-key-added' }, 'A second key signs the log’s checkpoints too'],
+  [{ kind: 'system', operation: 'checkpoint-key-overlap-ended' }, 'The key that was replaced signs no more'],
+  [{ kind: 'system', operation: 'log-succeeds' }, 'This log goes on from an older one'],
   [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];

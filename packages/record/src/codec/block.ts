@@ -60,12 +60,14 @@ export interface BlockInput {
   readonly ranges: readonly IndexRange[];
   /** For each event in the order of the ranges u32 |m| ‖ m. */
   readonly plaintext: Uint8Array;
+  /** Compression level of zstd, 1 unless said. Readers don't care. */
+  readonly level?: number;
 }
 
 /** Seals a block. */
 export function sealBlock(input: BlockInput): Buffer {
   assertInput(input);
-  return sealPacked(input, zstdCompressSync(input.plaintext, packOptions(input.plaintext)));
+  return sealPacked(input, zstdCompressSync(input.plaintext, packOptions(input)));
 }
 
 /**
@@ -74,9 +76,8 @@ export function sealBlock(input: BlockInput): Buffer {
  */
 export async function sealBlockBeside(input: BlockInput): Promise<Buffer> {
   assertInput(input);
-  const { plaintext } = input;
   const compressed = await new Promise<Buffer>((resolve, reject) => {
-    zstdCompress(plaintext, packOptions(plaintext), (error, packed) =>
+    zstdCompress(input.plaintext, packOptions(input), (error, packed) =>
       error === null ? resolve(packed) : reject(error),
     );
   });
@@ -84,11 +85,11 @@ export async function sealBlockBeside(input: BlockInput): Promise<Buffer> {
 }
 
 /** Room for what records usually pack to: each time it is full costs a way to the other thread and back. */
-function packOptions(plaintext: Uint8Array): ZstdOptions {
+function packOptions({ plaintext, level = 1 }: BlockInput): ZstdOptions {
   return {
     chunkSize: Math.max(4096, plaintext.length >>> 2),
     pledgedSrcSize: plaintext.length,
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+    params: { [constants.ZSTD_c_compressionLevel]: level },
   };
 }
 

@@ -40,8 +40,8 @@ export async function checkSeeds(
 export async function checkNames(check: TenantCheck, derived: ReadonlySet<string>): Promise<void> {
   const { files, ledgerDir, tenant, findings } = check;
   const dir = `${ledgerDir}/${tenant}`;
-  const folders = ['blocks/', 'commitments/', 'holds/', 'rotations/', 'seals/', 'seeds/', 'shreds/', 'tile/'];
-  const known = new Set([...folders, 'checkpoint', 'predecessor', 'vkey']);
+  const folders = ['blocks', 'commitments', 'holds', 'rotations', 'seals', 'seeds', 'shreds', 'tile', 'timestamps'];
+  const known = new Set([...folders.map((name) => `${name}/`), 'checkpoint', 'cosigned', 'predecessor', 'vkey']);
   for (const name of await files.list(dir))
     if (!known.has(name)) findings.add('file-unknown', `${tenant}/${name}`, 'no log has such a file');
   for (const folder of ['blocks', 'commitments']) {

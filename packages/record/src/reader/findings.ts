@@ -22,6 +22,10 @@ export const findingTable = {
   'checkpoint-invalid': 'A checkpoint is malformed, of another log, or not signed by every key it must be.',
   'checkpoint-ahead': 'The checkpoint covers more leaves than the files hold: the log was cut off.',
   'checkpoint-behind': 'The checkpoint covers fewer leaves than it must: an older copy of it was restored.',
+  'cosigned-invalid':
+    'A cosigned checkpoint is malformed, of another log, not signed by it, or a cosignature does not verify.',
+  'not-witnessed': 'No checkpoint of the log has the cosignatures that the policy asks for.',
+  'timestamp-invalid': 'A timestamp does not verify, is over another tree, or is of no authority that is trusted.',
   'root-mismatch': 'The tree over the commitments has another root than was signed or written.',
   rollback: 'The log was longer once: an older copy of some of its files was restored.',
   'log-missing': 'There is no log of the origin that a key or a checkpoint names.',

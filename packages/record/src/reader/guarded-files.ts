@@ -57,7 +57,11 @@ export function guardedFiles(files: LedgerFiles, ledgerDir: string, findings: Fi
   };
 }
 
+/** A cosignature with ML-DSA-44 has 3.3 KB. */
+const cosignedBytesMax: number = 512 * 1024;
+
 function bytesMaxOf(path: string): number {
+  if (path.endsWith('/cosigned')) return cosignedBytesMax;
   if (path.endsWith('.wgj')) return segmentBytesMax;
   if (path.includes('/shreds/')) return shredBytesMax;
   return path.endsWith('/manifest') ? manifestBytesMax : smallBytesMax;

@@ -29,7 +29,7 @@ export function mayBeOwn(m: Uint8Array): boolean {
 }
 
 export function checkOwnEvent(check: OwnEventCheck, place: string, index: number, m: Uint8Array): void {
-  const { submitter, event } = JSON.parse(tryDecodeUtf8(m) ?? '{}') as Partial<StoredRecord>;
+  const { submitter, event } = recordOf(m);
   if (submitter !== 'self' || event?.kind !== 'system') return;
   const number = Number(event.targets?.[0]?.id);
   const said = (path: string): string | undefined => event.changes?.find((change) => change.path === path)?.after;
@@ -72,6 +72,15 @@ export function checkSuccessionSaid(check: OwnEventCheck, size: number): void {
       `${check.tenant}/predecessor`,
       'no record of the log says that it goes on from another',
     );
+}
+
+/** What isn't JSON is told where records are parsed. */
+function recordOf(m: Uint8Array): Partial<StoredRecord> {
+  try {
+    return JSON.parse(tryDecodeUtf8(m) ?? '{}') as Partial<StoredRecord>;
+  } catch {
+    return {};
+  }
 }
 
 function mismatch(what: string, hash: Uint8Array | undefined, said: string | undefined): string | undefined {

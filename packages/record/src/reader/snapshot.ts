@@ -26,6 +26,8 @@ export interface Snapshot {
   readonly manifest: Manifest;
   /** Text of each tenant's checkpoint; undefined when there is none or it isn't UTF-8. */
   readonly checkpoints: ReadonlyMap<string, string | undefined>;
+  /** Text of each tenant's newest cosigned checkpoint, read before the journal as well. */
+  readonly cosigned: ReadonlyMap<string, string | undefined>;
   readonly groups: readonly PlacedGroup[];
   /** Journal files that count. */
   readonly segments: readonly string[];
@@ -54,11 +56,9 @@ export interface JournalFault {
  */
 export async function takeSnapshot(files: LedgerFiles, dir: string): Promise<Snapshot> {
   for (let attempt = 0; ; attempt++) {
-    const early = await readCheckpoints(
-      files,
-      dir,
-      (await files.list(dir)).filter((name) => name.endsWith('/') && name !== 'journal/'),
-    );
+    const folders = (await files.list(dir)).filter((name) => name.endsWith('/') && name !== 'journal/');
+    const cosigned = await readCheckpoints(files, dir, folders, 'cosigned');
+    const early = await readCheckpoints(files, dir, folders);
     const bytes = await files.readFile(`${dir}/manifest`);
     if (bytes === undefined)
       throw new RecordError(
@@ -73,7 +73,7 @@ export async function takeSnapshot(files: LedgerFiles, dir: string): Promise<Sna
     const behind = [...manifest.tenants].some(([tenant, { size }]) => (sizeOf(early.get(tenant)) ?? -1) < size);
     if (behind && attempt < behindMax) continue;
     const checkpoints = new Map([...manifest.tenants.keys()].map((tenant) => [tenant, early.get(tenant)]));
-    return { manifest, checkpoints, ...journal };
+    return { manifest, checkpoints, cosigned, ...journal };
   }
 }
 
@@ -90,16 +90,17 @@ export async function readCheckpoints(
   files: LedgerFiles,
   dir: string,
   tenants: readonly string[],
+  file: 'checkpoint' | 'cosigned' = 'checkpoint',
 ): Promise<Map<string, string | undefined>> {
   const texts = new Map<string, string | undefined>();
   for (const name of tenants) {
-    const bytes = await files.readFile(`${dir}/${name}checkpoint`);
+    const bytes = await files.readFile(`${dir}/${name}${file}`);
     texts.set(name.slice(0, -1), bytes === undefined ? undefined : tryDecodeUtf8(bytes));
   }
   return texts;
 }
 
-type JournalPart = Omit<Snapshot, 'manifest' | 'checkpoints'>;
+type JournalPart = Omit<Snapshot, 'manifest' | 'checkpoints' | 'cosigned'>;
 
 async function readJournal(files: LedgerFiles, dir: string, firstGroup: number): Promise<JournalPart> {
   const names = (await files.list(`${dir}/journal`)).filter((name) => parseSegmentName(name) !== undefined);

@@ -2,9 +2,13 @@
 import type { Checkpoint } from '../checkpoint.ts';
 import type { KekFinder } from '../codec/kek.ts';
 import type { ManifestTenant } from '../codec/manifest.ts';
+import type { Policy } from '../policy.ts';
 import type { Findings } from './findings.ts';
 import type { LedgerFiles } from './ledger-files.ts';
 import type { Snapshot } from './snapshot.ts';
+
+/** Verifies one timestamp (RFC 3161) over these bytes; throws with a message where it doesn't hold. */
+export type OpenTimestamp = (response: Uint8Array, message: Uint8Array) => { readonly timeMs: number };
 
 export interface TenantCheck {
   readonly files: LedgerFiles;
@@ -22,6 +26,9 @@ export interface TenantCheck {
   readonly rememberedSeal: Uint8Array | undefined;
   /** Now, ms since 1970: only to say how old the newest seal is. */
   readonly nowMs: number;
+  /** Who must have cosigned; undefined where nobody asks, or the policy is of other logs. */
+  readonly policy: Policy | undefined;
+  readonly openTimestamp: OpenTimestamp | undefined;
   readonly full: boolean;
   /** The files are those of this machine, and other threads may read them too. */
   readonly threads: boolean;

@@ -29,9 +29,13 @@ export interface TreeOrder {
   readonly size: number;
   readonly archivedSize: number;
   readonly stated: readonly StatedRoot[];
+  /** Sizes whose roots are asked for. */
+  readonly wanted: readonly number[];
 }
 
 export interface TreeAnswer extends CheckedTree {
+  /** Of the wanted sizes, in the order of their sizes. */
+  readonly derived: readonly (readonly [size: number, root: Uint8Array])[];
   readonly findings: readonly Finding[];
   readonly findingCount: number;
 }
@@ -43,7 +47,9 @@ export function beginTree(check: TreeBesideCheck, beside: boolean): () => Promis
   // It is awaited after the blocks; an error of theirs comes first.
   answer.catch(() => undefined);
   return async () => {
-    const { findings, findingCount, ...tree } = await answer;
+    const { findings, findingCount, derived, ...tree } = await answer;
+    for (const [size, root] of derived)
+      for (const one of check.stated) if ('derived' in one && one.size === size) one.derived(root);
     for (const { code, place, message, ...at } of findings) {
       const isTold =
         code === 'file-unreadable' && check.findings.list.some((told) => told.code === code && told.place === place);
@@ -55,10 +61,12 @@ export function beginTree(check: TreeBesideCheck, beside: boolean): () => Promis
 }
 
 async function deriveBeside(check: TreeBesideCheck): Promise<TreeAnswer> {
-  const { ledgerDir, tenant, leafType, log, size, archivedSize, stated, signal } = check;
+  const { ledgerDir, tenant, leafType, log, size, archivedSize, signal } = check;
+  const stated = check.stated.filter((one): one is StatedRoot => !('derived' in one));
+  const wanted = check.stated.filter((one) => 'derived' in one).map((one) => one.size);
   // Copies: a view would be sent with all of the segment it is a part of.
   const tail = check.tail.map(({ first, commitments }) => ({ first, commitments: new Uint8Array(commitments) }));
-  const order: TreeOrder = { ledgerDir, tenant, leafType, log, tail, size, archivedSize, stated };
+  const order: TreeOrder = { ledgerDir, tenant, leafType, log, tail, size, archivedSize, stated, wanted };
   const ending = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const worker = new Worker(new URL(`./tree-worker.${ending}`, import.meta.url), { workerData: order });
   try {

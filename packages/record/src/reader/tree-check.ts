@@ -18,6 +18,12 @@ export interface StatedRoot {
   readonly who: string;
 }
 
+/** A size whose root somebody wants to know. */
+export interface WantedRoot {
+  readonly size: number;
+  readonly derived: (root: Uint8Array) => void;
+}
+
 export interface TreeCheck {
   readonly files: LedgerFiles;
   /** The tenant's directory. */
@@ -30,7 +36,7 @@ export interface TreeCheck {
   readonly size: number;
   /** Leaves whose full tiles must be there. */
   readonly archivedSize: number;
-  readonly stated: readonly StatedRoot[];
+  readonly stated: readonly (StatedRoot | WantedRoot)[];
   readonly signal: AbortSignal | undefined;
   readonly progress: (leaves: number) => void;
 }
@@ -63,8 +69,12 @@ export async function checkTree(check: TreeCheck): Promise<CheckedTree> {
   const stops = [...check.stated].filter(({ size }) => size <= check.size).sort((a, b) => a.size - b.size);
   let stop = 0;
   const compare = (): void => {
-    while (stop < stops.length && (stops[stop] as StatedRoot).size === frontier.size) {
-      const { root, place, who, size } = stops[stop++] as StatedRoot;
+    for (let one = stops[stop]; one !== undefined && one.size === frontier.size; one = stops[++stop]) {
+      if ('derived' in one) {
+        one.derived(frontier.root());
+        continue;
+      }
+      const { root, place, who, size } = one;
       if (!equalBytes(frontier.root(), root))
         check.findings.add(
           'root-mismatch',

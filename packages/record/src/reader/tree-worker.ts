@@ -8,14 +8,27 @@ import type { TreeAnswer, TreeOrder } from './tree-beside.ts';
 import { checkTree } from './tree-check.ts';
 
 export async function deriveTree(order: TreeOrder): Promise<TreeAnswer> {
-  const { ledgerDir, tenant, log, tail, ...rest } = order;
+  const { ledgerDir, tenant, log, tail, wanted, stated, ...rest } = order;
   const findings = new Findings();
   const files = guardedFiles(nodeFiles, ledgerDir, findings);
   const dir = `${ledgerDir}/${tenant}`;
   const commitments = new CommitmentStore(files, dir, log, tail);
   const progress = (): void => undefined;
-  const tree = await checkTree({ ...rest, files, dir, tenant, findings, commitments, signal: undefined, progress });
-  return { ...tree, findings: findings.list, findingCount: findings.count };
+  const derived: [number, Uint8Array][] = [];
+  const asked = wanted.map((size) => ({ size, derived: (root: Uint8Array) => void derived.push([size, root]) }));
+  const all = [...stated, ...asked];
+  const tree = await checkTree({
+    ...rest,
+    stated: all,
+    files,
+    dir,
+    tenant,
+    findings,
+    commitments,
+    signal: undefined,
+    progress,
+  });
+  return { ...tree, derived, findings: findings.list, findingCount: findings.count };
 }
 
 if (!isMainThread && parentPort !== null) parentPort.postMessage(await deriveTree(workerData as TreeOrder));

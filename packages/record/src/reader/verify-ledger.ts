@@ -7,7 +7,8 @@ import { type Checkpoint, parseCheckpoint } from '../checkpoint.ts';
 import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseSegmentName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
-import { parseVerifierKey } from '../note-key.ts';
+import { formatVerifierKey, parseVerifierKey } from '../note-key.ts';
+import { type Policy, parsePolicy } from '../policy.ts';
 import { parseSeal, type Seal } from '../seal.ts';
 import { type Finding, Findings } from './findings.ts';
 import { guardedFiles } from './guarded-files.ts';
@@ -15,6 +16,7 @@ import { type LedgerFiles, nodeFiles } from './ledger-files.ts';
 import { localKeys } from './local-keys.ts';
 import { type Snapshot, sizeOf, takeSnapshot } from './snapshot.ts';
 import { type CheckedSuccession, isVouchedFor } from './succession-check.ts';
+import type { OpenTimestamp } from './tenant-check.ts';
 import { type VerifiedTenant, verifyTenant } from './verify-tenant.ts';
 
 export interface VerifyOptions {
@@ -34,8 +36,12 @@ export interface VerifyOptions {
   readonly seal?: Uint8Array;
   /** Now, ms since 1970; the machine's clock unless said. Only to say how old the newest seal is. */
   readonly nowMs?: number;
+  /** Text of a trust policy (c2sp.org/tlog-policy): each of its logs, or every log where it names none, must have a checkpoint that its quorum cosigned. */
+  readonly policy?: string;
   /** Also parses every record and holds it against its block; contents are opened either way. */
   readonly full?: boolean;
+  /** Verifies timestamps (RFC 3161), which needs more than this package has; without it their place and size are checked only, and a note says so. */
+  readonly openTimestamp?: OpenTimestamp;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void;
   readonly signal?: AbortSignal;
   readonly files?: LedgerFiles;
@@ -48,7 +54,7 @@ export interface VerifyReport {
   /** At most 1,000. */
   readonly findings: readonly Finding[];
   readonly findingCount: number;
-  /** A key, checkpoint or seal from elsewhere was given: otherwise this proves self-consistency only. */
+  /** A key, checkpoint, seal or policy from elsewhere was given: otherwise this proves self-consistency only. */
   readonly pinned: boolean;
   /** Whether records were opened: false without the key-encryption key. */
   readonly opened: boolean;
@@ -71,7 +77,12 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const remembered = options.checkpoint === undefined ? undefined : parseRemembered(options.checkpoint);
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
   const rememberedSeal = options.seal === undefined ? undefined : parseRememberedSeal(options.seal);
-  const pinned = options.vkey !== undefined || remembered !== undefined || rememberedSeal !== undefined;
+  const policy = options.policy === undefined ? undefined : parseGivenPolicy(options.policy);
+  const pinned =
+    options.vkey !== undefined ||
+    remembered !== undefined ||
+    rememberedSeal !== undefined ||
+    (policy?.quorum.kind ?? 'none') !== 'none';
   const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
@@ -92,6 +103,7 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   );
   if (options.tenant !== undefined && wanted.length === 0)
     findings.add('log-missing', 'manifest', `there is no log of ${options.tenant}`);
+  const policyLogs = new Map(policy?.logs.map(({ verifier }) => [verifier.name, formatVerifierKey(verifier)]));
   const progress = progressOf(
     snapshot,
     wanted.map(([tenant]) => tenant),
@@ -105,7 +117,9 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
       tenant,
       log,
       keys: keyrings?.of(tenant),
-      pinnedKey: pinnedName === log.origin ? options.vkey : undefined,
+      pinnedKey: pinnedName === log.origin ? options.vkey : policyLogs.get(log.origin),
+      policy: policyLogs.size === 0 || policyLogs.has(log.origin) ? policy : undefined,
+      openTimestamp: options.openTimestamp,
       remembered: remembered?.origin === log.origin ? remembered : undefined,
       rememberedText: options.checkpoint,
       rememberedSeal: rememberedSeal?.origin === log.origin ? options.seal : undefined,
@@ -120,14 +134,14 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     tenants.push(verified);
     if (succession !== undefined) successions.push(succession);
   }
-  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin])) {
+  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()])) {
     if (origin === undefined || wanted.some(([, log]) => log.origin === origin)) continue;
     const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
     if (succession === undefined)
       findings.add(
         'log-missing',
         'manifest',
-        `there is no log ${origin}, which the key, checkpoint or seal given is of`,
+        `there is no log ${origin}, which the key, checkpoint, seal or policy given is of`,
       );
     else if (options.vkey !== undefined && origin === pinnedName && !isVouchedFor(succession, options.vkey))
       findings.add(
@@ -250,6 +264,14 @@ function parseRememberedSeal(bytes: Uint8Array): Seal {
     return parseSeal(bytes);
   } catch (cause) {
     throw new RecordError('argument-invalid', `the remembered seal cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function parseGivenPolicy(text: string): Policy {
+  try {
+    return parsePolicy(text);
+  } catch (cause) {
+    throw new RecordError('argument-invalid', `the policy cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -17,6 +17,7 @@ import { uuidBytes } from '../uuid.ts';
 import { type BlockChecker, checkBlock } from './block-check.ts';
 import { frameHeaderBytes } from './block-index.ts';
 import { CommitmentStore, storedCommitments } from './commitment-store.ts';
+import { checkCosigned, type Witnessed } from './cosigned-check.ts';
 import { checkNames, checkSeeds } from './directory-check.ts';
 import type { Finding } from './findings.ts';
 import { checkHolds, OwnClaims } from './hold-check.ts';
@@ -28,8 +29,9 @@ import { type PlacedGroup, readCheckpoints, sizeOf } from './snapshot.ts';
 import { checkStatements } from './statements.ts';
 import { type CheckedSuccession, checkSuccession, type Predecessor } from './succession-check.ts';
 import type { TenantCheck } from './tenant-check.ts';
+import { checkTimestamps, listTimestamps, type Timestamps } from './timestamp-check.ts';
 import { beginTree, treeBesideLeavesMin } from './tree-beside.ts';
-import type { StatedRoot } from './tree-check.ts';
+import type { StatedRoot, WantedRoot } from './tree-check.ts';
 
 export interface VerifiedTenant {
   readonly tenant: string;
@@ -43,6 +45,10 @@ export interface VerifiedTenant {
   readonly shredded: number;
   /** How many of those a legal hold keeps readable. */
   readonly held: number;
+  /** The newest checkpoint with cosignatures, where there is one. */
+  readonly witnessed?: Witnessed;
+  /** Checkpoints that an authority stamped with its time. */
+  readonly timestamps?: Timestamps;
   readonly findings: readonly Finding[];
   /** Of a successor log: what it goes on from. */
   readonly predecessor?: Predecessor;
@@ -71,6 +77,7 @@ export async function verifyTenant(
   } = await checkStatements(check, held, check.snapshot.checkpoints.get(tenant));
   await checkSizes(check, parts, held, checkpoint);
   await checkRemembered(check, keys.all, held);
+  const cosigned = keys.all.length === 0 ? undefined : checkCosigned(check, keys.all, held);
   await checkCommitmentFiles(check);
   await checkLonger(check, held);
   const succession = await checkSuccession(check, keys.all[0]);
@@ -101,7 +108,7 @@ export async function verifyTenant(
     claims,
     opened: 0,
   };
-  const stated: StatedRoot[] = [
+  const stated: (StatedRoot | WantedRoot)[] = [
     ...statedElsewhere,
     ...parts.map(({ part, placed }) => ({
       size: part.sizeBefore + part.count,
@@ -118,6 +125,9 @@ export async function verifyTenant(
       place: `${tenant}/checkpoint`,
       who: 'the remembered checkpoint',
     });
+  if (cosigned !== undefined) stated.push(cosigned.stated);
+  const timestamps = await listTimestamps(check, held);
+  stated.push(...timestamps.wanted);
   const opensBlocks = seeds !== undefined;
   const tree = beginTree(
     {
@@ -146,6 +156,7 @@ export async function verifyTenant(
   claims.compare(check, shreds, holds);
   tellMissing(check, checker.seen, held);
   const { tiles, root: derivedRoot } = await tree();
+  const stamped = await checkTimestamps(check, timestamps);
   await checkSeeds(check, checker.isGoing);
   await checkNames(check, tiles);
   const size = checkpoint === undefined ? held : Number(checkpoint.size);
@@ -158,6 +169,8 @@ export async function verifyTenant(
     opened: checker.opened,
     shredded: shreds.leaves,
     held: holds.kept,
+    ...(cosigned === undefined ? {} : { witnessed: cosigned.witnessed }),
+    ...(stamped === undefined ? {} : { timestamps: stamped }),
     findings: findings.list.slice(before),
   };
   return succession === undefined

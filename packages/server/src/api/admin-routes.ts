@@ -9,7 +9,9 @@ import { type ErrorPlace, ServerError } from '../errors.ts';
 import { type AuditDeps, mountAudited } from './audited.ts';
 import type { ApiDeps } from './server.ts';
 
-export interface AdminRoutesDeps extends AuditDeps, Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'demo'> {}
+export interface AdminRoutesDeps
+  extends AuditDeps,
+    Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'witnesses' | 'demo'> {}
 
 export function mountAdminRoutes(app: FastifyInstance, deps: AdminRoutesDeps): void {
   const { access } = deps;
@@ -63,7 +65,7 @@ export function mountAdminRoutes(app: FastifyInstance, deps: AdminRoutesDeps): v
   });
 }
 
-function statusOf(tenant: TenantId, { ledger, indexes, door, version, demo }: AdminRoutesDeps): object {
+function statusOf(tenant: TenantId, { ledger, indexes, door, version, witnesses, demo }: AdminRoutesDeps): object {
   // A log that is damaged may not be open at all, and that is when somebody looks here.
   const open = ledger.tenants().includes(tenant);
   return {
@@ -73,6 +75,7 @@ function statusOf(tenant: TenantId, { ledger, indexes, door, version, demo }: Ad
     ledger: { state: ledger.state, ...(open ? headOf(tenant, ledger) : {}), ...ledger.statistics() },
     index: indexes.status().find((one) => one.tenant === tenant) ?? null,
     intake: door.statistics(),
+    witnesses: witnesses().logs.find((one) => one.tenant === tenant) ?? null,
     emitters: open ? ledger.emitters(tenant) : [],
   };
 }

@@ -113,9 +113,10 @@ function pick({
   indexes,
   door,
   version,
+  witnesses,
   demo,
-}: ApiDeps): Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'demo'> {
-  return { ledger, indexes, door, version, demo };
+}: ApiDeps): Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'witnesses' | 'demo'> {
+  return { ledger, indexes, door, version, witnesses, demo };
 }
 
 function newFastify({ world, log, tls }: ApiDeps): FastifyInstance {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { bundleFindingTable, errorTable } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { ledgerErrorCodes } from '../ledger/errors.ts';
+import { witnessFaults } from '../ledger/witness/faults.ts';
 
 const path = join(import.meta.dirname, '../../../../docs/errors.md');
 
@@ -38,6 +39,14 @@ function page(): string {
     '| code | meaning |',
     '|---|---|',
     ...rows(ledgerErrorCodes),
+    '',
+    '## Witnesses',
+    '',
+    'What can be wrong with a witness of a log: in `/healthz`, `/v1/status` and the log. No request fails by it.',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...rows(witnessFaults),
     '',
     '## `@watchglass/record` (`RecordError`)',
     '',

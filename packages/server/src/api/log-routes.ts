@@ -30,14 +30,20 @@ export function mountLogRoutes(app: FastifyInstance, { ledger }: Pick<ApiDeps, '
       .header('content-type', type)
       .header('cache-control', cache)
       .header('access-control-allow-origin', '*')
-      .send(body);
+      .send(typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength));
 
   mountPublic(app, 'GET /log', async () =>
     ledger.tenants().map((tenant) => ({ tenant, origin: ledger.origin(tenant) })),
   );
   mountPublic(app, 'GET /log/:tenant/checkpoint', async (request, reply) =>
-    send(reply, text, checkpointCache, ledger.head(tenantOf(request.params)).checkpoint),
+    send(reply, text, checkpointCache, (await ledger.resource(tenantOf(request.params), 'checkpoint')) ?? ''),
   );
+  mountPublic(app, 'GET /log/:tenant/cosigned', async (request, reply) => {
+    const note = await ledger.resource(tenantOf(request.params), 'cosigned');
+    if (note === undefined)
+      throw new ServerError('not-found', 'no quorum of witnesses has cosigned a checkpoint of this log yet');
+    return send(reply, text, checkpointCache, note);
+  });
   mountPublic(app, 'GET /log/:tenant/vkey', async (request, reply) =>
     send(reply, text, checkpointCache, `${ledger.vkeys(tenantOf(request.params)).join('\n')}\n`),
   );
@@ -58,11 +64,6 @@ export function mountLogRoutes(app: FastifyInstance, { ledger }: Pick<ApiDeps, '
     const bytes = await ledger.resource(tenantOf(request.params), `tile/${path}`);
     if (bytes === undefined)
       throw new ServerError('not-found', 'expected the path of a tile within the published size (c2sp.org/tlog-tiles)');
-    return send(
-      reply,
-      'application/octet-stream',
-      tileCache,
-      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-    );
+    return send(reply, 'application/octet-stream', tileCache, bytes);
   });
 }

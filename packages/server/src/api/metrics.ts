@@ -19,7 +19,8 @@ export function createMetrics({
   indexes,
   door,
   version,
-}: Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version'>): Metrics {
+  witnesses,
+}: Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'witnesses'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -122,6 +123,9 @@ export function createMetrics({
     },
   });
 
+  addWitnessMetrics(registry, witnesses);
+  addTimestampMetrics(registry, witnesses);
+
   const requests = new Counter({
     name: 'watchglass_http_requests_total',
     help: 'Requests answered.',
@@ -142,6 +146,61 @@ export function createMetrics({
       durations.observe({ route }, seconds);
     },
   };
+}
+
+function addWitnessMetrics(registry: Registry, witnesses: ApiDeps['witnesses']): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'watchglass_witnessed_size',
+    help: 'Size of the newest checkpoint that a quorum of witnesses vouches for.',
+    labelNames: ['tenant'],
+    registers,
+    collect() {
+      for (const { tenant, size } of witnesses().logs) this.set({ tenant }, size);
+    },
+  });
+  new Gauge({
+    name: 'watchglass_witnessed_age_seconds',
+    help: 'How long ago a quorum of witnesses vouched for it; absent while there is none.',
+    labelNames: ['tenant'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { tenant, ageSeconds } of witnesses().logs)
+        if (ageSeconds !== undefined) this.set({ tenant }, ageSeconds);
+    },
+  });
+  new Gauge({
+    name: 'watchglass_witness_failures',
+    help: 'How often in a row a witness of the policy did not cosign; 0 for one that does.',
+    labelNames: ['tenant', 'witness'],
+    registers,
+    collect() {
+      for (const log of witnesses().logs)
+        for (const { name, failures } of log.witnesses) this.set({ tenant: log.tenant, witness: name }, failures);
+    },
+  });
+}
+
+function addTimestampMetrics(registry: Registry, witnesses: ApiDeps['witnesses']): void {
+  new Gauge({
+    name: 'watchglass_timestamped_size',
+    help: 'Size of the newest checkpoint that a timestamp authority stamped.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      for (const { tenant, size } of witnesses().timestamps) this.set({ tenant }, size);
+    },
+  });
+  new Gauge({
+    name: 'watchglass_timestamped_time_seconds',
+    help: 'When it was stamped, seconds since 1970.',
+    labelNames: ['tenant'],
+    registers: [registry],
+    collect() {
+      for (const { tenant, timeMs } of witnesses().timestamps) this.set({ tenant }, timeMs / 1_000);
+    },
+  });
 }
 
 function snake(name: string): string {

@@ -337,6 +337,13 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '200': textOf('A signed note.'), ...problems(404) },
     },
   },
+  '/log/{tenant}/cosigned': {
+    get: {
+      summary: 'The newest checkpoint that a quorum of witnesses vouches for, with their cosignatures.',
+      parameters: [path('tenant')],
+      responses: { '200': textOf('A signed note with cosignatures (c2sp.org/tlog-cosignature).'), ...problems(404) },
+    },
+  },
   '/log/{tenant}/vkey': {
     get: {
       summary:
@@ -455,6 +462,10 @@ export function openApi(version: string): Json {
             submitter: text,
             intake: text,
             leaf: base64,
+            witnessed: {
+              ...whole,
+              description: 'How many witnesses cosigned a checkpoint that covers it; where one event is asked for.',
+            },
             people: ref('People'),
           },
           required: ['index', 'received', 'submitter', 'intake'],

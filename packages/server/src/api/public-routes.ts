@@ -11,6 +11,7 @@ export type PublicRoute =
   | 'POST /auth/logout'
   | 'GET /log'
   | 'GET /log/:tenant/checkpoint'
+  | 'GET /log/:tenant/cosigned'
   | 'GET /log/:tenant/vkey'
   | `GET /log/:tenant/${'seals' | 'rotations'}${'' | '/:number'}`
   | 'GET /log/:tenant/tile/*'
@@ -28,6 +29,7 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'POST /auth/logout': 'recorded as `logout`',
   'GET /log': 'names of the public logs',
   'GET /log/:tenant/checkpoint': 'public by design: what a verifier or witness reads (c2sp.org/tlog-tiles)',
+  'GET /log/:tenant/cosigned': 'what witnesses vouch for is public, or it would be worth nothing',
   'GET /log/:tenant/vkey': 'public by design: the verifier keys',
   'GET /log/:tenant/seals': 'public by design: which epochs are sealed',
   'GET /log/:tenant/seals/:number': 'public by design: sizes, roots and public keys only',

@@ -32,7 +32,7 @@ import { RewrapJob } from '../review/rewrap-job.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import { createApi } from './create-api.ts';
-import type { Api, SignInSettings } from './server.ts';
+import type { Api, ApiDeps, SignInSettings } from './server.ts';
 
 export const clinic: TenantId = parseTenantId('clinic');
 export const audience = 'urn:watchglass:api';
@@ -76,6 +76,7 @@ export interface TestServerOptions {
   /** That bundles are put into. */
   readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
+  readonly witnesses?: ApiDeps['witnesses'];
   /** Stands in for the ledger's append of Watchglass's own events. */
   readonly beforeRecord?: () => void;
 }
@@ -196,6 +197,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       homeTenant: clinic,
       url: options.url ?? 'http://localhost:9440',
       version: '0.0.0-test',
+      witnesses: options.witnesses ?? (() => ({ strict: false, logs: [], timestamps: [] })),
       demo: true,
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),
       ...(consoleDir === undefined ? {} : { consoleDir }),

@@ -14,6 +14,7 @@ import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { WitnessReport } from '../ledger/witness/witness-report.ts';
 import type { Retention } from '../retention/retention.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
@@ -43,6 +44,8 @@ export interface ApiDeps {
   /** Public URL of the server, without trailing slash. */
   readonly url: string;
   readonly version: string;
+  /** How the logs stand with their witnesses, as of now. */
+  readonly witnesses: () => WitnessReport;
   readonly demo: boolean;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };

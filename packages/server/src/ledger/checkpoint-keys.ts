@@ -52,6 +52,7 @@ export async function openCheckpointKeys(
         `expected keys/${tenant}.checkpoint-key to be the key of ${origin}, got that of ${other.name}; restore the right one, or correct the origin in the configuration`,
       );
     }
+    if (mayMake) await makeDurable(disk, keysDir);
     return signers;
   }
   if (!mayMake)
@@ -63,6 +64,12 @@ export async function openCheckpointKeys(
   await disk.makeDirectory(keysDir);
   await storeCheckpointKeys({ disk, keysDir }, tenant, [signer]);
   return [signer];
+}
+
+/** A key that nothing was signed with yet may be one whose maker was killed before its name was durable. */
+async function makeDurable(disk: KeyPlace['disk'], keysDir: string): Promise<void> {
+  await disk.makeDirectory(keysDir);
+  await disk.syncDirectory(keysDir);
 }
 
 export async function storeCheckpointKeys(

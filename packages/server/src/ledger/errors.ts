@@ -22,6 +22,8 @@ export const ledgerErrorCodes = {
     'A shred has begun and is not over, since the keeper of the keys did not do its part; it is gone on with.',
   'keys-fixed': 'The key-encryption keys of this ledger can’t be changed from here, so nothing can be shredded.',
   'key-change-refused': 'The checkpoint keys of the log do not allow this change now.',
+  'timestamp-invalid': 'A timestamp (RFC 3161) does not verify, or is over something else than the checkpoint.',
+  'timestamp-refused': 'The timestamp authority answered without a timestamp.',
   closed: 'The ledger was closed.',
 } as const;
 export type LedgerErrorCode = keyof typeof ledgerErrorCodes;

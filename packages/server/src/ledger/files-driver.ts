@@ -31,6 +31,8 @@ import { isBlockFileOf, unitsOf } from './stored-units.ts';
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
 const mergedBytesMax = 8 * 1024 * 1024;
+/** What every disk stores as a whole or not at all. */
+const sectorBytes = 512;
 
 export interface FilesDriverOptions {
   readonly dir: string;
@@ -84,6 +86,8 @@ class FilesDriver implements StorageDriver {
   /** Complete segments, oldest first, not archived yet. */
   readonly #complete: Segment[];
   #archiving: Promise<void> = Promise.resolve();
+  /** Larger blocks of steps that have ended, on their way. */
+  #merging: Promise<void> = Promise.resolve();
   #archivingFailed = false;
   #nextGroup: number;
 
@@ -188,15 +192,53 @@ class FilesDriver implements StorageDriver {
       await this.#disk.replace(path, bytes, { durable: false, temporary: `${this.#tmp()}/checkpoint-${tenant}` });
     } catch (error) {
       if (!isFull(error)) throw error;
-      // No room for a second file: the group is durable all the same, so the text goes over the old one, in place.
-      const file = await this.#disk.open(path, 'append');
-      try {
-        if ((await file.write(bytes, 0)) !== bytes.length) throw error;
-        await file.truncate(bytes.length);
-      } finally {
-        await file.close();
-      }
+      await this.#overwriteCheckpoint(path, bytes, error);
     }
+  }
+
+  /**
+   * No room for a second file: the group is durable all the same, so the text goes over the old one, in place. Within one sector, which the disk
+   * stores as a whole; a longer one could be torn, and is refused with `full`.
+   */
+  async #overwriteCheckpoint(path: string, bytes: Uint8Array, full: unknown): Promise<void> {
+    const before = (await this.#disk.readFile(path)) ?? new Uint8Array(0);
+    if (Math.max(before.length, bytes.length) > sectorBytes) throw full;
+    const file = await this.#disk.open(path, 'append');
+    try {
+      const count = await file.write(bytes, 0);
+      if (count !== bytes.length) {
+        await file.write(before.subarray(0, count), 0);
+        throw full;
+      }
+      await file.truncate(bytes.length);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async cosigned(tenant: string): Promise<string | undefined> {
+    const bytes = await this.#disk.readFile(`${this.#dir}/${tenant}/cosigned`);
+    return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  }
+
+  async putCosigned(tenant: string, text: string): Promise<void> {
+    await this.#disk.replace(`${this.#dir}/${tenant}/cosigned`, Buffer.from(text), {
+      temporary: `${this.#tmp()}/cosigned-${tenant}`,
+    });
+  }
+
+  timestamps(tenant: string): Promise<readonly string[]> {
+    return this.#disk.list(`${this.#dir}/${tenant}/timestamps`);
+  }
+
+  timestamp(tenant: string, name: string): Promise<Uint8Array | undefined> {
+    return this.#disk.readFile(`${this.#dir}/${tenant}/timestamps/${name}`);
+  }
+
+  async putTimestamp(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
+    const dir = `${this.#dir}/${tenant}/timestamps`;
+    await this.#disk.makeDirectory(dir);
+    await this.#disk.replace(`${dir}/${name}`, bytes, { temporary: `${this.#tmp()}/timestamp-${tenant}` });
   }
 
   async vkey(tenant: string): Promise<string | undefined> {
@@ -300,7 +342,7 @@ class FilesDriver implements StorageDriver {
   }
 
   async endStep(step: FinishedStep): Promise<void> {
-    for (const merged of step.merged) this.#merged.add(merged);
+    this.#awaitMerged(step.merged);
     const current = this.#journal.current;
     if (current === undefined) return;
     const bytesMax = this.#options.segmentBytesMax ?? segmentBytesMax;
@@ -312,6 +354,16 @@ class FilesDriver implements StorageDriver {
 
   archived(): Promise<void> {
     return this.#archiving;
+  }
+
+  #awaitMerged(merged: FinishedStep['merged']): void {
+    const before = this.#merging;
+    this.#merging = (async () => {
+      await before;
+      for (const block of await merged) this.#merged.add(block);
+    })();
+    // Archiving waits for it and is told; until then a failure is nobody's.
+    this.#merging.catch(() => undefined);
   }
 
   async archive(): Promise<void> {
@@ -335,6 +387,7 @@ class FilesDriver implements StorageDriver {
       if (this.#archivingFailed) return;
       try {
         for (let segment = this.#complete[0]; segment !== undefined; segment = this.#complete[0]) {
+          await this.#merging;
           await this.#archiveSegment(segment);
           this.#complete.shift();
         }
@@ -427,13 +480,17 @@ class FilesDriver implements StorageDriver {
       if (stored !== undefined && Buffer.compare(stored, encodeManifest(this.#manifest)) === 0) throw cause;
       // It counts bytes that trying again would write over.
       this.#archivingFailed = true;
-      throw new LedgerError('corrupt', 'the manifest was replaced and may not be durable; restart', {}, cause);
+      const reason =
+        'the manifest was replaced and may not be durable; nothing is lost: restart, and run watchglass verify';
+      this.#options.failed?.(reason);
+      throw new LedgerError('read-only', reason, {}, cause);
     }
     this.#manifest = manifest;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#archiving;
+    await this.#merging.catch(() => undefined);
     try {
       await this.#journal.roll();
     } finally {

@@ -2,6 +2,9 @@
  * Reading a ledger's files back at start. What fits together is given to the driver; what doesn't is a fault, told and
  * left as it is. Only two things are changed, and only when nothing is wrong: a torn last group is cut off, its bytes kept
  * in `quarantine/`, and left-overs of an interrupted archiving are removed.
+ *
+ * What is read may be in the system's memory only: the process before may have been killed before its sync returned, or its sync
+ * may have failed. So what is found is made durable before anything is built on it, signed or answered.
  */
 import { parseCheckpoint, RecordError, type RetentionClass } from '@watchglass/record';
 import {
@@ -81,6 +84,8 @@ async function readManifest({ disk, dir, workDir }: FilesPlace, found: Recovered
     return undefined;
   }
   found.manifest = parseManifest(bytes);
+  // Segments below its group are removed: a power failure must not bring the manifest before it back.
+  await disk.syncDirectory(dir);
   for (const [tenant, { origin, size }] of found.manifest.tenants) {
     const log = { disk, dir: `${dir}/${tenant}`, tmpDir: `${workDir}/tmp`, origin, archivedSize: size };
     found.logs.set(tenant, await FilesLog.open(log));
@@ -137,14 +142,39 @@ async function readJournal(place: FilesPlace, found: RecoveredFiles): Promise<st
     }
   }
   if (scan.torn !== undefined) await cut(place, scan.torn);
+  if (scan.last !== undefined) await storeAgain(disk, scan.last);
+  await disk.syncDirectory(`${dir}/journal`);
   found.segments = scan.segments.filter((segment) => segment.lastGroup >= segment.firstGroup);
   return undefined;
 }
 
-/** The text of a stored checkpoint. Written without an fsync: after a power failure a file of no bytes, or of zeros, is one that was never written. */
+/**
+ * Groups before the last are durable: the last was written after that. It is written once more and not only synced, since after a failed sync the
+ * system holds its pages for stored (Linux marks them clean), and the next sync has nothing to do.
+ */
+async function storeAgain(disk: Disk, { path, from, to }: NonNullable<JournalScan['last']>): Promise<void> {
+  const file = await disk.open(path, 'append');
+  try {
+    const bytes = Buffer.allocUnsafe(to - from);
+    await file.read(bytes, from);
+    for (let at = 0; at < bytes.length; ) {
+      const count = await file.write(bytes.subarray(at), from + at);
+      if (count === 0) throw new LedgerError('storage-full', `the disk takes no bytes for ${path}; free some`);
+      at += count;
+    }
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The text of a stored checkpoint. Written without an fsync: after a power failure a file of no bytes, or one with zeros in place of some,
+ * is one that was never written.
+ */
 export async function readCheckpoint(disk: Disk, dir: string, tenant: string): Promise<string | undefined> {
   const bytes = await disk.readFile(`${dir}/${tenant}/checkpoint`);
-  if (bytes === undefined || bytes.every((byte) => byte === 0)) return undefined;
+  if (bytes === undefined || bytes.length === 0 || bytes.includes(0)) return undefined;
   return Buffer.from(bytes).toString('utf8');
 }
 

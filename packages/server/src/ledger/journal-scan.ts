@@ -14,6 +14,8 @@ export interface JournalScan {
   /** Bytes after the last whole group of the last segment. */
   readonly torn: { readonly path: string; readonly position: number; readonly bytes: Uint8Array } | undefined;
   readonly fault: string | undefined;
+  /** Where the last whole group lies; from the header of its segment on when it is the first there. */
+  readonly last: { readonly path: string; readonly from: number; readonly to: number } | undefined;
 }
 
 /**
@@ -32,6 +34,8 @@ export async function scanJournal(
   const counted = names.filter((name) => (parseSegmentName(name) ?? -1) >= firstGroup);
   const segments: Segment[] = [];
   let nextGroup = firstGroup;
+  let last: JournalScan['last'];
+  const end = (torn?: JournalScan['torn'], fault?: string): JournalScan => ({ segments, nextGroup, torn, fault, last });
   for (const [at, name] of counted.entries()) {
     const path = `${dir}/${name}`;
     const bytes = (await disk.readFile(path)) ?? new Uint8Array(0);
@@ -49,20 +53,20 @@ export async function scanJournal(
     for (const { group } of walk.groups) {
       const fault = visit(group, segment);
       if (fault !== undefined) {
-        return { segments, nextGroup, torn: undefined, fault: `group ${group.number} in journal/${name}: ${fault}` };
+        return end(undefined, `group ${group.number} in journal/${name}: ${fault}`);
       }
+      last = { path, from: segment.firstGroup === group.number ? 0 : segment.bytes, to: group.end };
       segment.bytes = group.end;
       segment.lastGroup = group.number;
       nextGroup = group.number + 1;
     }
     if (walk.fault !== undefined) {
-      return { segments, nextGroup, torn: undefined, fault: `${walk.fault.place}: ${walk.fault.message}` };
+      return end(undefined, `${walk.fault.place}: ${walk.fault.message}`);
     }
     if (walk.tornBytes > 0) {
       const position = bytes.length - walk.tornBytes;
-      const torn = { path, position, bytes: new Uint8Array(bytes.subarray(position)) };
-      return { segments, nextGroup, torn, fault: undefined };
+      return end({ path, position, bytes: new Uint8Array(bytes.subarray(position)) });
     }
   }
-  return { segments, nextGroup, torn: undefined, fault: undefined };
+  return end();
 }

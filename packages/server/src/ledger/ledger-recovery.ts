@@ -24,13 +24,14 @@ import {
 import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
 import { finishKeys, type StoredRotation, verifiersOf } from './checkpoint-keys.ts';
+import { openCosigned } from './cosigned.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
 import { faultOf } from './files-recovery.ts';
 import type { IdWindow, RememberedEmitters } from './id-window.ts';
 import type { KnownIds } from './known-ids.ts';
-import type { LedgerReport } from './ledger.ts';
+import type { CosignedHead, LedgerReport } from './ledger.ts';
 import { LogSeals, type SealPlace } from './sealing.ts';
 import type { StorageDriver, StoredLog, TileNode } from './storage.ts';
 import { type Head, type RecordedStatements, TenantLog } from './tenant-log.ts';
@@ -246,6 +247,8 @@ async function checkHead(place: LedgerPlace, log: TenantLog): Promise<string | u
     const fault = await compareCheckpoint(place, log, text);
     if (fault !== undefined) return fault;
   }
+  const rolledBack = await recallCosigned(place, log);
+  if (rolledBack !== undefined) return rolledBack;
   // Before anything is signed or sealed: what an earlier process had begun to seal is sealed as it was.
   await log.seals.finish(log.head).catch((error: unknown) => {
     // Where there is no room it is tried again before the next append.
@@ -255,6 +258,28 @@ async function checkHead(place: LedgerPlace, log: TenantLog): Promise<string | u
   const head = log.sign(size, root);
   if (head.checkpoint !== text) await driver.putCheckpoint(log.tenant, head.checkpoint);
   log.publish(head);
+  return undefined;
+}
+
+/** What witnesses cosigned must be of this tree, too: a checkpoint of theirs that the files don't reach is a rollback. */
+async function recallCosigned({ driver, trees }: LedgerPlace, log: TenantLog): Promise<string | undefined> {
+  const { tenant } = log;
+  const { size, root } = log.head;
+  const text = await driver.cosigned(tenant);
+  if (text === undefined) return undefined;
+  let cosigned: CosignedHead & { readonly root: Uint8Array };
+  try {
+    cosigned = openCosigned(text, log);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'unreadable';
+    return `ledger/${tenant}/cosigned is not a cosigned checkpoint of this log (${why}); restore it from its backup, or remove it and let the witnesses tell`;
+  }
+  if (cosigned.size > size)
+    return `witnesses cosigned ${cosigned.size} leaves of ${tenant}, the files hold ${size}: an older copy was restored, or files were cut off; restore the newest copy (docs/witnesses.md, "Behind a witness")`;
+  const expected = cosigned.size === size ? root : await (trees.get(tenant) as TreeReader).root(cosigned.size);
+  if (Buffer.compare(expected, cosigned.root) !== 0)
+    return `witnesses cosigned another root for ${cosigned.size} leaves of ${tenant} than the files have; run watchglass verify`;
+  log.cosigned = cosigned;
   return undefined;
 }
 

@@ -1,8 +1,10 @@
 /** The one door for tests to ledgers of their own: a temporary directory, a clock that is told the time, events without PHI. */
+import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { type Event, encodeEvent, minimise, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
 import type { LedgerFiles, VerifyReport } from '@watchglass/record/reader';
 import { verifyLedger } from '@watchglass/record/reader';
@@ -41,8 +43,24 @@ export class ToldClock implements Clock {
     return this.#add(periodMs, periodMs, run);
   }
 
-  sleep(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.after(delayMs, resolve));
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) return reject(signal.reason);
+      const timer = this.after(delayMs, resolve);
+      signal?.addEventListener('abort', () => {
+        timer.cancel();
+        reject(signal.reason);
+      });
+    });
+  }
+
+  /** Lets time pass, a second at a time with room for what it set going, until something has come about. */
+  async passUntil(done: () => boolean): Promise<void> {
+    for (let seconds = 0; !done(); seconds++) {
+      assert.ok(seconds < 10_000, 'it does not come about');
+      this.advance(1_000);
+      await wait(2);
+    }
   }
 
   /** Moves the clock and calls what is due. */

@@ -19,7 +19,6 @@ import type {
 import type { Keyrings, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
-import type { KeyChange } from './rotate-key.ts';
 import type { Ending, KeyEnding } from './shred.ts';
 
 export type LedgerState =
@@ -74,7 +73,7 @@ export interface Ledger extends AsyncDisposable {
     tenant: TenantId,
     index: number,
   ): Promise<{ readonly r: Uint8Array; readonly m: Uint8Array; readonly leaf: Uint8Array }>;
-  /** The inclusion proof of one leaf in the newest checkpoint, hashes from leaf to root. @throws LedgerError `not-found`. */
+  /** The inclusion proof of one leaf, hashes from leaf to root: in the newest cosigned checkpoint where that covers it, else in the newest. @throws LedgerError `not-found`. */
   prove(
     tenant: TenantId,
     index: number,
@@ -88,7 +87,21 @@ export interface Ledger extends AsyncDisposable {
     indexes: readonly number[],
     since?: number,
   ): Promise<{ readonly hashes: Uint8Array[]; readonly growth: Uint8Array[]; readonly checkpoint: string }>;
-  /** C2SP tlog-tiles resources: `checkpoint`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and `seals/<epoch>`, `rotations/<number>`; undefined when there is none. */
+  /** That the tree of `size2` begins with that of `size1` (RFC 6962 §2.1.2); both at most the head's. */
+  consistency(tenant: TenantId, size1: number, size2: number): Promise<Uint8Array[]>;
+  /** The root of the tree as it was at `size`, at most the head's. */
+  rootAt(tenant: TenantId, size: number): Promise<Uint8Array>;
+  /** The newest checkpoint with the cosignatures of a quorum of witnesses; undefined where there is none. */
+  cosigned(tenant: TenantId): CosignedHead | undefined;
+  /** Stores a checkpoint that witnesses cosigned, by rename. It must be one of this log, and not smaller than the one before. */
+  keepCosigned(tenant: TenantId, text: string): Promise<void>;
+  /** The answer of an authority (RFC 3161) over the newest checkpoint that was stamped; undefined where there is none. */
+  newestTimestamp(tenant: TenantId): Promise<{ readonly size: number; readonly response: Uint8Array } | undefined>;
+  /** Stores an authority's answer for the checkpoint of this size, which was verified. */
+  keepTimestamp(tenant: TenantId, size: number, response: Uint8Array): Promise<void>;
+  /** Takes no more appends: somebody outside proved that the log was longer, or another. */
+  suspend(reason: string): void;
+  /** C2SP tlog-tiles resources: `checkpoint`, `cosigned`, `vkey`, `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`; and `seals/<epoch>`, `rotations/<number>`; undefined when there is none. */
   resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined>;
   /** The numbers of the tenant's seals (their epochs) or of the statements on its keys, ascending. */
   statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]>;
@@ -100,6 +113,14 @@ export interface Ledger extends AsyncDisposable {
   emitters(tenant: TenantId): readonly EmitterStatus[];
   /** Figures for `/metrics` and status. */
   statistics(): LedgerStatistics;
+}
+
+export interface CosignedHead {
+  readonly size: number;
+  /** The signed note with the cosignatures. */
+  readonly text: string;
+  /** How many witnesses cosigned it. */
+  readonly witnesses: number;
 }
 
 export interface AppendItem {
@@ -184,6 +205,16 @@ export interface LedgerStatistics {
   readonly lastSyncMs: number;
   readonly journalBytes: number;
 }
+
+/**
+ * What is to become of a log's checkpoint keys. `planned`: a new key comes, and both sign until `end-overlap`. `compromised`: a new key comes, the old one goes
+ * at once, and is believed up to `trusted` leaves only. `add-ml-dsa-44`: a second key signs beside, or another one in its place.
+ */
+export type KeyChange =
+  | { readonly kind: 'planned' }
+  | { readonly kind: 'compromised'; readonly trusted?: number }
+  | { readonly kind: 'add-ml-dsa-44' }
+  | { readonly kind: 'end-overlap' };
 
 /** A log that goes on from another one. */
 export interface Successor {

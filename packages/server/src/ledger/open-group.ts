@@ -20,7 +20,7 @@ import type { Random } from '../world/world.ts';
 import { GrowingBytes, type SpareBytes } from './growing-bytes.ts';
 import type { EncodedBatch } from './ledger.ts';
 import type { RecentPart } from './recent-records.ts';
-import type { Step, StepSecrets } from './step.ts';
+import { type Step, type StepSecrets, sealNowBytesMax } from './step.ts';
 import type { TileNode } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -29,8 +29,6 @@ export const groupBytesMax: number = 8 * 1024 * 1024;
 const chunkBytes = 1024 * 1024;
 /** A chunk takes records until it has `chunkBytes`: the last of them may be the longest there is. */
 export const chunkBufferBytes: number = chunkBytes + 65_540;
-/** Up to here sealing at once takes less time than a way to another thread and back. */
-const sealNowBytesMax = 64 * 1024;
 const chunkRangesMax = 32_768;
 const groupBytesKeptMax = 4 * 1024 * 1024;
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import {
   decode,
@@ -12,7 +13,7 @@ import {
 } from '@watchglass/record';
 import { encodeBatch } from './encoded-batch.ts';
 import { LedgerError } from './errors.ts';
-import { clinic, digestOf, faultyDisk, item, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, digestOf, faultyDisk, filesBelow, item, items, type TestPlace, testPlace } from './ledger.fixture.ts';
 import type { Ledger } from './ledger.ts';
 
 async function withLedger(run: (ledger: Ledger, place: TestPlace) => Promise<void>): Promise<void> {
@@ -110,6 +111,36 @@ test('what was read stays as it was while its memory is used for later events, a
     await place.remove();
   }
 });
+
+test('small blocks are merged however many come in a minute', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    const calls = 100;
+    const site = 'x'.repeat(120);
+    for (let call = 0; call < calls; call++) {
+      const many = items(place, 200, { site, outcome: { status: 'success', code: 200 } });
+      await ledger.appendEncoded(clinic, encodeBatch(clinic, many));
+    }
+    await ledger[Symbol.asyncDispose]();
+    const blocks = await blocksIn(place);
+    assert.ok(blocks.length < calls / 5, `${blocks.length} blocks of ${calls} calls`);
+    assert.equal((await place.verify({ full: true })).tenants[0]?.opened, calls * 200);
+  } finally {
+    await place.remove();
+  }
+});
+
+/** Bytes of each archived block. */
+async function blocksIn(place: TestPlace): Promise<number[]> {
+  const found: number[] = [];
+  for (const name of (await filesBelow(place.ledgerDir)).filter((path) => path.endsWith('.wgb'))) {
+    const bytes = await readFile(join(place.ledgerDir, name));
+    for (let at = 0; at < bytes.length; at += 8 + bytes.readUInt32BE(at)) found.push(bytes.readUInt32BE(at));
+  }
+  return found;
+}
 
 test('a disk that fills up under large groups stores nothing of a refused call', async () => {
   const place = await testPlace();

@@ -15,17 +15,16 @@ import {
   leafHashOf,
   multiproofPlan,
   parseSuccession,
-  parseTilePath,
   RecordError,
   type Rotation,
   type Signer,
   type TenantId,
-  type TilePath,
 } from '@watchglass/record';
 import { type Keyrings, parseNumberName } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { openCheckpointKeys } from './checkpoint-keys.ts';
+import { assertNewer, openCosigned } from './cosigned.ts';
 import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { OpenedEnding } from './ending.ts';
@@ -42,8 +41,10 @@ import type {
   Appended,
   AppendedBatch,
   AppendItem,
+  CosignedHead,
   EmitterStatus,
   EncodedBatch,
+  KeyChange,
   Ledger,
   LedgerReport,
   LedgerState,
@@ -53,18 +54,19 @@ import type {
   StoredEntry,
 } from './ledger.ts';
 import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
+import { assertIndex, consistencyOf, newestTimestamp, proveLeaf, resourceOf, rootOfSize } from './log-reading.ts';
 import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { RecentRecords } from './recent-records.ts';
-import { assertChange, changeKeys, type KeyChange } from './rotate-key.ts';
+import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
 import { repeatable } from './shred-events.ts';
 import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
-import { assertIndex, type TreeReader } from './tree-reader.ts';
+import type { TreeReader } from './tree-reader.ts';
 import { wrappedSeedsOf } from './wrapped-seeds.ts';
 
 const idEntriesMaxUsual = 1_048_576;
@@ -145,9 +147,7 @@ class OpenedLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
-      const mayMake = this.#driver.tenants().size === 0;
-      this.#keyrings = await (this.#options.keyrings?.(mayMake) ??
-        openLocalKeyrings(this.#world, this.#options.keysDir, mayMake));
+      this.#keyrings = await this.#openKeyrings();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
       await this.#sealEnded();
@@ -202,6 +202,18 @@ class OpenedLedger implements Ledger {
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
     if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
+  }
+
+  /** Keys are made only where there is no ledger yet: where its files are at fault nobody knows what was sealed under them. And not after the disk has failed. */
+  async #openKeyrings(): Promise<Keyrings> {
+    const { fault } = this.#driver;
+    const mayMake = fault === undefined && this.#driver.tenants().size === 0;
+    const { keyrings, keysDir } = this.#options;
+    try {
+      return await (keyrings?.(mayMake) ?? openLocalKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
+    } catch (error) {
+      throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
+    }
   }
 
   #place(): LedgerPlace {
@@ -466,9 +478,41 @@ class OpenedLedger implements Ledger {
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {
-    const { head } = this.#log(tenant);
-    assertIndex(index, head.size);
-    return { index, hashes: await this.#tree(tenant).prove(index, head.size), checkpoint: head.checkpoint };
+    return proveLeaf(this.#log(tenant), this.#tree(tenant), index);
+  }
+
+  async consistency(tenant: TenantId, size1: number, size2: number): Promise<Uint8Array[]> {
+    return consistencyOf(this.#log(tenant), this.#tree(tenant), size1, size2);
+  }
+
+  async rootAt(tenant: TenantId, size: number): Promise<Uint8Array> {
+    return rootOfSize(this.#log(tenant), this.#tree(tenant), size);
+  }
+
+  cosigned(tenant: TenantId): CosignedHead | undefined {
+    return this.#log(tenant).cosigned;
+  }
+
+  async keepCosigned(tenant: TenantId, text: string): Promise<void> {
+    const log = this.#log(tenant);
+    this.#assertOpen();
+    const head = openCosigned(text, log);
+    assertNewer(head, log);
+    await this.#driver.putCosigned(tenant, text);
+    log.cosigned = head;
+  }
+
+  newestTimestamp(tenant: TenantId): Promise<{ size: number; response: Uint8Array } | undefined> {
+    return newestTimestamp(this.#driver, this.#log(tenant).tenant);
+  }
+
+  async keepTimestamp(tenant: TenantId, size: number, response: Uint8Array): Promise<void> {
+    this.#assertOpen();
+    await this.#driver.putTimestamp(this.#log(tenant).tenant, `${size}.tsr`, response);
+  }
+
+  suspend(reason: string): void {
+    this.#goReadOnly(reason);
   }
 
   async proveAll(
@@ -490,16 +534,8 @@ class OpenedLedger implements Ledger {
   async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {
     const log = this.#logs.get(tenant);
     if (log === undefined) return undefined;
-    if (path === 'checkpoint') return log.head.checkpoint === '' ? undefined : Buffer.from(log.head.checkpoint);
-    if (path === 'vkey') return Buffer.from(log.vkeys.map((vkey) => `${vkey}\n`).join(''));
     if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.#driver.document(tenant, path);
-    let tile: TilePath;
-    try {
-      tile = parseTilePath(path);
-    } catch {
-      return undefined;
-    }
-    return this.#tree(tenant).tile(tile, log.head.size);
+    return resourceOf(log, this.#tree(tenant), path);
   }
 
   async statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]> {

@@ -15,7 +15,7 @@ import {
 } from '@watchglass/record';
 import { type VerifyReport, verifyLedger } from '@watchglass/record/reader';
 import { clinic, filesInMemory, flip, items, memoryFiles, type TestPlace, testPlace } from './ledger.fixture.ts';
-import type { KeyChange } from './rotate-key.ts';
+import type { KeyChange } from './ledger.ts';
 
 const monthMs = 31 * 24 * 3_600_000;
 

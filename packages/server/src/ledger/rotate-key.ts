@@ -23,17 +23,8 @@ import {
   withoutOverlap,
 } from './checkpoint-keys.ts';
 import { LedgerError } from './errors.ts';
+import type { KeyChange } from './ledger.ts';
 import type { TenantLog } from './tenant-log.ts';
-
-/**
- * What is to become of a log's checkpoint keys. `planned`: a new key comes, and both sign until `end-overlap`. `compromised`: a new key comes, the old one goes
- * at once, and is believed up to `trusted` leaves only. `add-ml-dsa-44`: a second key signs beside, or another one in its place.
- */
-export type KeyChange =
-  | { readonly kind: 'planned' }
-  | { readonly kind: 'compromised'; readonly trusted?: number }
-  | { readonly kind: 'add-ml-dsa-44' }
-  | { readonly kind: 'end-overlap' };
 
 /** Refuses what can't be done, before anything is said or written. @throws LedgerError `key-change-refused` */
 export function assertChange(log: TenantLog, change: KeyChange): void {

@@ -84,6 +84,7 @@ export class Sequencer {
   #flying: Call[] | undefined;
   #flyingSizes: Map<TenantLog, number> = new Map();
   #preparing = false;
+  #preparation: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #stopped: LedgerError | undefined;
   groups = 0;
@@ -157,7 +158,9 @@ export class Sequencer {
   async stop(error: LedgerError): Promise<void> {
     while (this.#queue.length > 0 || this.#running !== undefined) {
       if (this.#stopped !== undefined) break;
-      await (this.#running ?? new Promise((resolve) => setImmediate(resolve)));
+      if (this.#running !== undefined) await this.#running;
+      else if (this.#preparing) await this.#preparation;
+      else await new Promise((resolve) => setImmediate(resolve));
     }
     this.#stopped ??= error;
     await this.#running;
@@ -270,7 +273,7 @@ export class Sequencer {
   /** The queue waits; a failure is the failure of the call at its head. */
   #prepare(work: Promise<void>): void {
     this.#preparing = true;
-    work
+    this.#preparation = work
       .catch((error: unknown) => {
         // A disk that failed: what its other files hold isn't known either.
         if (error instanceof LedgerError && error.code === 'read-only') return this.#fail(error);
@@ -460,17 +463,23 @@ export class Sequencer {
     for (const call of calls) call.reject(error);
   }
 
-  /** Merges and forgets the steps whose last group is durable; between two commits. */
+  /** Ends the steps whose last group is durable; between two commits. */
   async #finishSteps(): Promise<void> {
     for (let step = this.#ending[0]; step !== undefined && step.openGroups === 0; step = this.#ending[0]) {
       this.#ending.shift();
-      const merged: MergedBlock[] = [];
-      for (const block of step.merge(this.#parts.world.random)) {
-        merged.push(block);
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      await this.#parts.driver.endStep({ merged: this.#merge(step) });
+    }
+  }
+
+  /** Beside the next commits: it takes many times as long as one. */
+  async #merge(step: Step): Promise<MergedBlock[]> {
+    const { random, clock } = this.#parts.world;
+    const merged: MergedBlock[] = [];
+    try {
+      for await (const block of step.merge(random, clock.monotonicMs())) merged.push(block);
+      return merged;
+    } finally {
       step.erase();
-      await this.#parts.driver.endStep({ merged });
     }
   }
 

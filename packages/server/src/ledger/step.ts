@@ -11,6 +11,7 @@ import {
   openingKeyOf,
   type StepKeys,
   sealBlock,
+  sealBlockBeside,
   stepEventsMax,
 } from '@watchglass/record/reader';
 import type { Random } from '../world/world.ts';
@@ -24,7 +25,14 @@ const stepBytesMax: number = 32 * 1024 * 1024;
 const smallBlockBytesMax = 256 * 1024;
 const mergedBlockBytes = 1024 * 1024;
 const mergedRangesMax = 32_768;
-/** Plaintext a step may hold back for merging. */
+/**
+ * Merged blocks stay for years: worth twenty times the work, as long as that is little. A step that fills sooner is compressed as it was.
+ */
+const mergedLevel = 12;
+const mergedHarderAgeMsMin = 8_000;
+/** Up to here sealing at once takes less time than a way to another thread and back. */
+export const sealNowBytesMax: number = 64 * 1024;
+/** Plaintext a step may hold back for merging; then it ends, so that nothing small stays as it is. */
 const heldBytesMax = 8 * 1024 * 1024;
 
 /** Keys of one tenant, class and epoch in one step. */
@@ -65,7 +73,12 @@ export class Step {
 
   /** Whether a group of up to `events` may still begin in it. */
   hasRoom(events: number, nowMs: number): boolean {
-    return this.events + events <= stepEventsMax && this.bytes < stepBytesMax && !this.isOver(nowMs);
+    return (
+      this.events + events <= stepEventsMax &&
+      this.bytes < stepBytesMax &&
+      this.#heldBytes < heldBytesMax - smallBlockBytesMax &&
+      !this.isOver(nowMs)
+    );
   }
 
   isOver(nowMs: number): boolean {
@@ -111,8 +124,9 @@ export class Step {
     held.push({ ...block, plaintext: new Uint8Array(block.plaintext) });
   }
 
-  /** Larger blocks in place of runs of small ones. One at a time: sealing takes milliseconds. */
-  *merge(random: Random): Generator<MergedBlock> {
+  /** Larger blocks in place of runs of small ones, compressed beside. One at a time: memory. */
+  async *merge(random: Random, nowMs: number): AsyncGenerator<MergedBlock> {
+    const level = nowMs - this.#startedMs < mergedHarderAgeMsMin ? 1 : mergedLevel;
     for (const held of this.#held.values()) {
       let run: HeldBlock[] = [];
       let bytes = 0;
@@ -122,7 +136,7 @@ export class Step {
           block !== undefined &&
           (bytes + block.plaintext.length > mergedBlockBytes || ranges + block.ranges.length > mergedRangesMax);
         if (block === undefined || full) {
-          if (run.length > 1) yield this.#mergeRun(run, random);
+          if (run.length > 1) yield await this.#mergeRun(run, random, level);
           run = [];
           bytes = 0;
           ranges = 0;
@@ -135,10 +149,10 @@ export class Step {
     }
   }
 
-  #mergeRun(run: readonly HeldBlock[], random: Random): MergedBlock {
+  async #mergeRun(run: readonly HeldBlock[], random: Random, level: number): Promise<MergedBlock> {
     const { log, retentionClass, epoch } = run[0] as HeldBlock;
     const secrets = this.#secrets.get(`${log.tenant} ${retentionClass} ${epoch}`) as StepSecrets;
-    const block = sealBlock({
+    const input = {
       scope: {
         retentionClass,
         originHash: log.originHash,
@@ -151,7 +165,9 @@ export class Step {
       salt: random.bytes(16),
       ranges: joinRanges(run.flatMap(({ ranges }) => ranges)),
       plaintext: Buffer.concat(run.map(({ plaintext }) => plaintext)),
-    });
+      level,
+    };
+    const block = input.plaintext.length <= sealNowBytesMax ? sealBlock(input) : await sealBlockBeside(input);
     const firsts = run.map(({ ranges }) => (ranges[0] as IndexRange).first);
     return { tenant: log.tenant, retentionClass, block, first: firsts[0] as number, replaces: firsts };
   }

@@ -35,12 +35,22 @@ export interface StorageDriver extends AsyncDisposable {
       readonly leafType?: LeafType;
     },
   ): Promise<void>;
+  /** The bytes of both are the driver's until it settles, and are written over then: what it needs longer it copies. */
   commit(group: Group, encoded: EncodedGroup): Promise<void>;
   /** The newest epoch of an archived block; 0 when there is none. */
   newestEpoch(tenant: string): number;
   /** The text last put; undefined when there is none or it was lost in a power failure. */
   checkpoint(tenant: string): Promise<string | undefined>;
   putCheckpoint(tenant: string, text: string): Promise<void>;
+  /** The text last put; undefined when there is none. */
+  cosigned(tenant: string): Promise<string | undefined>;
+  /** Durable when it resolves: what witnesses vouched for is what a restored older copy is told by. */
+  putCosigned(tenant: string, text: string): Promise<void>;
+  /** Names of timestamps, `<size>.tsr`. */
+  timestamps(tenant: string): Promise<readonly string[]>;
+  timestamp(tenant: string, name: string): Promise<Uint8Array | undefined>;
+  /** Durable when it resolves. */
+  putTimestamp(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
   vkey(tenant: string): Promise<string | undefined>;
   /** Replaces one of the same name at once: a reader sees the one or the other. */
   putSeed(tenant: string, name: string, bytes: Uint8Array): Promise<void>;
@@ -109,7 +119,8 @@ export interface MergedBlock {
 }
 
 export interface FinishedStep {
-  readonly merged: readonly MergedBlock[];
+  /** A promise where they are still being made: commits go on meanwhile, and archiving waits for it. */
+  readonly merged: readonly MergedBlock[] | Promise<readonly MergedBlock[]>;
 }
 
 /** What is about to leave the journal: the core keeps what it needs of it before it goes. */

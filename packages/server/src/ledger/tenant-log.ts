@@ -12,11 +12,13 @@ import {
   type Signer,
   signNote,
   type TenantId,
+  type Verifier,
 } from '@watchglass/record';
 import type { RecordReader, Remains, StepKeys } from '@watchglass/record/reader';
-import { type StoredRotation, vkeysOf } from './checkpoint-keys.ts';
+import { type StoredRotation, verifiersOf, vkeysOf } from './checkpoint-keys.ts';
 import type { EmitterCoverage } from './emitter-coverage.ts';
 import { LedgerError } from './errors.ts';
+import type { CosignedHead } from './ledger.ts';
 import type { LogSeals } from './sealing.ts';
 
 export interface Head {
@@ -50,6 +52,8 @@ export class TenantLog {
   readonly seals: LogSeals;
   /** What the log itself says of its seals and keys. */
   recorded: RecordedStatements;
+  /** The newest checkpoint that a quorum of witnesses cosigned. */
+  cosigned: CosignedHead | undefined;
   /** By class and epoch: seeds that are durable. */
   readonly keys: Map<string, StepKeys> = new Map();
   /** By the monotonic clock. */
@@ -116,6 +120,11 @@ export class TenantLog {
   /** Their verifier keys. */
   get vkeys(): readonly string[] {
     return vkeysOf(this.#signers);
+  }
+
+  /** Keys under which a stored checkpoint may stand: those that sign, and the one that was replaced last. */
+  get verifiers(): readonly Verifier[] {
+    return verifiersOf(this.#signers, this.#lastRotation);
   }
 
   /** The newest statement on them. */

@@ -95,6 +95,7 @@ export class TileNodes {
   /** A tile is a function of the log: one that is there already must be equal. */
   async #write(level: number, n: number, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tilePath(level, n)}`;
+    await this.#disk.makeDirectory(parentOf(path));
     const known = await this.#disk.readFile(path);
     if (known !== undefined) {
       if (Buffer.compare(known, bytes) !== 0) {
@@ -107,7 +108,6 @@ export class TileNodes {
       await this.#disk.syncDirectory(parentOf(path));
       return;
     }
-    await this.#disk.makeDirectory(parentOf(path));
     await this.#disk.replace(path, bytes, { temporary: `${this.#tmpDir}/tile` });
   }
 

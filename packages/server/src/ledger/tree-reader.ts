@@ -3,6 +3,7 @@
  * Gives proofs, C2SP tiles, and the frontier of an archived log.
  */
 import {
+  consistencyPlan,
   Frontier,
   foldLevel,
   foldStep,
@@ -13,7 +14,6 @@ import {
   tileWidth,
   tileWidthAt,
 } from '@watchglass/record';
-import { LedgerError } from './errors.ts';
 import type { StorageDriver, TileNode } from './storage.ts';
 
 const cachedTilesMax = 64;
@@ -58,6 +58,11 @@ export class TreeReader {
   /** The inclusion proof of a leaf, from the leaf to the root. */
   async prove(index: number, size: number): Promise<Uint8Array[]> {
     return this.fold(inclusionPlan(index, size), size);
+  }
+
+  /** That the tree of `size2` begins with that of `size1`. */
+  consistency(size1: number, size2: number): Promise<Uint8Array[]> {
+    return this.fold(consistencyPlan(size1, size2), size2);
   }
 
   /** The hash of each step of a proof in a log of at least `size` leaves. */
@@ -123,11 +128,4 @@ function entryBundle(commitments: Uint8Array, leafType: LeafType): Uint8Array {
     bundle.set(commitments.subarray(i * 32, i * 32 + 32), i * 35 + 3);
   }
   return bundle;
-}
-
-/** @throws LedgerError `not-found` */
-export function assertIndex(index: number, size: number): void {
-  if (!Number.isSafeInteger(index) || index < 0 || index >= size) {
-    throw new LedgerError('not-found', `expected an index below the size ${size} of the log, got ${index}`);
-  }
 }

@@ -81,7 +81,9 @@ export function createReview({ ledger, indexes, staff }: ReviewDeps): Review {
       const { m, leaf } = await found(() => ledger.open(tenant, index));
       const event = renderRecord(index, m, { names: indexes.pseudonyms(tenant), whole: true });
       const people = peopleOf(tenant, [event], staff);
-      return { ...event, leaf: Buffer.from(hashLeaf(leaf)).toString('base64'), people };
+      const cosigned = ledger.cosigned(tenant);
+      const witnessed = cosigned !== undefined && index < cosigned.size ? cosigned.witnesses : 0;
+      return { ...event, leaf: Buffer.from(hashLeaf(leaf)).toString('base64'), witnessed, people };
     },
 
     async prove(tenant, index, withOpening) {

@@ -29,6 +29,8 @@ const doors: Readonly<Record<LedgerErrorCode, { readonly code: ServerErrorCode; 
   'shred-unfinished': { code: 'shred-unfinished', retryAfterMs: storageRetryMs },
   'keys-fixed': { code: 'keys-fixed' },
   'key-change-refused': { code: 'input-invalid' },
+  'timestamp-invalid': { code: 'unavailable' },
+  'timestamp-refused': { code: 'unavailable' },
   closed: { code: 'unavailable', retryAfterMs: overloadedRetryMs },
 };
 

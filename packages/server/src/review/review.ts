@@ -14,7 +14,7 @@ import type { World } from '../world/world.ts';
 import type { NamedPerson, Staff } from './people-of.ts';
 
 export interface ReviewDeps {
-  readonly ledger: Pick<Ledger, 'head' | 'read' | 'open' | 'prove' | 'grown'>;
+  readonly ledger: Pick<Ledger, 'head' | 'read' | 'open' | 'prove' | 'grown' | 'cosigned'>;
   readonly indexes: Pick<Indexes, 'find' | 'summarise' | 'pseudonyms'>;
   /** Who is known here; names of staff go beside their events. */
   readonly staff: Staff;
@@ -48,6 +48,8 @@ export interface ReviewEvent {
   readonly submitter: string;
   /** Base64 of the leaf hash; present where one event is asked for. */
   readonly leaf?: string;
+  /** How many witnesses cosigned a checkpoint that covers it; present where one event is asked for. */
+  readonly witnessed?: number;
   /** The event's actors who are staff known here, by id; present where one event goes out by itself (asked for, or in a tail). */
   readonly people?: Readonly<Record<string, NamedPerson>>;
   readonly [member: string]: unknown;

@@ -6,12 +6,14 @@
  */
 import { closeSync, open as openDescriptor, writeSync } from 'node:fs';
 import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { dirname, resolve, sep } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Disk, DiskFile, DiskLock, ReplaceOptions } from './disk.ts';
+import { makeDirectory } from './make-directory.ts';
 
 /** Up to here a write is done at once. */
 const writeNowBytesMax = 64 * 1024;
+const durableDirectories: Set<string> = new Set();
 
 export const realDisk: Disk = {
   async open(path, how, mode = 0o600) {
@@ -64,19 +66,21 @@ export const realDisk: Disk = {
   },
 
   async removeTree(path) {
+    const gone = resolve(path);
+    for (const known of durableDirectories)
+      if (known === gone || known.startsWith(`${gone}${sep}`)) durableDirectories.delete(known);
     await rm(path, { recursive: true, force: true });
   },
 
-  async makeDirectory(path) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 });
-    if (first === undefined) return;
-    // From the new directory up to the first that was made: each one's name lies in its parent.
-    const top = dirname(resolve(first));
-    for (let parent = dirname(resolve(path)); parent.length >= top.length; parent = dirname(parent)) {
-      await syncDirectory(parent);
-      if (parent === top) break;
-    }
-  },
+  makeDirectory: (path) =>
+    makeDirectory(
+      {
+        make: (directory) => mkdir(directory, { recursive: true, mode: 0o700 }),
+        sync: syncDirectory,
+        durable: durableDirectories,
+      },
+      resolve(path),
+    ),
 
   syncDirectory,
 

@@ -122,6 +122,9 @@ export class OpenedKeyrings implements Keyrings<Ring>, AsyncDisposable {
         );
       await world.disk.makeDirectory(keysDir);
       await world.disk.replace(`${keysDir}/kek`, world.random.bytes(32), { mode: 0o600 });
+    } else if (mayMake && !readOnly) {
+      // Nothing was sealed under it yet: its maker may have been killed before its name was durable.
+      await world.disk.syncDirectory(keysDir);
     }
     const local: KekSettings = { provider: 'local' };
     const kek = await this.#provider(local, this.#shared).open('kek');

@@ -1,0 +1,179 @@
+/**
+ * One step of following a log: is its head of now the head remembered, with something appended? The remembered tree is taken up from its at
+ * most 53 nodes in the tiles, which have to have the remembered root, and only the new entries are fetched and appended. So what a step costs
+ * depends on what is new, and a head that is believed has a root that was computed here.
+ */
+import {
+  Frontier,
+  foldStep,
+  hashLeaf,
+  openCheckpoint,
+  parseCheckpoint,
+  RecordError,
+  tilePath,
+  tileWidth,
+  tileWidthAt,
+} from '@watchglass/record';
+import type { Client } from '../client.ts';
+import { getTile, inOrder, splitBundle } from './remote-log.ts';
+import type { LogName } from './remote-statements.ts';
+
+/** What a follower finds; docs/completeness.md has a row for each. */
+export type FollowCode =
+  | 'key-changed'
+  | 'signature-wrong'
+  | 'split-view'
+  | 'rolled-back'
+  | 'history-changed'
+  | 'entries-missing'
+  | 'log-gone'
+  | 'stale';
+
+export interface FollowFinding {
+  readonly code: FollowCode;
+  readonly tenant: string;
+  readonly message: string;
+  /** The signed checkpoint that contradicts the remembered one: worth keeping. */
+  readonly evidence?: string | undefined;
+}
+
+export interface Head {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** The signed note. */
+  readonly note: string;
+}
+
+export interface Step {
+  /** To remember from now on; absent where it is not to be believed. */
+  readonly head?: Head;
+  readonly finding?: FollowFinding;
+}
+
+export interface Followed {
+  readonly client: Client;
+  readonly log: LogName;
+  /** The one key believed. */
+  readonly vkey: string;
+  readonly before: Head | undefined;
+  readonly signal: AbortSignal;
+}
+
+export async function followLog(followed: Followed): Promise<Step> {
+  const { client, log, vkey, before, signal } = followed;
+  const found = (code: FollowCode, message: string, evidence?: string): Step => ({
+    finding: { code, tenant: log.tenant, message, evidence },
+  });
+  const offered = (await client.getText(`/log/${log.tenant}/vkey`, signal)).trim();
+  const note = await client.getText(`/log/${log.tenant}/checkpoint`, signal);
+  const head = openHead(note, vkey, log.origin);
+  if (!('size' in head)) {
+    return offered === vkey
+      ? found('signature-wrong', `the checkpoint is not signed as it should be: ${head.why}`, note)
+      : found('key-changed', `the log shows and signs with another key than the one believed so far (${vkey})`, note);
+  }
+  if (offered !== vkey) return found('key-changed', `the log shows another key than the one it signs with (${vkey})`);
+  if (before !== undefined && head.size < before.size) {
+    return found('rolled-back', `expected at least the ${before.size} events seen before, got ${head.size}`, note);
+  }
+  if (before !== undefined && head.size === before.size) {
+    return sameBytes(head.root, before.root)
+      ? { head: before }
+      : found('split-view', `two signed checkpoints of ${head.size} events have different roots`, note);
+  }
+  const from = before ?? head;
+  const frontier = await frontierOf(from.size, head.size, followed);
+  if (frontier === undefined)
+    return found('entries-missing', `the tiles of the first ${from.size} events are not there`);
+  if (!sameBytes(frontier.root(), from.root)) {
+    return found(
+      'history-changed',
+      `the tiles of the first ${from.size} events have not the root that was signed`,
+      note,
+    );
+  }
+  const missing = await append(frontier, head.size, followed);
+  if (missing !== undefined) return found('entries-missing', `${missing} is not there, or not whole`, note);
+  return sameBytes(frontier.root(), head.root)
+    ? { head }
+    : found(
+        'history-changed',
+        `the checkpoint of ${head.size} events is not the one of ${from.size} with the new entries appended`,
+        note,
+      );
+}
+
+function openHead(note: string, vkey: string, origin: string): Head | { readonly why: string } {
+  try {
+    const { size, root } = openCheckpoint(note, { vkey, origin }).checkpoint;
+    if (size > BigInt(Number.MAX_SAFE_INTEGER)) return { why: `no log has ${size} events` };
+    return { size: Number(size), root, note };
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    return { why: error.message };
+  }
+}
+
+/** A head kept on disk; its signature was verified when it was kept. */
+export function parseHead(note: string): Head {
+  const { size, root } = parseCheckpoint(note);
+  return { size: Number(size), root, note };
+}
+
+/** The tree of `size` from the tiles of the tree of `sizeNow`; `undefined` where one isn't there. */
+async function frontierOf(size: number, sizeNow: number, followed: Followed): Promise<Frontier | undefined> {
+  const nodes = new Map<string, Uint8Array>();
+  for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
+    if (n % 2 === 0) continue;
+    const node = await readNode(level, n - 1, sizeNow, followed);
+    if (node === undefined) return undefined;
+    nodes.set(`${level}/${n - 1}`, node);
+  }
+  return Frontier.from(size, (level, n) => nodes.get(`${level}/${n}`) ?? new Uint8Array(32));
+}
+
+async function readNode(
+  level: number,
+  n: number,
+  size: number,
+  { client, log, signal }: Followed,
+): Promise<Uint8Array | undefined> {
+  const tileLevel = Math.floor(level / 8);
+  const wide = 2 ** (level % 8);
+  const first = n * wide;
+  const tile = Math.floor(first / tileWidth);
+  const width = tileWidthAt(tileLevel, tile, size);
+  const bytes = await getTile(client, log, { level: tileLevel, n: tile, width }, signal);
+  const from = (first % tileWidth) * 32;
+  if (bytes.length < from + wide * 32) return undefined;
+  let hashes = Array.from({ length: wide }, (_, at) => bytes.subarray(from + at * 32, from + at * 32 + 32));
+  while (hashes.length > 1) {
+    const pairs = hashes;
+    hashes = Array.from({ length: pairs.length / 2 }, (_, at) => foldStep(pairs.slice(2 * at, 2 * at + 2)));
+  }
+  return hashes[0];
+}
+
+/** Appends the entries up to `size`, and says which bundle lacks one. */
+async function append(
+  frontier: Frontier,
+  size: number,
+  { client, log, signal }: Followed,
+): Promise<string | undefined> {
+  const firstBundle = Math.floor(frontier.size / tileWidth);
+  const bundles = inOrder(Math.ceil(size / tileWidth) - firstBundle, async (at) => {
+    const n = firstBundle + at;
+    const width = tileWidthAt(0, n, size);
+    return { n, width, bytes: await getTile(client, log, { level: 'entries', n, width }, signal) };
+  });
+  for await (const { n, width, bytes } of bundles) {
+    const entries = splitBundle(bytes).slice(0, width);
+    if (entries.length < width) return tilePath('entries', n, width);
+    frontier.appendLeafHashes(Buffer.concat(entries.slice(frontier.size - n * tileWidth).map(hashLeaf)));
+  }
+  return undefined;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.from(a).equals(b);
+}

@@ -1,0 +1,113 @@
+/** The gateway's counts of its own requests: that they add up under mixed traffic, and reach the server as they are. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { type Counters, countersOf, countersToChanges, minimise } from '@watchglass/record';
+import { RequestCounters } from './counters.ts';
+import { type Road, type RoadOptions, sendJson, startRoad } from './gateway.fixture.ts';
+
+let road: Road | undefined;
+
+afterEach(async () => {
+  await road?.close();
+  road = undefined;
+});
+
+async function start(options: RoadOptions = {}): Promise<Road> {
+  road = await startRoad(options);
+  return road;
+}
+
+function addsUp({ received, recorded, flooded, faulted, unrecorded, inFlight }: Counters): void {
+  assert.equal(received, recorded + flooded + faulted + unrecorded + inFlight);
+}
+
+const countersIn = (of: Road): Counters[] => of.events.map(countersOf).filter((one) => one !== undefined);
+
+describe('request counters', () => {
+  it('are on record at the end, add up, and agree with what was asked and with the events', async () => {
+    const of = await start();
+    for (let n = 0; n < 10; n++) await of.fetch('/fhir/Patient/1');
+    await of.fetch('/fhir/Patient/1', { method: 'DELETE' });
+    for (let n = 0; n < 40; n++) await of.fetch('/fhir/Patient/1', { token: 'nonsense' });
+    await of.fetch('/fhir/Patient/1', { method: 'POST', body: '{' });
+    await of.gateway[Symbol.asyncDispose]();
+    const [counters, ...more] = countersIn(of);
+    assert.ok(counters !== undefined && more.length === 0);
+    addsUp(counters);
+    const { received, recorded, flooded, unrecorded, inFlight, answered, refused } = counters;
+    assert.deepEqual(
+      { received, recorded, flooded, unrecorded, inFlight, answered, refused },
+      { received: 52, recorded: 32, flooded: 20, unrecorded: 0, inFlight: 0, answered: 11, refused: 41 },
+    );
+    const position = of.events.findIndex((event) => countersOf(event) !== undefined);
+    assert.equal(counters.eventsRecorded + counters.eventsPending, position, 'every event before it was counted');
+  });
+
+  it('come while the gateway runs, with what is under way, and never go back', async () => {
+    const waiting = Promise.withResolvers<void>();
+    const of = await start({
+      config: { audit: { countersEveryMs: 100 } },
+      upstream: (_request, response) =>
+        void waiting.promise.then(() => sendJson(response, 200, { resourceType: 'Patient', id: '1' })),
+    });
+    const fetching = of.fetch('/fhir/Patient/1');
+    while (!countersIn(of).some(({ inFlight }) => inFlight === 1)) await new Promise((tick) => setImmediate(tick));
+    waiting.resolve();
+    await fetching;
+    while (!countersIn(of).some(({ recorded }) => recorded === 1)) await new Promise((tick) => setImmediate(tick));
+    const all = countersIn(of);
+    for (const [at, counters] of all.entries()) {
+      addsUp(counters);
+      const before = all[at - 1] ?? counters;
+      assert.equal(counters.since, before.since);
+      assert.ok(counters.received >= before.received && counters.eventsRecorded >= before.eventsRecorded);
+    }
+  });
+
+  it('count what nothing was recorded of, and keep what was', () => {
+    const counters = new RequestCounters(1);
+    const requests = Array.from({ length: 5 }, () => ({}));
+    for (const request of requests) counters.begin(request);
+    const [first, second, third, fourth] = requests as [object, object, object, object];
+    counters.mark(first, 'recorded');
+    counters.mark(first, 'flooded');
+    counters.mark(second, 'flooded');
+    counters.mark(third, 'faulted');
+    for (const request of [first, second, third, fourth]) counters.end(request);
+    counters.end(first);
+    const read = counters.read({ recordedCount: 0, pendingCount: 0, unrecordedCount: 0 });
+    addsUp(read);
+    const { recorded, flooded, faulted, unrecorded, inFlight } = read;
+    assert.deepEqual([recorded, flooded, faulted, unrecorded, inFlight], [1, 1, 1, 1, 1]);
+  });
+
+  it('are kept by minimisation, and nothing else that calls itself so', () => {
+    const changes = countersToChanges(
+      new RequestCounters(7).read({ recordedCount: 3, pendingCount: 0, unrecordedCount: 0 }),
+    );
+    const event: Parameters<typeof minimise>[0] = {
+      v: 1,
+      id: '0197b3a0-0000-7000-8000-000000000001',
+      time: '2026-03-12T08:00:00.000Z',
+      tenant: 'clinic',
+      emitter: { id: 'gateway', seq: 1 },
+      kind: 'system',
+      action: 'execute',
+      operation: 'request-counters',
+      outcome: { status: 'success' },
+      actor: { id: 'gateway:gateway', type: 'service' },
+      changes: [
+        ...changes,
+        { op: 'replace', path: '/received', after: 'Maria' },
+        { op: 'replace', path: '/mrn', after: '4711' },
+      ],
+    };
+    const small = minimise(event);
+    assert.deepEqual(small.changes?.slice(0, changes.length), changes);
+    assert.deepEqual(
+      small.changes?.slice(changes.length).map(({ after }) => after),
+      [undefined, undefined],
+    );
+    assert.ok(minimise({ ...event, operation: 'update' }).changes?.every(({ after }) => after === undefined));
+  });
+});

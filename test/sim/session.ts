@@ -1,0 +1,191 @@
+/**
+ * One process's life with the ledger in it: the calls of a history go through here, so that every answer, refusal and signature is held
+ * against the model at the moment it is given. A call that never ends is told, in turns of the event loop, not in seconds.
+ */
+import type { Event, TenantId } from '../../packages/record/src/index.ts';
+import { hashLeaf, parseCheckpoint, verifyInclusion } from '../../packages/record/src/index.ts';
+import { LedgerError, type LedgerErrorCode } from '../../packages/server/src/ledger/errors.ts';
+import type { AppendItem, Ledger } from '../../packages/server/src/ledger/ledger.ts';
+import type { SimClock, SimProcess, SimRandom } from '../../packages/server/src/world/simulated.ts';
+import { type Call, EventMaker, type LogModel, type Outside, Violation } from './model.ts';
+
+const turnsMax = 50_000;
+/** The ledger remembers ids for seven days of its clock. */
+const rememberedMs = 6 * 24 * 3_600_000;
+
+export class Session {
+  readonly ledger: Ledger;
+  readonly process: SimProcess;
+  readonly clock: SimClock;
+  readonly outside: Outside;
+  readonly trace: (line: string) => void;
+  readonly #startMs: number;
+  readonly #flying: Set<Promise<void>> = new Set();
+  /** What an answer showed to be wrong: told at the next step. */
+  #violation: unknown;
+
+  constructor(parts: {
+    ledger: Ledger;
+    process: SimProcess;
+    clock: SimClock;
+    outside: Outside;
+    startMs: number;
+    trace: (line: string) => void;
+  }) {
+    this.ledger = parts.ledger;
+    this.process = parts.process;
+    this.clock = parts.clock;
+    this.outside = parts.outside;
+    this.#startMs = parts.startMs;
+    this.trace = parts.trace;
+  }
+
+  /** A log that the ledger has. */
+  anyLog(random: SimRandom): LogModel | undefined {
+    const known = this.ledger.tenants();
+    return known.length === 0 ? undefined : this.outside.log(random.pick(known));
+  }
+
+  newCall(log: LogModel, count: number, random: SimRandom, facts: () => Partial<Event> = () => ({})): Call {
+    const call: Call = { items: this.newItems(log, count, random, facts), mayBeStored: 0 };
+    log.calls.push(call);
+    return call;
+  }
+
+  newItems(log: LogModel, count: number, random: SimRandom, facts: () => Partial<Event> = () => ({})): AppendItem[] {
+    const maker = new EventMaker(random);
+    return Array.from({ length: count }, () => maker.make(log, this.clock.now(), facts()));
+  }
+
+  addTenant(tenant: TenantId): void {
+    this.#start(`add ${tenant}`, async () => {
+      await this.ledger.addTenant(tenant);
+    });
+  }
+
+  /** Sends calls, new ones and old ones, as one. */
+  append(log: LogModel, calls: readonly Call[]): void {
+    const items = calls.flatMap((call) => call.items);
+    for (const call of calls) call.mayBeStored++;
+    this.#start(`append ${items.length} to ${log.tenant}`, async () => {
+      try {
+        const answer = await this.ledger.append(log.tenant, items);
+        if (!this.process.dead) log.answer(items, answer);
+      } catch (error) {
+        if (leavesNothing(error) && !this.process.dead) for (const call of calls) call.mayBeStored--;
+        throw error;
+      }
+    });
+  }
+
+  /** A call that must be refused with `code`; nothing of it may be stored. */
+  refused(log: LogModel, items: readonly AppendItem[], code: LedgerErrorCode): void {
+    this.#start(`append to ${log.tenant} what must be refused with ${code}`, async () => {
+      let stored = false;
+      try {
+        await this.ledger.append(log.tenant, items);
+        stored = true;
+      } catch (error) {
+        if (!(error instanceof LedgerError) || error.code !== code) throw error;
+      }
+      if (stored && !this.process.dead) throw new Violation(`a call that had to be refused with ${code} was answered`);
+    });
+  }
+
+  async prove(log: LogModel, index: number): Promise<void> {
+    const { tenant } = log;
+    // Where a start found its disk broken only what is archived can be read.
+    if (this.ledger.state.kind === 'read-only' && index >= this.ledger.head(tenant).size) return;
+    await this.within(`prove ${index} of ${tenant}`, async () => {
+      const { hashes, checkpoint } = await this.ledger.prove(tenant, index);
+      const { leaf } = await this.ledger.open(tenant, index);
+      if (this.process.dead || checkpoint === '') return;
+      log.sawSignature(checkpoint);
+      const { size, root } = parseCheckpoint(checkpoint);
+      await verifyInclusion({ leafHash: hashLeaf(leaf), index: BigInt(index), size, proof: hashes, root });
+    });
+  }
+
+  /** Time passes. */
+  advance(ms: number): void {
+    this.clock.advance(ms);
+    this.#noteTime();
+  }
+
+  /** Somebody sets the clock. */
+  step(ms: number): void {
+    this.clock.step(ms);
+    this.#noteTime();
+  }
+
+  #noteTime(): void {
+    if (this.clock.now() - this.#startMs > rememberedMs) this.outside.forget();
+  }
+
+  async turns(count: number): Promise<void> {
+    for (let turn = 0; turn < count && !this.process.dead; turn++)
+      await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** Until every call was answered, or the process is dead. */
+  async idle(): Promise<void> {
+    await this.within('waiting for answers', async () => {
+      while (this.#flying.size > 0) await Promise.all(this.#flying);
+    });
+    this.check();
+  }
+
+  check(): void {
+    if (this.#violation !== undefined) throw this.#violation;
+    if (this.outside.violation !== undefined) throw new Violation(this.outside.violation);
+  }
+
+  /** Runs something that may fail as a ledger on a broken disk may, and that must end. */
+  async within(what: string, work: () => Promise<void>): Promise<void> {
+    let settled = false;
+    let failed: unknown;
+    work()
+      .catch((error: unknown) => {
+        failed = error;
+      })
+      .finally(() => {
+        settled = true;
+      });
+    for (let turn = 0; !settled && !this.process.dead; turn++) {
+      if (turn === turnsMax) throw new Violation(`${what}: no end after ${turnsMax} turns of the event loop`);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    if (failed !== undefined && !isTolerable(failed)) throw failed;
+    if (failed !== undefined) this.trace(`${what}: ${String(failed)}`);
+  }
+
+  #start(what: string, work: () => Promise<void>): void {
+    this.trace(what);
+    const running = work()
+      .then(
+        () => this.trace(`${what}: done`),
+        (error: unknown) => {
+          if (this.process.dead) return;
+          this.trace(`${what}: ${String(error)}`);
+          if (!isTolerable(error)) this.#violation ??= error;
+        },
+      )
+      .finally(() => this.#flying.delete(running));
+    this.#flying.add(running);
+  }
+}
+
+/** The errors that say: nothing of the call was stored. */
+function leavesNothing(error: unknown): boolean {
+  return (
+    error instanceof LedgerError &&
+    ['storage-full', 'overloaded', 'id-conflict', 'record-too-large', 'unknown-tenant'].includes(error.code)
+  );
+}
+
+/** What a ledger may answer when its disk fails; anything else is a fault of ours. */
+export function isTolerable(error: unknown): boolean {
+  if (error instanceof Violation) return false;
+  if (error instanceof LedgerError) return ['read-only', 'storage-full', 'closed'].includes(error.code);
+  return error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
+}
