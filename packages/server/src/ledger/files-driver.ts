@@ -26,7 +26,7 @@ import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, reco
 import { isFull, Journal, type Segment } from './journal.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
-import { isBlockFileOf, unitsOf } from './stored-units.ts';
+import { removeUnitFiles, unitsOf, withoutUnit } from './stored-units.ts';
 
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
@@ -290,28 +290,16 @@ class FilesDriver implements StorageDriver {
   }
 
   async dropUnit(tenant: string, unit: Unit): Promise<void> {
+    const { blocks } = this.#log(tenant);
     // Archiving replaces the manifest too: one after the other.
-    const done = this.#archiving.then(() => this.#dropUnit(tenant, unit));
+    const done = this.#archiving.then(async () => {
+      const rest = withoutUnit(this.#manifest, tenant, unit);
+      if (rest !== undefined) await this.#putManifest(rest, encodeManifest(rest));
+      const forget = (paths: ReadonlySet<string>): void => blocks.dropFiles(unit.retentionClass, paths);
+      await removeUnitFiles(this.#disk, `${this.#dir}/${tenant}`, unit, forget);
+    });
     this.#archiving = done.catch(() => undefined);
     await done;
-  }
-
-  async #dropUnit(tenant: string, unit: Unit): Promise<void> {
-    const log = this.#manifest.tenants.get(tenant);
-    if (log === undefined) return;
-    const isOfUnit = (name: string): boolean => isBlockFileOf(name, unit);
-    const files = new Map([...log.files].filter(([name]) => !isOfUnit(name)));
-    if (files.size < log.files.size) {
-      const tenants = new Map(this.#manifest.tenants).set(tenant, { ...log, files });
-      const manifest: Manifest = { group: this.#manifest.group, tenants };
-      await this.#putManifest(manifest, encodeManifest(manifest));
-    }
-    const dir = `${this.#dir}/${tenant}`;
-    const names = (await this.#disk.list(`${dir}/blocks`)).filter((name) => isOfUnit(`blocks/${name}`));
-    const paths = new Set(names.map((name) => `${dir}/blocks/${name}`));
-    this.#log(tenant).blocks.dropFiles(unit.retentionClass, paths);
-    for (const path of paths) await this.#disk.remove(path);
-    await this.#disk.syncDirectory(`${dir}/blocks`);
   }
 
   async replay(visit: (group: ParsedGroup) => void): Promise<void> {
