@@ -134,23 +134,36 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     tenants.push(verified);
     if (succession !== undefined) successions.push(succession);
   }
-  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()])) {
-    if (origin === undefined || wanted.some(([, log]) => log.origin === origin)) continue;
-    const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
-    if (succession === undefined)
-      findings.add(
-        'log-missing',
-        'manifest',
-        `there is no log ${origin}, which the key, checkpoint, seal or policy given is of`,
-      );
-    else if (options.vkey !== undefined && origin === pinnedName && !isVouchedFor(succession, options.vkey))
-      findings.add(
-        'succession-invalid',
-        succession.place,
-        `the pinned key of ${origin} did not sign that ${succession.succession.origin} goes on from it: ask the operator by another way than this log, and pin the successor's key`,
-      );
-  }
+  const named = new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()]);
+  for (const [, { origin }] of wanted) named.delete(origin);
+  for (const origin of named)
+    if (origin !== undefined)
+      checkNamed(origin, { findings, successions, vkey: origin === pinnedName ? options.vkey : undefined });
   return report();
+}
+
+/** A log that a key, checkpoint, seal or policy is of, and that isn't here: at most another one goes on from it, which its pinned key must have signed. */
+function checkNamed(
+  origin: string,
+  {
+    findings,
+    successions,
+    vkey,
+  }: { findings: Findings; successions: readonly CheckedSuccession[]; vkey: string | undefined },
+): void {
+  const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
+  if (succession === undefined)
+    findings.add(
+      'log-missing',
+      'manifest',
+      `there is no log ${origin}, which the key, checkpoint, seal or policy given is of`,
+    );
+  else if (vkey !== undefined && !isVouchedFor(succession, vkey))
+    findings.add(
+      'succession-invalid',
+      succession.place,
+      `the pinned key of ${origin} did not sign that ${succession.succession.origin} goes on from it: ask the operator by another way than this log, and pin the successor's key`,
+    );
 }
 
 async function snapshotOf(files: LedgerFiles, dir: string, findings: Findings): Promise<Snapshot | undefined> {
