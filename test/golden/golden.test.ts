@@ -1,6 +1,7 @@
 /** A small log of each format version ever written: it must verify for ever, with the key and the roots it had then. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openLedger, verifyLedger } from '../../packages/record/src/reader.ts';
@@ -60,3 +61,14 @@ for (const { version, vkey, logs } of golden) {
     }
   });
 }
+
+test('the golden log of which something was shredded is intact, and says how much of it', async () => {
+  const dir = join(import.meta.dirname, 'v1-shredded');
+  const vkey = (await readFile(join(dir, 'ledger/clinic/vkey'), 'utf8')).trimEnd();
+  const report = await verifyLedger({ ledgerDir: join(dir, 'ledger'), keysDir: join(dir, 'keys'), vkey, full: true });
+  assert.deepEqual(report.findings, []);
+  const [log] = report.tenants;
+  assert.deepEqual([log?.shredded, log?.held, (log?.opened ?? 0) + (log?.shredded ?? 0)], [27, 5, log?.size]);
+  const ledger = await openLedger({ ledgerDir: join(dir, 'ledger'), keysDir: join(dir, 'keys') });
+  assert.equal((await ledger.read('clinic', 0, 1000)).length, (log?.size ?? 0) - 27 + 5);
+});
