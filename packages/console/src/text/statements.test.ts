@@ -21,6 +21,7 @@ const event = [{ type: 'Event', id: '4812', role: 'object' }];
 const person = [{ type: 'Person', id: 'wg-pr-0007', role: 'object' }];
 const key = [{ type: 'WriteKey', id: 'k-1', role: 'object' }];
 const emitter = [{ type: 'Emitter', id: 'ward-app', role: 'object' }];
+const proposal = [{ type: 'RetentionProposal', id: 'rp-1', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -95,6 +96,46 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'system', operation: 'checkpoint-key-added' }, 'A second key signs the log’s checkpoints too'],
   [{ kind: 'system', operation: 'checkpoint-key-overlap-ended' }, 'The key that was replaced signs no more'],
   [{ kind: 'system', operation: 'log-succeeds' }, 'This log goes on from an older one'],
+  [{ operation: 'keys-list' }, 'Looked at the key-encryption keys'],
+  [{ operation: 'keys-rotate' }, 'Asked for another key-encryption key'],
+  [{ operation: 'keys-rewrap-start' }, 'Asked to wrap everything under the current key'],
+  [{ operation: 'retention-read' }, 'Looked at how long events are kept'],
+  [{ operation: 'retention-plan' }, 'Looked at what retention would end'],
+  [{ operation: 'retention-confirm' }, 'Asked to confirm a shorter retention'],
+  [{ operation: 'shred-propose' }, 'Asked to propose a shred'],
+  [{ operation: 'retention-approve' }, 'Asked to approve a proposal'],
+  [{ operation: 'retention-execute' }, 'Asked to carry out a proposal'],
+  [{ operation: 'holds-list' }, 'Looked at the legal holds'],
+  [{ operation: 'hold-add' }, 'Asked to add a legal hold'],
+  [{ operation: 'hold-release-propose' }, 'Asked to propose that a legal hold ends'],
+  [{ kind: 'access-change', operation: 'retention-policy' }, 'How long events are kept has changed'],
+  [{ kind: 'access-change', operation: 'retention-floor-confirmed' }, 'Confirmed a retention of fewer than six years'],
+  [{ kind: 'access-change', operation: 'shred-proposed', targets: proposal }, 'Proposed the shred rp-1'],
+  [
+    { kind: 'access-change', operation: 'hold-release-proposed', targets: proposal },
+    'Proposed that a legal hold ends, in rp-1',
+  ],
+  [{ kind: 'access-change', operation: 'shred-approved', targets: proposal }, 'Approved the shred rp-1'],
+  [
+    { kind: 'access-change', operation: 'hold-release-approved', targets: proposal },
+    'Approved that a legal hold ends, in rp-1',
+  ],
+  [{ kind: 'access-change', operation: 'shred-ordered', targets: proposal }, 'Ordered the shred rp-1'],
+  [
+    { kind: 'access-change', operation: 'hold-release-ordered', targets: proposal },
+    'Ordered that a legal hold ends, in rp-1',
+  ],
+  [{ kind: 'access-change', operation: 'kek-current' }, 'Another key wraps what is new'],
+  [{ kind: 'access-change', operation: 'keys-rewrap' }, 'Began to wrap everything under the current key'],
+  [{ kind: 'access-change', operation: 'keys-rewrapped' }, 'Everything is wrapped under the current key'],
+  [{ kind: 'access-change', operation: 'kek-destroy' }, 'Ordered the end of a key-encryption key'],
+  [{ kind: 'access-change', operation: 'kek-destroyed' }, 'A key-encryption key has ended'],
+  [{ kind: 'system', operation: 'witness-policy' }, 'Who must vouch for the log has changed'],
+  [{ kind: 'system', operation: 'shred-begun' }, 'A shred began'],
+  [{ kind: 'system', operation: 'shred-completed' }, 'What retention ended was shredded'],
+  [{ kind: 'system', operation: 'hold-added' }, 'A legal hold was added'],
+  [{ kind: 'system', operation: 'hold-released' }, 'A legal hold was released'],
+  [{ kind: 'system', operation: 'hold-keys-ended' }, 'The keys of a released hold have ended'],
   [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];

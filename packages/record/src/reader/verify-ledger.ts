@@ -78,11 +78,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
   const rememberedSeal = options.seal === undefined ? undefined : parseRememberedSeal(options.seal);
   const policy = options.policy === undefined ? undefined : parseGivenPolicy(options.policy);
-  const pinned =
-    options.vkey !== undefined ||
-    remembered !== undefined ||
-    rememberedSeal !== undefined ||
-    (policy?.quorum.kind ?? 'none') !== 'none';
+  const given = [options.vkey, remembered, rememberedSeal];
+  const pinned = given.some((one) => one !== undefined) || (policy?.quorum.kind ?? 'none') !== 'none';
   const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
@@ -136,9 +133,9 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   }
   const named = new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()]);
   for (const [, { origin }] of wanted) named.delete(origin);
-  for (const origin of named)
-    if (origin !== undefined)
-      checkNamed(origin, { findings, successions, vkey: origin === pinnedName ? options.vkey : undefined });
+  named.delete(undefined);
+  for (const origin of named as Set<string>)
+    checkNamed(origin, { findings, successions, vkey: origin === pinnedName ? options.vkey : undefined });
   return report();
 }
 
