@@ -65,6 +65,8 @@ export interface RunningServer extends AsyncDisposable {
 export interface StartOptions {
   /** Gives up starting; a server that runs is stopped by disposing of it. */
   readonly signal?: AbortSignal;
+  /** Another world than the machine's own: a test in which years pass. */
+  readonly world?: World;
 }
 
 /**
@@ -74,9 +76,11 @@ export interface StartOptions {
  * @example
  * await using server = await startServer(await readConfig('watchglass.yaml'));
  */
-export async function startServer(config: ServerConfig, { signal }: StartOptions = {}): Promise<RunningServer> {
+export async function startServer(
+  config: ServerConfig,
+  { signal, world = realWorld() }: StartOptions = {},
+): Promise<RunningServer> {
   await using stack = new AsyncDisposableStack();
-  const world = realWorld();
   const log = openLog(config);
   const report = reporter(log);
   const paths = pathsOf(config);

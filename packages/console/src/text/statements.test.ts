@@ -22,6 +22,12 @@ const person = [{ type: 'Person', id: 'wg-pr-0007', role: 'object' }];
 const key = [{ type: 'WriteKey', id: 'k-1', role: 'object' }];
 const emitter = [{ type: 'Emitter', id: 'ward-app', role: 'object' }];
 const proposal = [{ type: 'RetentionProposal', id: 'rp-1', role: 'object' }];
+const hold = [{ type: 'Hold', id: 'h-1', role: 'object' }];
+const shred = [
+  { type: 'Shred', id: 'access-674', role: 'object' },
+  { type: 'Person', id: 'p-1', role: 'approver' },
+];
+const kept = [{ type: 'RetentionPolicy', id: 'clinic', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -69,6 +75,37 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   ],
   [{ operation: 'write-key-create', targets: key }, 'Asked for the new write key k-1'],
   [{ operation: 'write-key-revoke', outcome: denied }, 'Tried to revoke a write key'],
+  [{ operation: 'retention-read' }, 'Looked at how long what is kept'],
+  [{ operation: 'retention-plan', exposure: { count: 2 } }, 'Looked at what would be shredded; 2 units'],
+  [{ operation: 'retention-confirm', outcome: denied }, 'Tried to keep for fewer than six years'],
+  [{ operation: 'shred-propose', outcome: denied }, 'Tried to propose a shred'],
+  [{ operation: 'retention-approve', targets: proposal }, 'Asked to approve the proposal rp-1'],
+  [{ operation: 'retention-execute', targets: proposal }, 'Asked to carry out the proposal rp-1'],
+  [{ operation: 'holds-list', exposure: { count: 1 } }, 'Looked at the legal holds; 1 hold'],
+  [{ operation: 'hold-add', targets: hold }, 'Asked to add the legal hold h-1'],
+  [{ operation: 'hold-release-propose', outcome: denied }, 'Tried to release a legal hold'],
+  [
+    { kind: 'access-change', operation: 'retention-policy', targets: kept },
+    'Retention is another than before, for clinic',
+  ],
+  [
+    { kind: 'access-change', operation: 'retention-floor-confirmed', targets: kept },
+    'Confirmed to keep for fewer than six years, for clinic',
+  ],
+  [{ kind: 'access-change', operation: 'shred-proposed', targets: proposal }, 'Proposed a shred: rp-1'],
+  [{ kind: 'access-change', operation: 'shred-approved', targets: proposal }, 'Approved the shred rp-1'],
+  [{ kind: 'access-change', operation: 'shred-ordered', targets: proposal }, 'Ordered the shred rp-1'],
+  [
+    { kind: 'access-change', operation: 'hold-release-proposed', targets: proposal },
+    'Proposed to release a legal hold: rp-1',
+  ],
+  [{ kind: 'access-change', operation: 'hold-release-approved', targets: proposal }, 'Approved the release rp-1'],
+  [{ kind: 'access-change', operation: 'hold-release-ordered', targets: proposal }, 'Ordered the release rp-1'],
+  [{ kind: 'system', operation: 'shred-begun', targets: shred }, 'Began to shred access-674'],
+  [{ kind: 'system', operation: 'shred-completed', targets: shred }, 'Shredded access-674; this is the evidence'],
+  [{ kind: 'system', operation: 'hold-added', targets: hold }, 'Added the legal hold h-1'],
+  [{ kind: 'system', operation: 'hold-released', targets: hold }, 'Released the legal hold h-1'],
+  [{ kind: 'system', operation: 'hold-keys-ended', targets: hold }, 'Ended the keys of the legal hold h-1'],
   [{ kind: 'access-change', operation: 'person-added', targets: [] }, 'Added a person'],
   [{ kind: 'access-change', operation: 'person-added', targets: person }, 'Added the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'person-disabled', targets: person }, 'Disabled the person wg-pr-0007'],
@@ -99,43 +136,12 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ operation: 'keys-list' }, 'Looked at the key-encryption keys'],
   [{ operation: 'keys-rotate' }, 'Asked for another key-encryption key'],
   [{ operation: 'keys-rewrap-start' }, 'Asked to wrap everything under the current key'],
-  [{ operation: 'retention-read' }, 'Looked at how long events are kept'],
-  [{ operation: 'retention-plan' }, 'Looked at what retention would end'],
-  [{ operation: 'retention-confirm' }, 'Asked to confirm a shorter retention'],
-  [{ operation: 'shred-propose' }, 'Asked to propose a shred'],
-  [{ operation: 'retention-approve' }, 'Asked to approve a proposal'],
-  [{ operation: 'retention-execute' }, 'Asked to carry out a proposal'],
-  [{ operation: 'holds-list' }, 'Looked at the legal holds'],
-  [{ operation: 'hold-add' }, 'Asked to add a legal hold'],
-  [{ operation: 'hold-release-propose' }, 'Asked to propose that a legal hold ends'],
-  [{ kind: 'access-change', operation: 'retention-policy' }, 'How long events are kept has changed'],
-  [{ kind: 'access-change', operation: 'retention-floor-confirmed' }, 'Confirmed a retention of fewer than six years'],
-  [{ kind: 'access-change', operation: 'shred-proposed', targets: proposal }, 'Proposed the shred rp-1'],
-  [
-    { kind: 'access-change', operation: 'hold-release-proposed', targets: proposal },
-    'Proposed that a legal hold ends, in rp-1',
-  ],
-  [{ kind: 'access-change', operation: 'shred-approved', targets: proposal }, 'Approved the shred rp-1'],
-  [
-    { kind: 'access-change', operation: 'hold-release-approved', targets: proposal },
-    'Approved that a legal hold ends, in rp-1',
-  ],
-  [{ kind: 'access-change', operation: 'shred-ordered', targets: proposal }, 'Ordered the shred rp-1'],
-  [
-    { kind: 'access-change', operation: 'hold-release-ordered', targets: proposal },
-    'Ordered that a legal hold ends, in rp-1',
-  ],
   [{ kind: 'access-change', operation: 'kek-current' }, 'Another key wraps what is new'],
   [{ kind: 'access-change', operation: 'keys-rewrap' }, 'Began to wrap everything under the current key'],
   [{ kind: 'access-change', operation: 'keys-rewrapped' }, 'Everything is wrapped under the current key'],
   [{ kind: 'access-change', operation: 'kek-destroy' }, 'Ordered the end of a key-encryption key'],
   [{ kind: 'access-change', operation: 'kek-destroyed' }, 'A key-encryption key has ended'],
   [{ kind: 'system', operation: 'witness-policy' }, 'Who must vouch for the log has changed'],
-  [{ kind: 'system', operation: 'shred-begun' }, 'A shred began'],
-  [{ kind: 'system', operation: 'shred-completed' }, 'What retention ended was shredded'],
-  [{ kind: 'system', operation: 'hold-added' }, 'A legal hold was added'],
-  [{ kind: 'system', operation: 'hold-released' }, 'A legal hold was released'],
-  [{ kind: 'system', operation: 'hold-keys-ended' }, 'The keys of a released hold have ended'],
   [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
