@@ -313,6 +313,63 @@ export function storageContract(name: string, makePlace: () => Promise<DriverPla
     assert.equal(hex(await again.tileNode('clinic', 2, 0)), hex(second));
     await again[Symbol.asyncDispose]();
   });
+
+  with_(
+    'a class and epoch whose blocks are dropped is gone after a kill, and everything else is there',
+    async (place) => {
+      const driver = await place.open();
+      await driver.addTenant('clinic', log);
+      const writer = new Writer();
+      await writer.commit(driver, 3);
+      await writer.commit(driver, 2, 'security');
+      const access = { retentionClass: 'access', epoch: 674 } as const;
+      assert.deepEqual(driver.units('clinic'), []);
+      assert.equal(driver.blocks('clinic').isInJournal('access', 674), true);
+      await driver.archive();
+      assert.equal(driver.blocks('clinic').isInJournal('access', 674), false);
+      assert.deepEqual(
+        driver.units('clinic').map(({ retentionClass, epoch }) => `${retentionClass}-${epoch}`),
+        ['access-674', 'security-674'],
+      );
+      await driver.dropUnit('clinic', access);
+      await driver.dropUnit('clinic', access);
+      assert.equal(await driver.blocks('clinic').find('access', 0), undefined);
+      await writer.commit(driver, 1, 'security');
+      const dead = await place.afterKill();
+      const again = await dead.open();
+      assert.equal(again.fault, undefined);
+      assert.deepEqual(
+        again.units('clinic').map(({ retentionClass }) => retentionClass),
+        ['security'],
+      );
+      assert.equal((await again.blocks('clinic').find('security', 3))?.first, 3);
+      assert.equal((await again.commitments('clinic', 0, 6)).length, 192);
+      await again[Symbol.asyncDispose]();
+      await dead.remove();
+      await driver[Symbol.asyncDispose]();
+    },
+  );
+
+  with_('documents and seeds are put as a whole, listed and removed', async (place) => {
+    const driver = await place.open();
+    await driver.addTenant('clinic', log);
+    await driver.putDocument('clinic', 'shreds/access-674', Buffer.from('one'));
+    await driver.putDocument('clinic', 'shreds/access-674', Buffer.from('two'));
+    await driver.putSeed('clinic', 'access-674-0.json', Buffer.from('seed'));
+    const dead = await place.afterKill();
+    const again = await dead.open();
+    assert.equal(Buffer.from((await again.document('clinic', 'shreds/access-674')) ?? []).toString(), 'two');
+    assert.deepEqual(await again.documents('clinic', 'shreds'), ['access-674']);
+    assert.deepEqual(await again.documents('clinic', 'holds'), []);
+    assert.deepEqual(await again.seeds('clinic'), ['access-674-0.json']);
+    await again.removeSeed('clinic', 'access-674-0.json');
+    await again.removeSeed('clinic', 'access-674-0.json');
+    await again.removeDocument('clinic', 'shreds/access-674');
+    assert.deepEqual([await again.seeds('clinic'), await again.documents('clinic', 'shreds')], [[], []]);
+    await again[Symbol.asyncDispose]();
+    await dead.remove();
+    await driver[Symbol.asyncDispose]();
+  });
 }
 
 function hex(bytes: Uint8Array | undefined): string {

@@ -158,6 +158,11 @@ export const serverErrors = {
     title: 'The proposal is not at this step',
     remedy: 'Look at the proposal: it takes a proposal, an approval by somebody else, and an order, in this order.',
   },
+  'approval-unproven': {
+    status: 409,
+    title: 'The log does not say what the proposal does',
+    remedy: 'Propose it anew; retention.json was changed, or is of another ledger.',
+  },
   'hold-missing': {
     status: 409,
     title: 'A legal hold is not where it was',

@@ -168,7 +168,7 @@ export async function startServer(
       path: paths.retention,
       settings: config.retention ?? defaultRetention,
       ledger,
-      record,
+      record: record.placed,
       world,
       report,
     }),

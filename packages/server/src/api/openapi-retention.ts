@@ -58,6 +58,8 @@ export function retentionPaths(words: Words): Readonly<Record<string, Readonly<R
     },
     plan: { type: 'string', description: 'What is approved: send it back as you saw it.' },
     by: text,
+    proposedAt: { type: 'integer', description: 'Index of the event that says so.' },
+    approvedAt: { type: ['integer', 'null'] },
     at: moment,
     expires: moment,
     approvedBy: { type: ['string', 'null'] },

@@ -1,5 +1,6 @@
 /** Six years pass, and what is over goes: over HTTP, by two people, with a hold that keeps some of it; and everything that must not go that way. */
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type EventDraft, retentionClasses } from '@watchglass/record';
@@ -16,7 +17,7 @@ interface Years {
   server: TestServer;
   readonly world: World;
   /** Lets time pass while no server runs. */
-  pass(ms: number, settings?: RetentionSettings): Promise<void>;
+  pass(ms: number, settings?: RetentionSettings, between?: () => Promise<void>): Promise<void>;
   person(name: string, more?: Record<string, unknown>): Promise<string>;
   event(over?: Partial<EventDraft>): EventDraft;
   /** The unit of a class in the month the run began in. */
@@ -35,9 +36,10 @@ async function withYears(
   const years: Years = {
     server: await startTestServer({ world, retention: settings }),
     world,
-    async pass(ms, next = settings) {
-      const later = (): void => {
+    async pass(ms, next = settings, between = async () => undefined) {
+      const later = async (): Promise<void> => {
         aheadMs += ms;
+        await between();
       };
       years.server = await years.server.restart(later, { retention: next });
     },
@@ -215,7 +217,7 @@ test('nothing goes by one person, by a weak or an old sign-in, after a proposal 
     refused(await ask(server, first, '/v1/retention/proposals', { unit: 'x' }), 422, 'input-invalid');
 
     const propose = async (): Promise<{ id: string; plan: string }> => {
-      const answer = await ask(server, first, '/v1/retention/proposals', { units });
+      const answer = await ask(years.server, first, '/v1/retention/proposals', { units });
       assert.equal(answer.statusCode, 201, answer.body);
       return answer.json() as { id: string; plan: string };
     };
@@ -236,6 +238,18 @@ test('nothing goes by one person, by a weak or an old sign-in, after a proposal 
     const release = (await ask(server, first, `/v1/holds/${allId}/release`, {})).json() as { id: string; plan: string };
     await ask(server, second, at('approve', release.id), { plan: release.plan });
     assert.equal((await ask(server, second, at('execute', release.id), {})).statusCode, 200);
+
+    // What the file beside the log says approves nothing.
+    const forged = await propose();
+    const path = join(server.dir, 'retention.json');
+    await years.pass(0, defaultRetention, async () => {
+      const state = JSON.parse(await readFile(path, 'utf8')) as { proposals: Record<string, unknown>[] };
+      const last = state.proposals.at(-1) as Record<string, unknown>;
+      Object.assign(last, { state: 'approved', approvedBy: 'bob', approvedAt: last.proposedAt });
+      await writeFile(path, JSON.stringify(state));
+    });
+    [first, second] = await fresh();
+    refused(await ask(years.server, first, at('execute', forged.id), {}), 409, 'approval-unproven');
 
     const late = await propose();
     await years.pass(8 * dayMs);

@@ -60,7 +60,7 @@ export interface TestServer extends AsyncDisposable {
   /** Lines of the log so far. */
   readonly log: () => string;
   /** Closes everything and opens it again on the same directory. */
-  restart(between?: () => void, otherwise?: TestServerOptions): Promise<TestServer>;
+  restart(between?: () => void | Promise<void>, otherwise?: TestServerOptions): Promise<TestServer>;
 }
 
 export interface TestServerOptions {
@@ -156,7 +156,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   ending = new RingEnding({ keyrings, service, tenants: tenantsOf, record: async () => undefined });
   const settings = options.retention ?? defaultRetention;
   const retention = stack.use(
-    await openRetention({ path: join(dir, 'retention.json'), settings, ledger, record, world }),
+    await openRetention({ path: join(dir, 'retention.json'), settings, ledger, record: recordPlaced, world }),
   );
   await retention.resume();
   const indexes = stack.use(await openIndexes({ dir: join(dir, 'index'), keysDir, ledger, keyrings, world }));
@@ -234,7 +234,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     async restart(between, otherwise = {}) {
       lasting = true;
       await running.disposeAsync();
-      between?.();
+      await between?.();
       return await startTestServer({ ...options, ...otherwise, dir });
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

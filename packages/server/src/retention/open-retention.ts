@@ -1,5 +1,5 @@
 /** Retention over a ledger and its own little state. Steps are taken one at a time: checked, recorded, stored, done. */
-import { type RetentionClass, retentionClasses, type TenantId } from '@watchglass/record';
+import { decode, type RetentionClass, retentionClasses, type TenantId } from '@watchglass/record';
 import { parseUnitName, type Unit, unitName } from '@watchglass/record/reader';
 import type { PersonPrincipal, Principal } from '../access/access.ts';
 import { ServerError } from '../errors.ts';
@@ -41,7 +41,7 @@ class OpenedRetention implements Retention {
   }
 
   policies(tenant: TenantId): readonly Policy[] {
-    return eachClass((one) => policyOf(this.#deps.settings, tenant, one, this.#state.confirmed(tenant, one)));
+    return eachClass((one) => policyOf(this.#deps.settings, tenant, one, this.#state.confirmed(tenant, one)?.days));
   }
 
   async #recordPolicies(tenant: TenantId): Promise<void> {
@@ -73,12 +73,12 @@ class OpenedRetention implements Retention {
       const person = this.#strong(by);
       const retentionClass = retentionClasses.find((one) => one === of.retentionClass);
       const policy = this.policies(tenant).find((one) => one.retentionClass === retentionClass);
-      if (retentionClass === undefined || policy?.unconfirmed !== true || policy.configured !== of.days)
+      if (retentionClass === undefined || policy?.configured !== of.days || of.days >= floorDays)
         throw new ServerError(
           'input-invalid',
           `expected a class for which fewer than ${floorDays} days are configured, and those days; GET /v1/retention has them`,
         );
-      await recordStep(this.#deps.record, {
+      const at = await recordStep(this.#deps.record, {
         tenant,
         by: person,
         operation: 'retention-floor-confirmed',
@@ -87,7 +87,10 @@ class OpenedRetention implements Retention {
       });
       await this.#state.change((state) => ({
         ...state,
-        confirmed: { ...state.confirmed, [tenant]: { ...state.confirmed[tenant], [retentionClass]: of.days } },
+        confirmed: {
+          ...state.confirmed,
+          [tenant]: { ...state.confirmed[tenant], [retentionClass]: { days: of.days, at } },
+        },
       }));
       await this.#recordPolicies(tenant);
       return this.policies(tenant).find((one) => one.retentionClass === retentionClass) as Policy;
@@ -117,11 +120,12 @@ class OpenedRetention implements Retention {
     return this.#alone(async () => {
       const person = this.#strong(by);
       const wanted = asked.units?.map(unitOf);
-      for (const unit of wanted ?? []) this.#assertOver(tenant, unit);
+      for (const unit of wanted ?? []) await this.#assertOver(tenant, unit);
       const plan = await this.plan(tenant);
       const isWanted = (unit: Unit): boolean =>
         wanted === undefined || wanted.some((one) => unitName(one) === unitName(unit));
       const units = plan.units.filter(isWanted);
+      for (const unit of units) await this.#assertOver(tenant, unit);
       if (wanted !== undefined && plan.heldWhole.some(isWanted)) throw new ServerError('held-whole');
       if (units.length === 0 || (wanted !== undefined && units.length < wanted.length))
         throw new ServerError('nothing-to-shred');
@@ -149,7 +153,7 @@ class OpenedRetention implements Retention {
   async #add(tenant: TenantId, person: PersonPrincipal, what: Pick<Proposal, 'plan' | 'about'>): Promise<Proposal> {
     const { world, settings, record } = this.#deps;
     const atMs = this.#nowMs();
-    const proposal: Proposal = {
+    const proposal: Omit<Proposal, 'proposedAt'> = {
       id: `rp-${Buffer.from(world.random.bytes(8)).toString('hex')}`,
       tenant,
       ...what,
@@ -157,18 +161,20 @@ class OpenedRetention implements Retention {
       atMs,
       expiresMs: atMs + settings.approval.proposalMs,
       approvedBy: null,
+      approvedAt: null,
       state: 'proposed',
       orderedBy: null,
     };
-    await recordStep(record, {
+    const proposedAt = await recordStep(record, {
       tenant,
       by: person,
       operation: proposal.about.kind === 'shred' ? 'shred-proposed' : 'hold-release-proposed',
       target: { type: 'RetentionProposal', id: proposal.id },
       changes: [...aboutOf(proposal), ['/expires', new Date(proposal.expiresMs).toISOString()]],
     });
-    await this.#state.change((state) => ({ ...state, proposals: [...state.proposals, proposal] }));
-    return proposal;
+    const placed = { ...proposal, proposedAt };
+    await this.#state.change((state) => ({ ...state, proposals: [...state.proposals, placed] }));
+    return placed;
   }
 
   approve(tenant: TenantId, id: string, plan: string, by: Principal): Promise<Proposal> {
@@ -178,14 +184,14 @@ class OpenedRetention implements Retention {
       if (proposal.by === person.id) throw new ServerError('same-person');
       if (proposal.plan !== plan)
         throw new ServerError('plan-changed', 'what you approve is not what was proposed; look at the proposal again');
-      await recordStep(this.#deps.record, {
+      const approvedAt = await recordStep(this.#deps.record, {
         tenant,
         by: person,
         operation: proposal.about.kind === 'shred' ? 'shred-approved' : 'hold-release-approved',
         target: { type: 'RetentionProposal', id },
         changes: aboutOf(proposal),
       });
-      return this.#put({ ...proposal, approvedBy: person.id, state: 'approved' });
+      return this.#put({ ...proposal, approvedBy: person.id, approvedAt, state: 'approved' });
     });
   }
 
@@ -197,8 +203,10 @@ class OpenedRetention implements Retention {
     return this.#alone(async () => {
       const person = this.#strong(by);
       const proposal = this.#find(tenant, id, 'approved');
+      await this.#assertSaid(tenant, proposal);
       await this.holds(tenant);
-      if (proposal.about.kind === 'shred') for (const unit of proposal.about.units) this.#assertOver(tenant, unit);
+      if (proposal.about.kind === 'shred')
+        for (const unit of proposal.about.units) await this.#assertOver(tenant, unit);
       await recordStep(this.#deps.record, {
         tenant,
         by: person,
@@ -217,6 +225,46 @@ class OpenedRetention implements Retention {
         throw error;
       }
     });
+  }
+
+  /** Two people, as the log says and not as a file beside it does. */
+  async #assertSaid(tenant: TenantId, proposal: Proposal): Promise<void> {
+    const { about, by, proposedAt, approvedBy, approvedAt } = proposal;
+    const what = about.kind === 'shred' ? 'shred' : 'hold-release';
+    const isSaid =
+      by !== approvedBy &&
+      (await this.#isSaid(tenant, proposal, { at: proposedAt, by, operation: `${what}-proposed` })) &&
+      (await this.#isSaid(tenant, proposal, { at: approvedAt, by: approvedBy, operation: `${what}-approved` }));
+    if (!isSaid) throw new ServerError('approval-unproven');
+  }
+
+  async #isSaid(
+    tenant: TenantId,
+    { id, plan, about }: Proposal,
+    step: { readonly at: number | null; readonly by: string | null; readonly operation: string },
+  ): Promise<boolean> {
+    if (step.at === null) return false;
+    const { m } = await this.#opened(tenant, step.at);
+    const { submitter, event } = decode(m);
+    const said = event.changes?.find(({ path }) => path === (about.kind === 'shred' ? '/plan' : '/hold'))?.after;
+    return (
+      submitter === 'self' &&
+      event.kind === 'access-change' &&
+      event.operation === step.operation &&
+      event.actor.id === step.by &&
+      event.targets?.[0]?.id === id &&
+      said === plan
+    );
+  }
+
+  /** @throws ServerError `approval-unproven` where there is no such event, or none any more */
+  async #opened(tenant: TenantId, index: number): Promise<{ readonly m: Uint8Array }> {
+    try {
+      return await this.#deps.ledger.open(tenant, index);
+    } catch (cause) {
+      if (!(cause instanceof LedgerError) || (cause.code !== 'not-found' && cause.code !== 'shredded')) throw cause;
+      throw new ServerError('approval-unproven', undefined, { cause });
+    }
   }
 
   async #carryOut(
@@ -332,10 +380,13 @@ class OpenedRetention implements Retention {
     return proposal;
   }
 
-  #assertOver(tenant: TenantId, unit: Unit): void {
+  async #assertOver(tenant: TenantId, unit: Unit): Promise<void> {
     const days = this.#days(tenant).get(unit.retentionClass) ?? null;
     const nowMs = this.#nowMs();
-    if (isOver(unit.epoch, days, nowMs)) return;
+    if (isOver(unit.epoch, days, nowMs)) {
+      if ((days ?? floorDays) < floorDays) await this.#assertConfirmed(tenant, unit.retentionClass);
+      return;
+    }
     const keptDays = Math.floor((nowMs - epochEndMs(unit.epoch)) / dayMs);
     if (days === floorDays)
       throw new ServerError(
@@ -346,6 +397,18 @@ class OpenedRetention implements Retention {
       'retention-not-over',
       `${unitName(unit)} is kept ${days === null ? 'for the life of the record' : `for ${days} days from its end`}`,
     );
+  }
+
+  /** Fewer than six years stand on an event, too. */
+  async #assertConfirmed(tenant: TenantId, retentionClass: RetentionClass): Promise<void> {
+    const { days, at } = this.#state.confirmed(tenant, retentionClass) ?? { days: -1, at: -1 };
+    const { submitter, event } = decode((await this.#opened(tenant, at)).m);
+    const said = event.changes?.find(({ path }) => path === `/retention/${retentionClass}`)?.after;
+    if (submitter !== 'self' || event.operation !== 'retention-floor-confirmed' || said !== wordsOf(days))
+      throw new ServerError(
+        'approval-unproven',
+        'the log does not say that fewer than six years were confirmed; confirm them anew',
+      );
   }
 
   #days(tenant: TenantId): ReadonlyMap<RetentionClass, number | null> {
@@ -387,7 +450,7 @@ function unitOf(name: string): Unit {
   return unit;
 }
 
-function aboutOf({ about, plan }: Proposal): [string, string][] {
+function aboutOf({ about, plan }: Pick<Proposal, 'about' | 'plan'>): [string, string][] {
   if (about.kind === 'hold-release') return [['/hold', about.hold]];
   return [
     ['/plan', plan],

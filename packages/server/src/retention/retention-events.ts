@@ -1,13 +1,15 @@
 /** Each step of retention as an event of the tenant's log: who, what, and the new value. */
 import type { TenantId } from '@watchglass/record';
-import type { Author, RecordOwn } from '../access/access.ts';
+import type { Author } from '../access/access.ts';
 import { actorOf } from '../access/change.ts';
+import type { RecordPlaced } from '../access/own-event.ts';
 
 /** An event holds so many changes; a plan of more units is named by its hash. */
 const changesMax = 200;
 
-export async function recordStep(
-  record: RecordOwn,
+/** Resolves to the index once the event is durable. */
+export function recordStep(
+  record: RecordPlaced,
   step: {
     readonly tenant: TenantId;
     readonly by: Author;
@@ -16,8 +18,8 @@ export async function recordStep(
     /** Path, new value, and the one before. */
     readonly changes: readonly (readonly [path: string, after: string, before?: string | undefined])[];
   },
-): Promise<void> {
-  await record({
+): Promise<number> {
+  return record({
     tenant: step.tenant,
     kind: 'access-change',
     action: 'update',

@@ -20,11 +20,19 @@ export interface Proposal {
   /** What is approved: hash of the plan, or the hold. */
   readonly plan: string;
   readonly by: string;
+  /** Indexes of the events that say so: before anything goes they are read again, so that this file alone approves nothing. */
+  readonly proposedAt: number;
+  readonly approvedAt: number | null;
   readonly atMs: number;
   readonly expiresMs: number;
   readonly approvedBy: string | null;
   readonly state: 'proposed' | 'approved' | 'ordered' | 'done';
   readonly orderedBy: string | null;
+}
+
+export interface Confirmation {
+  readonly days: number;
+  readonly at: number;
 }
 
 type ByClass<T> = Partial<Readonly<Record<RetentionClass, T>>>;
@@ -33,8 +41,8 @@ export interface State {
   readonly v: 1;
   /** Days in force as last recorded, by tenant and class. */
   readonly recorded: Readonly<Record<string, ByClass<number | null>>>;
-  /** Days below the floor that a person confirmed. */
-  readonly confirmed: Readonly<Record<string, ByClass<number>>>;
+  /** Days below the floor that a person confirmed, and the index of the event that says so. */
+  readonly confirmed: Readonly<Record<string, ByClass<Confirmation>>>;
   readonly proposals: readonly Proposal[];
   readonly holds: Readonly<Record<string, readonly string[]>>;
 }
@@ -55,6 +63,8 @@ const proposal: z.ZodType<Proposal> = z.strictObject({
   ]),
   plan: z.string(),
   by: z.string(),
+  proposedAt: z.int().min(0),
+  approvedAt: z.int().min(0).nullable(),
   atMs: moment,
   expiresMs: moment,
   approvedBy: z.string().nullable(),
@@ -65,7 +75,10 @@ const proposal: z.ZodType<Proposal> = z.strictObject({
 const schema: z.ZodType<State> = z.strictObject({
   v: z.literal(1),
   recorded: z.record(z.string(), byClass),
-  confirmed: z.record(z.string(), z.partialRecord(retentionClass, z.int().min(0))),
+  confirmed: z.record(
+    z.string(),
+    z.partialRecord(retentionClass, z.strictObject({ days: z.int().min(0), at: z.int().min(0) })),
+  ),
   proposals: z.array(proposal),
   holds: z.record(z.string(), z.array(z.string())),
 });
@@ -108,7 +121,7 @@ export class RetentionState {
     return this.#state;
   }
 
-  confirmed(tenant: string, of: RetentionClass): number | undefined {
+  confirmed(tenant: string, of: RetentionClass): Confirmation | undefined {
     return this.#state.confirmed[tenant]?.[of];
   }
 

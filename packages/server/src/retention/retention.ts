@@ -9,7 +9,8 @@
  */
 import type { TenantId } from '@watchglass/record';
 import type { Unit } from '@watchglass/record/reader';
-import type { Principal, RecordOwn } from '../access/access.ts';
+import type { Principal } from '../access/access.ts';
+import type { RecordPlaced } from '../access/own-event.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Hold, HoldCriteria, PlannedUnit, ShredOutcome } from '../ledger/shred.ts';
 import type { World } from '../world/world.ts';
@@ -20,8 +21,8 @@ export interface RetentionDeps {
   /** Of `retention.json`. */
   readonly path: string;
   readonly settings: RetentionSettings;
-  readonly ledger: Pick<Ledger, 'tenants' | 'ending' | 'state'>;
-  readonly record: RecordOwn;
+  readonly ledger: Pick<Ledger, 'tenants' | 'ending' | 'open' | 'state'>;
+  readonly record: RecordPlaced;
   readonly world: World;
   readonly report?: (line: { readonly level: 'info' | 'warn' | 'error'; readonly message: string }) => void;
 }
