@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { encodeEvent, minimise, parseTenantId, uuidv7 } from '../../packages/record/src/index.ts';
-import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
+import { LedgerError } from '../../packages/server/src/ledger/errors.ts';
+import type { Appended, AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
 import { realRandom, realWorld } from '../../packages/server/src/world/real-world.ts';
 
@@ -25,12 +26,23 @@ let seq = 0;
 const writers = Array.from({ length: 8 }, async (_, writer) => {
   for (;;) {
     const items = Array.from({ length: 1 + ((seq + writer) % 40) }, next);
-    const { receipts } = await ledger.append(tenant, items);
+    const { receipts } = await append(items);
     // One line, one write: the reader sees whole answers only.
     writeSync(1, `${receipts.map(({ id, index }) => `${id} ${index}`).join(' ')}\n`);
   }
 });
 await Promise.all(writers);
+
+/** No room is no failure: what was refused is sent again. */
+async function append(items: AppendItem[]): Promise<Appended> {
+  for (;;) {
+    try {
+      return await ledger.append(tenant, items);
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.code !== 'storage-full') throw error;
+    }
+  }
+}
 
 function next(): AppendItem {
   const received = new Date().toISOString();

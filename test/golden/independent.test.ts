@@ -421,9 +421,9 @@ for (const [tenant, { origin, leaf = 1, size, files }] of Object.entries(manifes
     assert.equal(seen.size, leaves.length);
     for (const { size, root } of [...stated, checkpoint])
       assert.equal(rootOf(leaves.slice(0, size)).toString('base64'), root, `the root at ${size}`);
-    // January, February, and March, in which nothing happened; the log says so itself.
-    assert.deepEqual([...seals.keys()], [671, 672, 673, 674]);
-    assert.ok(said.length > 0);
+    // January, February, and March, in which nothing happened, as the logs say themselves; the last one began in April.
+    assert.deepEqual([...seals.keys()], tenant === 'research' ? [674] : [671, 672, 673, 674]);
+    assert.ok(said.length > 0 || tenant === 'research');
     assert.equal(checkpoint.size, leaves.length);
   });
 }

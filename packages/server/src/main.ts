@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { type Actor, type Change, formatVerifierKey, type Outcome, type TenantId } from '@watchglass/record';
+import { type Actor, formatVerifierKey, type Outcome, type TenantId } from '@watchglass/record';
 import { type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
 import type { Access, RecordOwn } from './access/access.ts';
@@ -38,7 +38,6 @@ import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts
 import { defaultKeys } from './ledger/kek/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
-import { readRoots, Timestamping, type TimestampingOptions } from './ledger/timestamps/timestamping.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
 import { openRetention } from './retention/open-retention.ts';
@@ -48,13 +47,13 @@ import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
 import { createBundleMaker } from './review/make-bundle.ts';
 import { RewrapJob } from './review/rewrap-job.ts';
+import { openTimestamping, recordPolicies } from './vouching.ts';
 import { readPolicies } from './witness-policies.ts';
 import { realHttp } from './world/real-http.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
 const noWitnesses = { strict: false, ageSecondsMax: 0 };
-const recordedWitnessesMax = 24;
 
 export interface RunningServer extends AsyncDisposable {
   /** The public URL of the configuration. */
@@ -461,51 +460,6 @@ async function recordTurned(parts: {
     } catch (error) {
       log.error({ err: error }, 'that another key-encryption key is current could not be recorded');
     }
-  }
-}
-
-async function openTimestamping(
-  { timestamps }: ServerConfig,
-  parts: Pick<TimestampingOptions, 'ledger' | 'world' | 'report'>,
-): Promise<Timestamping | undefined> {
-  if (timestamps === undefined) return undefined;
-  const { url, periodMs, caFile } = timestamps;
-  const pem = caFile === undefined ? undefined : await parts.world.disk.readFile(caFile);
-  if (caFile !== undefined && pem === undefined)
-    throw new ServerError(
-      'config-invalid',
-      `timestamps.ca: there is no ${caFile}; put the certificates of the authority there`,
-    );
-  const roots = pem === undefined ? [] : readRoots(Buffer.from(pem).toString('utf8'));
-  return new Timestamping({ ...parts, http: realHttp, url, periodMs, roots });
-}
-
-/** A change of who must vouch for a log is an event of that log, with the public keys. */
-async function recordPolicies(witnessing: Witnessing, record: RecordOwn, log: Logger): Promise<void> {
-  try {
-    await witnessing.recordPolicies(async (tenant, policy, digest) => {
-      await record({
-        tenant,
-        kind: 'system',
-        action: 'update',
-        operation: 'witness-policy',
-        outcome: { status: 'success' },
-        actor: { id: 'server', type: 'service' },
-        changes: [
-          { path: '/sha256', op: 'replace', after: digest },
-          // The digest covers them all; a record has its bound.
-          ...policy.witnesses.slice(0, recordedWitnessesMax).map(
-            ({ name, verifier }): Change => ({
-              path: `/witnesses/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
-              op: 'replace',
-              after: formatVerifierKey(verifier),
-            }),
-          ),
-        ],
-      });
-    });
-  } catch (error) {
-    log.error({ err: error }, 'the witnesses could not be recorded');
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from '@watchglass/record';
 import type { OpenTimestamp } from '@watchglass/record/reader';
 import type { OfflineKeys } from '@watchglass/server';
-import { openClient } from '../client.ts';
+import { type Client, openClient } from '../client.ts';
 import { type Connection, defaultDataDir, findConnection } from '../connection.ts';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
@@ -27,6 +27,7 @@ import { checkBundle, printBundle } from '../verify/bundle-check.ts';
 import { verifyPredecessors } from '../verify/predecessors.ts';
 import { checkProof, sayProven } from '../verify/proof-check.ts';
 import { listLogs, verifyRemoteLog } from '../verify/remote-log.ts';
+import type { LogName } from '../verify/remote-statements.ts';
 import { type Finding, printVerification, type VerifiedTenant } from '../verify/report.ts';
 import { parseGivenPolicy, witnessedRemotely } from '../verify/witnessed.ts';
 
@@ -153,75 +154,102 @@ async function verifyServer(url: string, options: VerifyOptions, io: Io): Promis
     io,
   );
   await using client = openClient({ ...connection, token: undefined });
-  const remembered =
-    options.checkpoint === undefined
-      ? undefined
-      : readCheckpoint(await readText(options.checkpoint, io), options.checkpoint);
-  const seal = options.seal === undefined ? undefined : readSeal(await readText(options.seal, io), options.seal);
   const logs = await listLogs(client, options.tenant, io.signal);
-  if (remembered !== undefined && !logs.some(({ origin }) => origin === remembered.origin)) {
-    throw new CliError('usage', `the server has no log ${remembered.origin}, which ${options.checkpoint} is of`);
-  }
-  if (seal !== undefined && !logs.some(({ origin }) => origin === seal.origin))
-    throw new CliError('usage', `the server has no log ${seal.origin}, which ${options.seal} is of`);
-  const policy = await policyOf(options, io);
-  const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
-  if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`))) {
-    throw new CliError(
-      'usage',
-      `the server has no log that --vkey is of: ${logs.map(({ origin }) => origin).join(', ')}`,
-    );
-  }
+  const trust = await trustOf(options, logs, io);
   const tenants: VerifiedTenant[] = [];
   const findings: Finding[] = [];
   let pinned = true;
   const progress = await openProgress(io, 'Verifying', 'events');
   try {
     for (const log of logs) {
-      const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
-      const named = policy?.logs.find(({ verifier }) => verifier.name === log.origin);
-      const stated = named === undefined ? undefined : formatVerifierKey(named.verifier);
-      const pinnedKey = logs.length === 1 || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined;
-      const given = pinnedKey ?? stated;
-      const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
-      const asked = policy !== undefined && (policy.logs.length === 0 || named !== undefined);
-      const cosigned = asked
-        ? await witnessedRemotely(client, log, { policy, vkey: key.vkey }, io.signal)
-        : { findings: [] };
-      const older = remembered?.origin === log.origin ? remembered : undefined;
-      const result = await verifyRemoteLog({
-        client,
-        log,
-        vkey: key.vkey,
-        pinned: key.how === 'given' || key.how === 'remembered',
-        seal: seal?.origin === log.origin ? seal.bytes : undefined,
-        remembered: older,
-        cosigned: cosigned.stated,
-        onProgress: (done, total) => progress.update(done, total),
-        signal: io.signal,
-      });
-      const { witnessed } = cosigned;
-      tenants.push({
-        ...log,
-        size: result.size,
-        root: result.root,
-        opened: 0,
-        ...(witnessed === undefined ? {} : { witnessed }),
-      });
-      findings.push(...cosigned.findings, ...result.findings);
-      if (options.json !== true) for (const line of result.notes) note(io, `  note: ${line}`);
-      pinned &&=
-        seal?.origin === log.origin ||
-        older !== undefined ||
-        (witnessed !== undefined && policy?.quorum.kind !== 'none') ||
-        key.how === 'given' ||
-        key.how === 'remembered';
+      const onProgress = (done: number, total: number): void => progress.update(done, total);
+      const one = await verifyServerLog({ client, connection, log, trust, onProgress, io });
+      tenants.push(one.tenant);
+      findings.push(...one.findings);
+      if (options.json !== true) for (const line of one.notes) note(io, `  note: ${line}`);
+      pinned &&= one.pinned;
     }
   } finally {
     progress.end();
   }
   const result = { intact: findings.length === 0, tenants, findings, pinned };
   printVerification(connection.url, result, { json: options.json === true }, io);
+}
+
+/** What was given to hold a server's logs against. */
+interface Trusted {
+  readonly remembered: ReturnType<typeof readCheckpoint> | undefined;
+  readonly seal: ReturnType<typeof readSeal> | undefined;
+  readonly policy: Policy | undefined;
+  /** For the log it names; where there is one log only, for that. */
+  readonly vkey: string | undefined;
+  readonly only: boolean;
+}
+
+/** @throws CliError `usage` where something is of a log that the server hasn't */
+async function trustOf(options: VerifyOptions, logs: readonly LogName[], io: Io): Promise<Trusted> {
+  const remembered =
+    options.checkpoint === undefined
+      ? undefined
+      : readCheckpoint(await readText(options.checkpoint, io), options.checkpoint);
+  const seal = options.seal === undefined ? undefined : readSeal(await readText(options.seal, io), options.seal);
+  for (const [given, file] of [[remembered, options.checkpoint] as const, [seal, options.seal] as const])
+    if (given !== undefined && !logs.some(({ origin }) => origin === given.origin))
+      throw new CliError('usage', `the server has no log ${given.origin}, which ${file} is of`);
+  const policy = await policyOf(options, io);
+  const vkey = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
+  if (vkey !== undefined && logs.length > 1 && !logs.some(({ origin }) => vkey.startsWith(`${origin}+`)))
+    throw new CliError(
+      'usage',
+      `the server has no log that --vkey is of: ${logs.map(({ origin }) => origin).join(', ')}`,
+    );
+  return { remembered, seal, policy, vkey, only: logs.length === 1 };
+}
+
+async function verifyServerLog(parts: {
+  readonly client: Client;
+  readonly connection: Connection;
+  readonly log: LogName;
+  readonly trust: Trusted;
+  readonly onProgress: (done: number, total: number) => void;
+  readonly io: Io;
+}): Promise<{ tenant: VerifiedTenant; findings: Finding[]; notes: readonly string[]; pinned: boolean }> {
+  const { client, connection, log, trust, onProgress, io } = parts;
+  const { policy, vkey } = trust;
+  const offered = firstKey(await client.getText(`/log/${log.tenant}/vkey`, io.signal));
+  const named = policy?.logs.find(({ verifier }) => verifier.name === log.origin);
+  const stated = named === undefined ? undefined : formatVerifierKey(named.verifier);
+  const given = (trust.only || vkey?.startsWith(`${log.origin}+`) === true ? vkey : undefined) ?? stated;
+  const key = await trustedKey({ given, offered, connection, tenant: log.tenant, io });
+  const isAsked = policy !== undefined && (policy.logs.length === 0 || named !== undefined);
+  const cosigned = isAsked
+    ? await witnessedRemotely(client, log, { policy, vkey: key.vkey }, io.signal)
+    : { findings: [] };
+  const older = trust.remembered?.origin === log.origin ? trust.remembered : undefined;
+  const seal = trust.seal?.origin === log.origin ? trust.seal.bytes : undefined;
+  const isPinnedKey = key.how === 'given' || key.how === 'remembered';
+  const { size, root, findings, notes } = await verifyRemoteLog({
+    client,
+    log,
+    vkey: key.vkey,
+    pinned: isPinnedKey,
+    seal,
+    remembered: older,
+    cosigned: cosigned.stated,
+    onProgress,
+    signal: io.signal,
+  });
+  const { witnessed } = cosigned;
+  return {
+    tenant: { ...log, size, root, opened: 0, ...(witnessed === undefined ? {} : { witnessed }) },
+    findings: [...cosigned.findings, ...findings],
+    notes,
+    pinned:
+      isPinnedKey ||
+      seal !== undefined ||
+      older !== undefined ||
+      (witnessed !== undefined && policy?.quorum.kind !== 'none'),
+  };
 }
 
 async function policyOf({ policy }: VerifyOptions, io: Io): Promise<Policy | undefined> {

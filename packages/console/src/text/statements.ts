@@ -161,6 +161,18 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/hold-released': { did: 'Released the legal hold', object: 'named' },
   'system/hold-keys-ended': { did: 'Ended the keys of the legal hold', object: 'named' },
   'system/log-succeeds': { did: 'This log goes on from an older one' },
+  'review/keys-list': { did: 'Looked at the key-encryption keys', to: 'look at the key-encryption keys' },
+  'review/keys-rotate': { did: 'Asked for another key-encryption key', to: 'ask for another key-encryption key' },
+  'review/keys-rewrap-start': {
+    did: 'Asked to wrap everything under the current key',
+    to: 'ask to wrap everything under the current key',
+  },
+  'access-change/kek-current': { did: 'Another key wraps what is new' },
+  'access-change/keys-rewrap': { did: 'Began to wrap everything under the current key' },
+  'access-change/keys-rewrapped': { did: 'Everything is wrapped under the current key' },
+  'access-change/kek-destroy': { did: 'Ordered the end of a key-encryption key' },
+  'access-change/kek-destroyed': { did: 'A key-encryption key has ended' },
+  'system/witness-policy': { did: 'Who must vouch for the log has changed' },
   'system/spool-cut': { did: 'The end of the spool was torn, and is cut off' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };

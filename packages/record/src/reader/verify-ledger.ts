@@ -78,11 +78,8 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
   const pinnedName = options.vkey === undefined ? undefined : parseVerifierKey(options.vkey).name;
   const rememberedSeal = options.seal === undefined ? undefined : parseRememberedSeal(options.seal);
   const policy = options.policy === undefined ? undefined : parseGivenPolicy(options.policy);
-  const pinned =
-    options.vkey !== undefined ||
-    remembered !== undefined ||
-    rememberedSeal !== undefined ||
-    (policy?.quorum.kind ?? 'none') !== 'none';
+  const given = [options.vkey, remembered, rememberedSeal];
+  const pinned = given.some((one) => one !== undefined) || (policy?.quorum.kind ?? 'none') !== 'none';
   const keyrings = options.keyrings ?? (await readKeys(options.files ?? nodeFiles, options.keysDir));
   const snapshot = await snapshotOf(files, ledgerDir, findings);
   const tenants: VerifiedTenant[] = [];
@@ -134,23 +131,36 @@ export async function verifyLedger(options: VerifyOptions): Promise<VerifyReport
     tenants.push(verified);
     if (succession !== undefined) successions.push(succession);
   }
-  for (const origin of new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()])) {
-    if (origin === undefined || wanted.some(([, log]) => log.origin === origin)) continue;
-    const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
-    if (succession === undefined)
-      findings.add(
-        'log-missing',
-        'manifest',
-        `there is no log ${origin}, which the key, checkpoint, seal or policy given is of`,
-      );
-    else if (options.vkey !== undefined && origin === pinnedName && !isVouchedFor(succession, options.vkey))
-      findings.add(
-        'succession-invalid',
-        succession.place,
-        `the pinned key of ${origin} did not sign that ${succession.succession.origin} goes on from it: ask the operator by another way than this log, and pin the successor's key`,
-      );
-  }
+  const named = new Set([pinnedName, remembered?.origin, rememberedSeal?.origin, ...policyLogs.keys()]);
+  for (const [, { origin }] of wanted) named.delete(origin);
+  named.delete(undefined);
+  for (const origin of named as Set<string>)
+    checkNamed(origin, { findings, successions, vkey: origin === pinnedName ? options.vkey : undefined });
   return report();
+}
+
+/** A log that a key, checkpoint, seal or policy is of, and that isn't here: at most another one goes on from it, which its pinned key must have signed. */
+function checkNamed(
+  origin: string,
+  {
+    findings,
+    successions,
+    vkey,
+  }: { findings: Findings; successions: readonly CheckedSuccession[]; vkey: string | undefined },
+): void {
+  const succession = successions.find(({ predecessor }) => predecessor.origin === origin);
+  if (succession === undefined)
+    findings.add(
+      'log-missing',
+      'manifest',
+      `there is no log ${origin}, which the key, checkpoint, seal or policy given is of`,
+    );
+  else if (vkey !== undefined && !isVouchedFor(succession, vkey))
+    findings.add(
+      'succession-invalid',
+      succession.place,
+      `the pinned key of ${origin} did not sign that ${succession.succession.origin} goes on from it: ask the operator by another way than this log, and pin the successor's key`,
+    );
 }
 
 async function snapshotOf(files: LedgerFiles, dir: string, findings: Findings): Promise<Snapshot | undefined> {

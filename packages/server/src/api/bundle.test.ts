@@ -148,7 +148,7 @@ test('it takes the right to open, a purpose and a reason', async () => {
     const answer = await ask(server, officer, '/v1/bundles', body);
     assert.equal(answer.statusCode, 422, answer.body);
     assert.equal(answer.json().code, 'input-invalid');
-    assert.equal(answer.json().errors[0].at, at);
+    assert.equal(answer.json().errors[0].path, at);
   }
 });
 
@@ -211,7 +211,7 @@ test('fields are withheld where the log allows it, and what is shown is proven',
     const refused = await withheld({ indexes: [first], withhold });
     assert.equal(refused.statusCode, 422);
     assert.equal(refused.json().code, 'withholding-refused');
-    assert.equal(refused.json().errors[0].at, at);
+    assert.equal(refused.json().errors[0].path, at);
     assert.doesNotMatch(refused.body, /wg-pt/);
   }
 

@@ -4,26 +4,24 @@
 import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
+import { logPaths } from './openapi-log.ts';
 import { retentionPaths } from './openapi-retention.ts';
-
-type Json = Readonly<Record<string, unknown>>;
-
-const jsonOf = (schema: Json): Json => ({ 'application/json': { schema } });
-const textOf = (description: string): Json => ({
-  description,
-  content: { 'text/plain': { schema: { type: 'string' } } },
-});
-const ref = (name: string): Json => ({ $ref: `#/components/schemas/${name}` });
-const answer = (description: string, schema: Json): Json => ({ description, content: jsonOf(schema) });
-const list = (items: Json): Json => ({ type: 'array', items });
-const whole: Json = { type: 'integer', minimum: 0 };
-const text: Json = { type: 'string' };
-const base64: Json = { type: 'string', contentEncoding: 'base64' };
-const object = (properties: Json, required: readonly string[] = Object.keys(properties)): Json => ({
-  type: 'object',
-  properties,
-  required,
-});
+import {
+  answer,
+  base64,
+  body,
+  type Json,
+  list,
+  type Operation,
+  object,
+  path,
+  problems,
+  ref,
+  signedIn,
+  text,
+  textOf,
+  whole,
+} from './openapi-words.ts';
 
 const filters: Readonly<Record<string, Json>> = {
   tenant: { type: 'string', description: 'For the operator where there are several tenants.' },
@@ -52,21 +50,6 @@ const paging: Readonly<Record<string, Json>> = {
 const parameters = (given: Readonly<Record<string, Json>>): readonly Json[] =>
   Object.entries(given).map(([name, schema]) => ({ name, in: 'query', schema }));
 const tenantParameter: Json = { name: 'tenant', in: 'query', schema: filters.tenant };
-const path = (name: string, schema: Json = text): Json => ({ name, in: 'path', required: true, schema });
-const body = (schema: Json): Json => ({ required: true, content: jsonOf(schema) });
-
-const signedIn = [{ token: [] }, { session: [] }];
-const problems = (...statuses: readonly number[]): Json =>
-  Object.fromEntries(statuses.map((status) => [String(status), { $ref: '#/components/responses/Problem' }]));
-
-interface Operation {
-  readonly summary: string;
-  readonly parameters?: readonly Json[];
-  readonly requestBody?: Json;
-  readonly responses: Json;
-  readonly security?: readonly Json[];
-}
-
 const unindexed: Json = {
   type: 'integer',
   minimum: 1,
@@ -324,81 +307,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '204': { description: 'Signed out.' }, ...problems(403, 503) },
     },
   },
-  '/log': {
-    get: {
-      summary: 'The logs of this server.',
-      responses: { '200': answer('The logs.', list(object({ tenant: text, origin: text }))) },
-    },
-  },
-  '/log/{tenant}/checkpoint': {
-    get: {
-      summary: 'The newest signed checkpoint (c2sp.org/tlog-checkpoint).',
-      parameters: [path('tenant')],
-      responses: { '200': textOf('A signed note.'), ...problems(404) },
-    },
-  },
-  '/log/{tenant}/cosigned': {
-    get: {
-      summary: 'The newest checkpoint that a quorum of witnesses vouches for, with their cosignatures.',
-      parameters: [path('tenant')],
-      responses: { '200': textOf('A signed note with cosignatures (c2sp.org/tlog-cosignature).'), ...problems(404) },
-    },
-  },
-  '/log/{tenant}/vkey': {
-    get: {
-      summary:
-        'The verifier keys, a line each, the newest first. Pin it from elsewhere: from here it proves self-consistency only.',
-      parameters: [path('tenant')],
-      responses: { '200': textOf('The keys.'), ...problems(404) },
-    },
-  },
-  '/log/{tenant}/seals': {
-    get: {
-      summary: 'The epochs that are sealed (docs/format.md, "Seals").',
-      parameters: [path('tenant')],
-      responses: {
-        '200': answer('Numbers, ascending.', { type: 'array', items: { type: 'integer' } }),
-        ...problems(404),
-      },
-    },
-  },
-  '/log/{tenant}/seals/{number}': {
-    get: {
-      summary: 'The seal of an epoch. Keep the first one: it pins every epoch that is sealed after it.',
-      parameters: [path('tenant'), path('number')],
-      responses: { '200': textOf('A signed note.'), ...problems(404) },
-    },
-  },
-  '/log/{tenant}/rotations': {
-    get: {
-      summary: 'The statements on the keys that sign checkpoints (docs/format.md, "Checkpoint keys").',
-      parameters: [path('tenant')],
-      responses: {
-        '200': answer('Numbers, ascending.', { type: 'array', items: { type: 'integer' } }),
-        ...problems(404),
-      },
-    },
-  },
-  '/log/{tenant}/rotations/{number}': {
-    get: {
-      summary: 'A statement on a key.',
-      parameters: [path('tenant'), path('number')],
-      responses: { '200': textOf('A signed note.'), ...problems(404) },
-    },
-  },
-  '/log/{tenant}/tile/{path}': {
-    get: {
-      summary: 'A tile or entry bundle (c2sp.org/tlog-tiles).',
-      parameters: [path('tenant'), path('path')],
-      responses: {
-        '200': {
-          description: 'The tile.',
-          content: { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } },
-        },
-        ...problems(404),
-      },
-    },
-  },
+  ...logPaths,
   '/healthz': {
     get: { summary: 'Whether the process runs.', responses: { '200': answer('It does.', { type: 'object' }) } },
   },

@@ -24,6 +24,7 @@ import { isHarmless } from './fail-stop-disk.ts';
 import { FilesLog } from './files-log.ts';
 import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, recoverFiles } from './files-recovery.ts';
 import { isFull, Journal, type Segment } from './journal.ts';
+import { readGroups } from './journal-scan.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
 import { removeUnitFiles, unitsOf, withoutUnit } from './stored-units.ts';
@@ -411,7 +412,7 @@ class FilesDriver implements StorageDriver {
 
   async #moveToArchive(segment: Segment, archiving: Archiving): Promise<void> {
     const { firstGroup, lastGroup } = segment;
-    await this.#readGroups(segment, (group) => archiving.add(group));
+    await readGroups(this.#disk, segment, (group) => archiving.add(group));
     const ids = archiving.ids();
     for (const { tenant } of ids) {
       await this.#syncCheckpoint(tenant);
@@ -425,27 +426,6 @@ class FilesDriver implements StorageDriver {
     }
     for (const { tenant } of ids) this.#log(tenant).archived(archiving.sizeOf(tenant));
     for (const { tenant, retentionClass, first } of archiving.blocks) this.#merged.drop(tenant, retentionClass, first);
-  }
-
-  /** One group in memory at a time, in the same place. */
-  async #readGroups(segment: Segment, visit: (group: ParsedGroup) => Promise<void>): Promise<void> {
-    const file = await this.#disk.open(segment.path, 'read');
-    try {
-      const head = Buffer.allocUnsafe(24);
-      let whole = Buffer.allocUnsafe(0);
-      for (let at = segmentHeaderBytes; at < segment.bytes; ) {
-        await file.read(head, at);
-        const length = 24 + head.readUInt32BE(20) + 4;
-        const count = Math.min(length, segment.bytes - at);
-        if (whole.length < count) whole = Buffer.allocUnsafe(count);
-        const bytes = whole.subarray(0, count);
-        await file.read(bytes, at);
-        await visit(parseGroup(bytes, 0));
-        at += length;
-      }
-    } finally {
-      await file.close();
-    }
   }
 
   /** Archiving reads only what a stored checkpoint covers, and stored means durable here: a checkpoint behind the manifest would be a finding. */

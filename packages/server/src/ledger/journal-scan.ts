@@ -4,7 +4,13 @@
  * Only the last group of the last segment may be torn, since no group is written before the one before it is durable
  * (docs/format.md, "Group and journal"). Anything else is corruption and is told, not repaired.
  */
-import { type ParsedGroup, parseSegmentName, segmentHeaderBytes, walkSegment } from '@watchglass/record/reader';
+import {
+  type ParsedGroup,
+  parseGroup,
+  parseSegmentName,
+  segmentHeaderBytes,
+  walkSegment,
+} from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Segment } from './journal.ts';
 
@@ -69,4 +75,29 @@ export async function scanJournal(
     }
   }
   return end();
+}
+
+/** Visits the groups of a whole segment: one in memory at a time, in the same place. */
+export async function readGroups(
+  disk: Disk,
+  segment: Segment,
+  visit: (group: ParsedGroup) => Promise<void>,
+): Promise<void> {
+  const file = await disk.open(segment.path, 'read');
+  try {
+    const head = Buffer.allocUnsafe(24);
+    let whole = Buffer.allocUnsafe(0);
+    for (let at = segmentHeaderBytes; at < segment.bytes; ) {
+      await file.read(head, at);
+      const length = 24 + head.readUInt32BE(20) + 4;
+      const count = Math.min(length, segment.bytes - at);
+      if (whole.length < count) whole = Buffer.allocUnsafe(count);
+      const bytes = whole.subarray(0, count);
+      await file.read(bytes, at);
+      await visit(parseGroup(bytes, 0));
+      at += length;
+    }
+  } finally {
+    await file.close();
+  }
 }

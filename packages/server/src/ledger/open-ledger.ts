@@ -6,21 +6,18 @@
  */
 import { dirname } from 'node:path';
 import {
-  consistencyPlan,
   decode,
   Frontier,
   formatVerifierKey,
   type LeafType,
-  leafDataOf,
   leafHashOf,
-  multiproofPlan,
   parseSuccession,
   RecordError,
   type Rotation,
   type Signer,
   type TenantId,
 } from '@watchglass/record';
-import { type Keyrings, parseNumberName } from '@watchglass/record/reader';
+import type { Keyrings } from '@watchglass/record/reader';
 import type { Disk } from '../world/disk.ts';
 import type { Timer, World } from '../world/world.ts';
 import { openCheckpointKeys } from './checkpoint-keys.ts';
@@ -29,10 +26,9 @@ import { EmitterCoverage } from './emitter-coverage.ts';
 import { assertBatch, encodeBatch } from './encoded-batch.ts';
 import { OpenedEnding } from './ending.ts';
 import { epochOf } from './epoch.ts';
-import { LedgerError, throwShredded } from './errors.ts';
+import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
-import { SpareBytes } from './growing-bytes.ts';
 import { IdWindow } from './id-window.ts';
 import { openLocalKeyrings } from './kek/open-keyrings.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
@@ -41,8 +37,6 @@ import type {
   Appended,
   AppendedBatch,
   AppendItem,
-  CosignedHead,
-  EmitterStatus,
   EncodedBatch,
   KeyChange,
   Ledger,
@@ -51,29 +45,22 @@ import type {
   LedgerStatistics,
   OpenLedgerOptions,
   Receipt,
-  StoredEntry,
 } from './ledger.ts';
 import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
-import { assertIndex, consistencyOf, newestTimestamp, proveLeaf, resourceOf, rootOfSize } from './log-reading.ts';
-import { chunkBufferBytes } from './open-group.ts';
 import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
-import { RecentRecords } from './recent-records.ts';
+import { ReadableLedger } from './readable-ledger.ts';
 import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker } from './seed-maker.ts';
 import { type Sequenced, Sequencer } from './sequencer.ts';
 import { repeatable } from './shred-events.ts';
-import { type ArchivingSegment, isReservedName, type StorageDriver } from './storage.ts';
+import { type ArchivingSegment, isReservedName } from './storage.ts';
 import { type Head, signHead, type TenantLog } from './tenant-log.ts';
-import type { TreeReader } from './tree-reader.ts';
 import { wrappedSeedsOf } from './wrapped-seeds.ts';
 
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
-const recentBytesMax = 12 * 1024 * 1024;
-const spareChunksMax = 12;
-const readBytesMax = 4 * 1024 * 1024;
 const tickMs = 5_000;
 const heartbeatMsUsual = 5 * 60_000;
 const gapMsUsual = 30_000;
@@ -85,28 +72,24 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   return ledger;
 }
 
-class OpenedLedger implements Ledger {
+class OpenedLedger extends ReadableLedger implements Ledger {
   readonly #options: OpenLedgerOptions;
   readonly #world: World;
   readonly #disk: Disk;
   readonly #report: (line: LedgerReport) => void;
-  readonly #logs: Map<string, TenantLog> = new Map();
-  readonly #trees: Map<string, TreeReader> = new Map();
   readonly #ids: KnownIds;
   readonly #window: IdWindow;
-  readonly #recent: RecentRecords = new RecentRecords(recentBytesMax, new SpareBytes(chunkBufferBytes, spareChunksMax));
   readonly #timers: Timer[] = [];
   #adding: Promise<void> = Promise.resolve();
-  #driver!: StorageDriver;
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
   #own!: OwnWriter;
   #seeds!: SeedMaker;
   #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
-  #closing: Promise<void> | undefined;
 
   constructor(options: OpenLedgerOptions) {
+    super();
     this.#options = options;
     this.#world = options.world;
     this.#report = options.report ?? (() => undefined);
@@ -126,7 +109,7 @@ class OpenedLedger implements Ledger {
   }
 
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
-    return wrappedSeedsOf(this.#driver, this.#log(tenant));
+    return wrappedSeedsOf(this.driver, this.log(tenant));
   }
 
   get ending(): OpenedEnding {
@@ -136,7 +119,7 @@ class OpenedLedger implements Ledger {
   async start(): Promise<void> {
     const { dir } = this.#options;
     if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
-    this.#driver = await openFilesDriver({
+    this.driver = await openFilesDriver({
       dir,
       workDir: dirname(dir),
       disk: this.#disk,
@@ -152,27 +135,27 @@ class OpenedLedger implements Ledger {
       if (fault !== undefined) this.#goReadOnly(fault);
       await this.#sealEnded();
     } catch (error) {
-      await this.#driver[Symbol.asyncDispose]();
+      await this.driver[Symbol.asyncDispose]();
       throw error;
     }
-    const seeds = new SeedMaker({ world: this.#world, driver: this.#driver, keyrings: this.#keyrings });
+    const seeds = new SeedMaker({ world: this.#world, driver: this.driver, keyrings: this.#keyrings });
     this.#seeds = seeds;
     this.#sequencer = new Sequencer({
       world: this.#world,
-      driver: this.#driver,
+      driver: this.driver,
       ids: this.#ids,
-      recent: this.#recent,
+      recent: this.recent,
       makeSeed: (log, retentionClass, epoch, writer) => seeds.make(log, retentionClass, epoch, writer),
       digestOf: (log, index) => this.#digestOf(log, index),
       failed: (reason) => this.#goReadOnly(reason),
     });
     this.#ending = new OpenedEnding({
       world: this.#world,
-      driver: this.#driver,
+      driver: this.driver,
       keyrings: this.#keyrings,
       keys: this.#options.keyEnding,
       dir,
-      logs: this.#logs,
+      logs: this.logs,
       writable: (tenant) => this.#writable(tenant),
       record: async (log, facts, about) => {
         const index = await this.#own.record(log, facts, repeatable(facts, about));
@@ -182,32 +165,32 @@ class OpenedLedger implements Ledger {
       forgetIndex: this.#options.forgetIndex,
       forgetRecords: ({ tenant, records }) => {
         records.forget();
-        this.#recent.forget(tenant);
+        this.recent.forget(tenant);
       },
       report: this.#report,
     });
-    this.#sequencer.lastCommittedGroup = this.#driver.nextGroup - 1;
+    this.#sequencer.lastCommittedGroup = this.driver.nextGroup - 1;
     this.#own = new OwnWriter({
       world: this.#world,
-      driver: this.#driver,
+      driver: this.driver,
       disk: this.#disk,
       sealingDir: this.#sealingDir,
       emitterId: this.#options.emitterId ?? 'ledger',
       recordStatements: this.#options.recordStatements ?? true,
       report: this.#report,
-      isOpen: () => this.#closing === undefined && this.#state.kind === 'writable',
+      isOpen: () => this.closing === undefined && this.#state.kind === 'writable',
       append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
       openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
-    if (this.#state.kind === 'writable') this.#own.after(this.#driver.archive());
+    if (this.#state.kind === 'writable') this.#own.after(this.driver.archive());
   }
 
   /** Keys are made only where there is no ledger yet: where its files are at fault nobody knows what was sealed under them. And not after the disk has failed. */
   async #openKeyrings(): Promise<Keyrings> {
-    const { fault } = this.#driver;
-    const mayMake = fault === undefined && this.#driver.tenants().size === 0;
+    const { fault } = this.driver;
+    const mayMake = fault === undefined && this.driver.tenants().size === 0;
     const { keyrings, keysDir } = this.#options;
     try {
       return await (keyrings?.(mayMake) ?? openLocalKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
@@ -223,13 +206,13 @@ class OpenedLedger implements Ledger {
       disk: this.#disk,
       keysDir: this.#options.keysDir,
       sealingDir: this.#sealingDir,
-      driver: this.#driver,
+      driver: this.driver,
       keyrings: this.#keyrings,
       ids: this.#ids,
       window: this.#window,
       report: this.#report,
-      logs: this.#logs,
-      trees: this.#trees,
+      logs: this.logs,
+      trees: this.trees,
     };
   }
 
@@ -239,7 +222,7 @@ class OpenedLedger implements Ledger {
 
   /** Months that ended while no server ran. */
   async #sealEnded(): Promise<void> {
-    for (const log of this.#logs.values()) {
+    for (const log of this.logs.values()) {
       if (this.#state.kind !== 'writable') return;
       await log.sealUntil(this.#world.clock.now()).catch((error: unknown) => {
         // The next append tries again; a disk that failed has made the ledger read-only.
@@ -256,10 +239,6 @@ class OpenedLedger implements Ledger {
 
   // Writing
 
-  tenants(): readonly TenantId[] {
-    return [...this.#logs.values()].map(({ tenant }) => tenant).sort();
-  }
-
   addTenant(tenant: TenantId, leafType: LeafType = 1): Promise<void> {
     const added = this.#adding.then(() => this.#add(tenant, leafType));
     this.#adding = added.catch(() => undefined);
@@ -268,7 +247,7 @@ class OpenedLedger implements Ledger {
 
   async #add(tenant: TenantId, leafType: LeafType): Promise<void> {
     this.#assertOpen();
-    const known = this.#logs.get(tenant);
+    const known = this.logs.get(tenant);
     if (known !== undefined) {
       if (known.leafType !== leafType)
         this.#report({
@@ -296,11 +275,11 @@ class OpenedLedger implements Ledger {
     const seal = await LogSeals.begin(sealPlaceOf(place), { tenant, origin, signer, epoch });
     const documents = [seal];
     if (successor !== undefined) documents.push({ name: 'predecessor', bytes: successor.statement(signer) });
-    await this.#driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents, leafType });
+    await this.driver.addTenant(tenant, { origin, vkey, checkpoint: head.checkpoint, documents, leafType });
     const coverage = new EmitterCoverage(false);
     const lastRotation = undefined;
     await addLog(place, { tenant, origin, signers: [signer], lastRotation, coverage, frontier, head, leafType });
-    await this.#saySuccession(this.#log(tenant));
+    await this.#saySuccession(this.log(tenant));
   }
 
   async changeCheckpointKey(tenant: TenantId, change: KeyChange): Promise<Rotation | undefined> {
@@ -321,7 +300,7 @@ class OpenedLedger implements Ledger {
   /** The first record of a log that goes on from another one; a kill may have come before it. */
   async #saySuccession(log: TenantLog): Promise<void> {
     if (log.head.size > 0) return;
-    const bytes = await this.#driver.document(log.tenant, 'predecessor');
+    const bytes = await this.driver.document(log.tenant, 'predecessor');
     if (bytes !== undefined) await this.#own.appendMade(log, successionEvent(parseSuccession(bytes), bytes));
   }
 
@@ -367,13 +346,13 @@ class OpenedLedger implements Ledger {
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
-    return leafHashOf(await this.#driver.commitments(log.tenant, index, 1), log.leafType);
+    return leafHashOf(await this.driver.commitments(log.tenant, index, 1), log.leafType);
   }
 
   #writable(tenant: TenantId): TenantLog {
     this.#assertOpen();
     this.#assertWritable();
-    return this.#log(tenant);
+    return this.log(tenant);
   }
 
   #assertWritable(): void {
@@ -382,7 +361,7 @@ class OpenedLedger implements Ledger {
   }
 
   #assertOpen(): void {
-    if (this.#closing !== undefined) throw new LedgerError('closed', 'the ledger was closed');
+    if (this.closing !== undefined) throw new LedgerError('closed', 'the ledger was closed');
   }
 
   /** Undefined where this process has no right to open records. */
@@ -397,7 +376,7 @@ class OpenedLedger implements Ledger {
   }
 
   async #remember(segment: ArchivingSegment): Promise<void> {
-    const tenants = new Map([...this.#logs.values()].map((log) => [log.tenant as string, log.coverage.snapshot()]));
+    const tenants = new Map([...this.logs.values()].map((log) => [log.tenant as string, log.coverage.snapshot()]));
     await this.#window.remember(segment, {
       group: Math.max(this.#sequencer.lastCommittedGroup, segment.lastGroup),
       tenants,
@@ -407,11 +386,11 @@ class OpenedLedger implements Ledger {
   // Events of its own
 
   #tick(): void {
-    if (this.#state.kind !== 'writable' || this.#closing !== undefined) return;
+    if (this.#state.kind !== 'writable' || this.closing !== undefined) return;
     this.#sequencer.tick();
     const nowMs = this.#world.clock.now();
     const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
-    for (const log of this.#logs.values()) {
+    for (const log of this.logs.values()) {
       this.#own.tickSeals(log, nowMs);
       for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
         this.#own.append(
@@ -434,141 +413,29 @@ class OpenedLedger implements Ledger {
     }
   }
 
-  // Reading
-
-  head(tenant: TenantId): { size: number; root: Uint8Array; checkpoint: string } {
-    return this.#log(tenant).head;
-  }
-
-  origin(tenant: TenantId): string {
-    return this.#log(tenant).origin;
-  }
-
-  vkey(tenant: TenantId): string {
-    return this.#log(tenant).vkeys[0] as string;
-  }
-
-  vkeys(tenant: TenantId): readonly string[] {
-    return this.#log(tenant).vkeys;
-  }
-
-  leafType(tenant: TenantId): LeafType {
-    return this.#log(tenant).leafType;
-  }
-
-  async read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]> {
-    const log = this.#log(tenant);
-    const end = log.head.size;
-    if (from >= end || max <= 0) return [];
-    return (
-      this.#recent.read(tenant, from, end, max, readBytesMax) ?? opened(log.records.read(from, end, max, readBytesMax))
-    );
-  }
-
-  nextReadable(tenant: TenantId, from: number): Promise<number> {
-    const log = this.#log(tenant);
-    return log.records.nextReadable(from, log.head.size);
-  }
-
-  async open(tenant: TenantId, index: number): Promise<{ r: Uint8Array; m: Uint8Array; leaf: Uint8Array }> {
-    const log = this.#log(tenant);
-    assertIndex(index, log.head.size);
-    const { r, m } = await opened(log.records.open(index));
-    return { r, m, leaf: leafDataOf(await this.#driver.commitments(tenant, index, 1), log.leafType) };
-  }
-
-  async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {
-    return proveLeaf(this.#log(tenant), this.#tree(tenant), index);
-  }
-
-  async consistency(tenant: TenantId, size1: number, size2: number): Promise<Uint8Array[]> {
-    return consistencyOf(this.#log(tenant), this.#tree(tenant), size1, size2);
-  }
-
-  async rootAt(tenant: TenantId, size: number): Promise<Uint8Array> {
-    return rootOfSize(this.#log(tenant), this.#tree(tenant), size);
-  }
-
-  cosigned(tenant: TenantId): CosignedHead | undefined {
-    return this.#log(tenant).cosigned;
-  }
+  // What others vouch for
 
   async keepCosigned(tenant: TenantId, text: string): Promise<void> {
-    const log = this.#log(tenant);
+    const log = this.log(tenant);
     this.#assertOpen();
     const head = openCosigned(text, log);
     assertNewer(head, log);
-    await this.#driver.putCosigned(tenant, text);
+    await this.driver.putCosigned(tenant, text);
     log.cosigned = head;
-  }
-
-  newestTimestamp(tenant: TenantId): Promise<{ size: number; response: Uint8Array } | undefined> {
-    return newestTimestamp(this.#driver, this.#log(tenant).tenant);
   }
 
   async keepTimestamp(tenant: TenantId, size: number, response: Uint8Array): Promise<void> {
     this.#assertOpen();
-    await this.#driver.putTimestamp(this.#log(tenant).tenant, `${size}.tsr`, response);
+    await this.driver.putTimestamp(this.log(tenant).tenant, `${size}.tsr`, response);
   }
 
   suspend(reason: string): void {
     this.#goReadOnly(reason);
   }
 
-  async proveAll(
-    tenant: TenantId,
-    indexes: readonly number[],
-    since?: number,
-  ): Promise<{ hashes: Uint8Array[]; growth: Uint8Array[]; checkpoint: string }> {
-    const { head } = this.#log(tenant);
-    for (const index of indexes) assertIndex(index, head.size);
-    const tree = this.#tree(tenant);
-    const growth = since === undefined ? [] : consistencyPlan(since, head.size);
-    return {
-      hashes: await tree.fold(multiproofPlan(indexes, head.size), head.size),
-      growth: await tree.fold(growth, head.size),
-      checkpoint: head.checkpoint,
-    };
-  }
-
-  async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {
-    const log = this.#logs.get(tenant);
-    if (log === undefined) return undefined;
-    if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.#driver.document(tenant, path);
-    return resourceOf(log, this.#tree(tenant), path);
-  }
-
-  async statements(tenant: TenantId, folder: 'seals' | 'rotations'): Promise<readonly number[]> {
-    const names = await this.#driver.documents(this.#log(tenant).tenant, folder);
-    return names.flatMap((name) => parseNumberName(name) ?? []).sort((a, b) => a - b);
-  }
-
-  grown(tenant: TenantId, size: number, signal: AbortSignal): Promise<void> {
-    const log = this.#log(tenant);
-    if (log.head.size > size) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      if (this.#closing !== undefined) return reject(new LedgerError('closed', 'the ledger was closed'));
-      const closed = (): void => end(() => reject(new LedgerError('closed', 'the ledger was closed')));
-      const waiter = { size, wake: () => end(resolve), closed };
-      const aborted = (): void => end(() => reject(signal.reason));
-      const end = (then: () => void): void => {
-        log.waiting.delete(waiter);
-        signal.removeEventListener('abort', aborted);
-        then();
-      };
-      log.waiting.add(waiter);
-      signal.addEventListener('abort', aborted);
-    });
-  }
-
   countRefused(tenant: TenantId, count: number): void {
-    const log = this.#logs.get(tenant);
+    const log = this.logs.get(tenant);
     if (log !== undefined) log.refused += count;
-  }
-
-  emitters(tenant: TenantId): readonly EmitterStatus[] {
-    return this.#log(tenant).coverage.status();
   }
 
   statistics(): LedgerStatistics {
@@ -580,24 +447,13 @@ class OpenedLedger implements Ledger {
       queuedEvents,
       queuedBytes,
       lastSyncMs,
-      journalBytes: this.#driver.journalBytes,
+      journalBytes: this.driver.journalBytes,
     };
   }
 
-  #log(tenant: TenantId): TenantLog {
-    const log = this.#logs.get(tenant);
-    if (log === undefined)
-      throw new LedgerError('unknown-tenant', 'the tenant has no log here; add it to the configuration of this server');
-    return log;
-  }
-
-  #tree(tenant: string): TreeReader {
-    return this.#trees.get(tenant) as TreeReader;
-  }
-
   [Symbol.asyncDispose](): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    this.closing ??= this.#close();
+    return this.closing;
   }
 
   /** What was taken is stored; the journal is archived, so that at rest the manifest says everything. */
@@ -610,22 +466,13 @@ class OpenedLedger implements Ledger {
       await this.#own.settled();
       await this.#seeds.close();
       await this.#sequencer.stop(new LedgerError('closed', 'the ledger was closed'));
-      if (this.#state.kind === 'writable') await this.#driver.archive();
+      if (this.#state.kind === 'writable') await this.driver.archive();
     } finally {
-      await this.#driver[Symbol.asyncDispose]();
-      for (const log of this.#logs.values()) {
+      await this.driver[Symbol.asyncDispose]();
+      for (const log of this.logs.values()) {
         for (const keys of log.keys.values()) keys.erase();
         for (const waiter of [...log.waiting]) waiter.closed();
       }
     }
-  }
-}
-
-/** A keeper of keys that doesn't answer, and a record that was shredded, are told apart from one that doesn't open. */
-async function opened<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work.catch(throwShredded);
-  } catch (error) {
-    throw asLedgerFault(error);
   }
 }

@@ -16,8 +16,8 @@ import type { KnownIds } from './known-ids.ts';
 import type { EncodedBatch } from './ledger.ts';
 import { type GroupTools, groupEventsMax, OpenGroup } from './open-group.ts';
 import type { RecentRecords } from './recent-records.ts';
-import { Step } from './step.ts';
-import type { MergedBlock, StorageDriver } from './storage.ts';
+import { mergeAndErase, Step } from './step.ts';
+import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
 const queuedEventsMax = 131_072;
@@ -467,19 +467,7 @@ export class Sequencer {
   async #finishSteps(): Promise<void> {
     for (let step = this.#ending[0]; step !== undefined && step.openGroups === 0; step = this.#ending[0]) {
       this.#ending.shift();
-      await this.#parts.driver.endStep({ merged: this.#merge(step) });
-    }
-  }
-
-  /** Beside the next commits: it takes many times as long as one. */
-  async #merge(step: Step): Promise<MergedBlock[]> {
-    const { random, clock } = this.#parts.world;
-    const merged: MergedBlock[] = [];
-    try {
-      for await (const block of step.merge(random, clock.monotonicMs())) merged.push(block);
-      return merged;
-    } finally {
-      step.erase();
+      await this.#parts.driver.endStep({ merged: mergeAndErase(step, this.#parts.world) });
     }
   }
 

@@ -14,7 +14,7 @@ import {
   sealBlockBeside,
   stepEventsMax,
 } from '@watchglass/record/reader';
-import type { Random } from '../world/world.ts';
+import type { Clock, Random } from '../world/world.ts';
 import type { MergedBlock } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -192,4 +192,18 @@ export function joinRanges(ranges: readonly IndexRange[]): IndexRange[] {
     else joined.push({ first, count });
   }
   return joined;
+}
+
+/** Merges a step that got its last group, and erases its keys. It runs beside the next commits: it takes many times as long as one. */
+export async function mergeAndErase(
+  step: Step,
+  { random, clock }: { readonly random: Random; readonly clock: Clock },
+): Promise<MergedBlock[]> {
+  const merged: MergedBlock[] = [];
+  try {
+    for await (const block of step.merge(random, clock.monotonicMs())) merged.push(block);
+    return merged;
+  } finally {
+    step.erase();
+  }
 }

@@ -46,9 +46,12 @@ export const realDisk: Disk = {
       try {
         await handle.writeFile(bytes);
         if (durable) await handle.datasync();
-      } finally {
-        await handle.close();
+      } catch (error) {
+        // Told at once: whoever waits for the closing goes on writing to a disk that failed.
+        handle.close().catch(() => undefined);
+        throw error;
       }
+      await handle.close();
     } else await writeAnew(temporary, bytes, mode);
     await rename(temporary, path);
     if (durable) await syncDirectory(dirname(path));

@@ -90,7 +90,7 @@ test('an installation begins with one local key and no keyring.json', () =>
   inPlace(async (place) => {
     await using opened = await open(place);
     await opened.ledger.addTenant(clinic);
-    assert.deepEqual(await readdir(place.keysDir), ['clinic.checkpoint-key', 'kek']);
+    assert.deepEqual(await readdir(place.keysDir), ['clinic.checkpoint-key', 'clinic.epoch-key-674', 'kek']);
     assert.deepEqual(opened.keyrings.turned, []);
     const [only, ...more] = await opened.service.list();
     assert.equal(more.length, 0);
