@@ -304,14 +304,28 @@ class OpenedLedger implements Ledger {
       if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
         // Not again at the next tick, whatever becomes of this one.
         log.lastEventMs = monotonicMs;
-        this.#appendOwn(log, () => {
-          const facts = heartbeatFacts(log);
-          log.received = 0;
-          log.refused = 0;
-          return facts;
-        });
+        this.#heartbeat(log);
       }
     }
+  }
+
+  #heartbeat(log: TenantLog): void {
+    let told = { received: 0, refused: 0 };
+    this.#appendOwn(
+      log,
+      () => {
+        const facts = heartbeatFacts(log);
+        told = { received: log.received, refused: log.refused };
+        log.received = 0;
+        log.refused = 0;
+        return facts;
+      },
+      () => {
+        // What could not be told now is told by the next one.
+        log.received += told.received;
+        log.refused += told.refused;
+      },
+    );
   }
 
   #appendOwn(log: TenantLog, facts: () => OwnFacts, notStored: () => void = () => undefined): void {
