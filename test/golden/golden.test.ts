@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openLedger, verifyLedger } from '../../packages/record/src/reader.ts';
+import { filesInMemory } from '../../packages/server/src/ledger/ledger.fixture.ts';
 
 const golden = [
   {
@@ -45,6 +46,44 @@ for (const { version, vkey, logs } of golden) {
       report.tenants.map(({ tenant, size, root, opened }) => ({ tenant, size, root, opened })),
       logs.map(({ tenant, size, root }) => ({ tenant, size, root, opened: size })),
     );
+  });
+
+  test(`the golden log of format ${version} with the beginning of a group behind its last is intact, and says so`, async () => {
+    const { contents, files } = await filesInMemory(join(import.meta.dirname, version));
+    const segment =
+      [...contents.keys()]
+        .filter((path) => path.endsWith('.wgj'))
+        .sort()
+        .at(-1) ?? '';
+    const whole = contents.get(segment) ?? new Uint8Array(0);
+    for (const torn of ['57', '5747473100000000', `57474731${'00'.repeat(60)}`, '00'.repeat(700)]) {
+      contents.set(segment, Buffer.concat([whole, Buffer.from(torn, 'hex')]));
+      const { findings, notes, tenants } = await verifyLedger({ ledgerDir, keysDir, vkey, files });
+      assert.deepEqual(findings, []);
+      assert.equal(notes.filter((note) => note.includes(`ends in ${torn.length / 2} bytes`)).length, 1, notes.join());
+      assert.deepEqual(
+        tenants.map(({ root }) => root),
+        logs.map(({ root }) => root),
+      );
+    }
+  });
+
+  test(`the golden log of format ${version} cut off anywhere in its last group is not intact`, async () => {
+    const { contents, files } = await filesInMemory(join(import.meta.dirname, version));
+    const segment =
+      [...contents.keys()]
+        .filter((path) => path.endsWith('.wgj'))
+        .sort()
+        .at(-1) ?? '';
+    const whole = contents.get(segment) ?? new Uint8Array(0);
+    for (const left of [whole.length - 1, whole.length - 100, 12, 0]) {
+      contents.set(segment, whole.subarray(0, left));
+      const { findings } = await verifyLedger({ ledgerDir, keysDir, vkey, files });
+      assert.ok(
+        findings.some(({ code }) => code === 'checkpoint-ahead'),
+        `${left} bytes left`,
+      );
+    }
   });
 
   test(`every record of the golden log of format ${version} reads as it was written`, async () => {

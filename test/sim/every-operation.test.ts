@@ -9,7 +9,7 @@ import { runHistory } from './history.ts';
 import type { Life, Plan } from './plan.ts';
 
 /** Each kind is tried at every operation within this time; a slow machine leaves some out, evenly. */
-const budgetMs = Number(process.env.WATCHGLASS_CRASH_MS ?? 4_000);
+const budgetMs = Number(process.env.WATCHGLASS_CRASH_MS ?? 1_500);
 const operationsMin = 20;
 
 const firstLife = [

@@ -156,8 +156,14 @@ export class Session {
       if (turn === turnsMax) throw new Violation(`${what}: no end after ${turnsMax} turns of the event loop`);
       await new Promise((resolve) => setImmediate(resolve));
     }
-    if (failed !== undefined && !isTolerable(failed)) throw failed;
+    if (failed !== undefined && !this.#tolerates(failed)) throw failed;
     if (failed !== undefined) this.trace(`${what}: ${String(failed)}`);
+  }
+
+  /** Where ids were forgotten, what had to be refused may have been stored, and the event it imitates be refused. */
+  #tolerates(error: unknown): boolean {
+    const isConflict = error instanceof LedgerError && error.code === 'id-conflict';
+    return isTolerable(error) || (isConflict && this.outside.forgetful);
   }
 
   #start(what: string, work: () => Promise<void>): void {
@@ -168,7 +174,7 @@ export class Session {
         (error: unknown) => {
           if (this.process.dead) return;
           this.trace(`${what}: ${String(error)}`);
-          if (!isTolerable(error)) this.#violation ??= error;
+          if (!this.#tolerates(error)) this.#violation ??= error;
         },
       )
       .finally(() => this.#flying.delete(running));

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseTenantId } from '@watchglass/record';
+import { decode, parseTenantId } from '@watchglass/record';
 import type { Disk } from '../world/disk.ts';
 import { realDisk } from '../world/real-disk.ts';
 import { LedgerError } from './errors.ts';
@@ -174,6 +174,38 @@ test('a hole that could not be told, because the disk was full, is told later', 
     faults.journalRoomBytes = 1e9;
     place.clock.advance(6_000);
     await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+    await ledger[Symbol.asyncDispose]();
+  } finally {
+    await place.remove();
+  }
+});
+
+test('what a heartbeat counted, and could not store because the disk was full, the next one tells', async () => {
+  const place = await testPlace();
+  try {
+    const faults = { journalRoomBytes: 1e9, failSync: undefined };
+    const told = Promise.withResolvers<string>();
+    const ledger = await place.open({
+      world: place.world(faultyDisk(faults)),
+      heartbeatMs: 60_000,
+      report: ({ message }) => told.resolve(message),
+    });
+    await ledger.addTenant(clinic);
+    await ledger.append(clinic, items(place, 2));
+    ledger.countRefused(clinic, 3);
+    faults.journalRoomBytes = 10;
+    place.clock.advance(61_000);
+    assert.match(await told.promise, /was not stored/);
+    faults.journalRoomBytes = 1e9;
+    place.clock.advance(61_000);
+    await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+    const [entry] = await ledger.read(clinic, 2, 1);
+    const { operation, changes } = decode(entry?.m ?? new Uint8Array(0)).event;
+    assert.equal(operation, 'heartbeat');
+    assert.deepEqual(
+      changes?.slice(0, 2).map(({ after }) => after),
+      ['2', '3'],
+    );
     await ledger[Symbol.asyncDispose]();
   } finally {
     await place.remove();

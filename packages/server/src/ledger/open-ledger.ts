@@ -403,14 +403,28 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
         // Not again at the next tick, whatever becomes of this one.
         log.lastEventMs = monotonicMs;
-        this.#own.append(log, () => {
-          const facts = heartbeatFacts(log);
-          log.received = 0;
-          log.refused = 0;
-          return facts;
-        });
+        this.#heartbeat(log);
       }
     }
+  }
+
+  #heartbeat(log: TenantLog): void {
+    let told = { received: 0, refused: 0 };
+    this.#own.append(
+      log,
+      () => {
+        const facts = heartbeatFacts(log);
+        told = { received: log.received, refused: log.refused };
+        log.received = 0;
+        log.refused = 0;
+        return facts;
+      },
+      () => {
+        // What could not be told now is told by the next one.
+        log.received += told.received;
+        log.refused += told.refused;
+      },
+    );
   }
 
   // What others vouch for

@@ -222,20 +222,42 @@ test('a key-encryption key that is gone is never made anew beside a ledger that 
   }
 });
 
-test('a checkpoint lost in a power failure is signed again, and that is told', async () => {
-  const { place, ids } = await killed();
+test('no key-encryption key is made where the manifest is damaged: nobody knows what was sealed', async () => {
+  const { place } = await killed();
   try {
-    await truncate(join(place.ledgerDir, 'clinic', 'checkpoint'), 0);
-    const ledger = await place.open();
-    assert.deepEqual(ledger.state, { kind: 'writable' });
-    assert.deepEqual(await idsOf(ledger), ids);
-    assert.ok(place.reports.some(({ message }) => /lost in a power failure/.test(message)));
-    await ledger[Symbol.asyncDispose]();
-    assert.deepEqual((await place.verify()).findings, []);
+    await rm(join(place.keysDir, 'kek'));
+    await flip(join(place.ledgerDir, 'manifest'), 12);
+    await assert.rejects(place.open(), /manifest is not laid out/);
+    assert.equal((await readdir(place.keysDir)).includes('kek'), false);
   } finally {
     await place.remove();
   }
 });
+
+for (const [what, storedOf] of [
+  ['no bytes', () => Buffer.alloc(0)],
+  ['zeros only', (whole: Buffer) => Buffer.alloc(whole.length)],
+  [
+    'zeros from somewhere on',
+    (whole: Buffer) => Buffer.concat([whole.subarray(0, 70), Buffer.alloc(whole.length - 70)]),
+  ],
+] as const) {
+  test(`a checkpoint of which a power failure left ${what} is signed again, and that is told`, async () => {
+    const { place, ids } = await killed();
+    try {
+      const path = join(place.ledgerDir, 'clinic', 'checkpoint');
+      await writeFile(path, storedOf(await readFile(path)));
+      const ledger = await place.open();
+      assert.deepEqual(ledger.state, { kind: 'writable' });
+      assert.deepEqual(await idsOf(ledger), ids);
+      assert.ok(place.reports.some(({ message }) => /lost in a power failure/.test(message)));
+      await ledger[Symbol.asyncDispose]();
+      assert.deepEqual((await place.verify()).findings, []);
+    } finally {
+      await place.remove();
+    }
+  });
+}
 
 test('left-overs of an interrupted archiving are ignored by verify and gone after a start', async () => {
   const { place, ids } = await killed();
