@@ -1,7 +1,8 @@
 /**
  * `npm test`: every test of the project, in an order that says early what is broken.
  *
- *   npm test                       everything
+ *   npm test                       everything but `long`
+ *   npm test -- long               the longest crash loops, as CI runs them too
  *   npm test -- unit browser       some suites, by name
  *   npm test -- path/to/x.test.ts  some files
  *
@@ -28,7 +29,18 @@ const suites: Record<string, { globs: string[]; concurrency: number }> = {
   scenario: { globs: ['test/scenario/**/*.test.ts'], concurrency: 1 },
   fault: { globs: ['test/fault/**/*.test.ts'], concurrency: 1 },
   browser: { globs: ['test/browser/**/*.test.ts'], concurrency: 1 },
+  long: {
+    globs: [
+      'test/scenario/witnesses.test.ts',
+      'test/fault/*-crash.test.ts',
+      'test/fault/*syscall.test.ts',
+      'test/fault/witness-kill.test.ts',
+    ],
+    concurrency: 1,
+  },
 };
+/** Only where it is asked for, as CI does: loops that find more the longer they run. */
+const longFiles = new Set(globSync(suites.long?.globs ?? [], { cwd: root }));
 
 interface Tally {
   passed: number;
@@ -65,10 +77,11 @@ mkdirSync(dirname(detailPath), { recursive: true });
 rmSync(detailPath, { force: true });
 
 const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const chosen = asked.length > 0 ? asked : Object.keys(suites);
+const chosen = asked.length > 0 ? asked : Object.keys(suites).filter((name) => name !== 'long');
 for (const name of chosen) {
   const suite = suites[name] ?? { globs: [name], concurrency: 1 };
-  const files = globSync(suite.globs, { cwd: root, exclude: (path) => String(path).includes('node_modules') }).sort();
+  const found = globSync(suite.globs, { cwd: root, exclude: (path) => String(path).includes('node_modules') }).sort();
+  const files = name in suites && name !== 'long' ? found.filter((file) => !longFiles.has(file)) : found;
   if (files.length > 0) await runSuite(name, files, suite.concurrency);
   else if (!(name in suites))
     tally.failed.push(`${name}: there is no such suite or file (suites: ${Object.keys(suites).join(' ')})`);
