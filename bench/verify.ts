@@ -38,7 +38,8 @@ export async function run({
       const spent = stopwatch();
       const report = await verifyLedger({ ...place, onProgress: () => calls++ });
       const all = spent(events);
-      if (!report.intact || report.tenants[0]?.opened !== events)
+      // The ledger's own events come on top.
+      if (!report.intact || (report.tenants[0]?.opened ?? 0) < events)
         throw new Error(`the ledger is not intact: ${JSON.stringify(report.findings.slice(0, 3))}`);
       turns.push({ all, limit: limitRate(Math.max(300, seconds * 20)) });
     }
