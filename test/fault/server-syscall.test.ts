@@ -92,7 +92,8 @@ async function sendUnder(before: readonly string[], here: Installation, sent: Se
     }
     assert.fail('the injected fault was never met');
   } finally {
-    const pid = tracedPid(child.pid ?? 0);
+    const isGone = child.exitCode !== null || child.signalCode !== null;
+    const pid = isGone ? undefined : tracedPid(child.pid ?? 0);
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
     await closed;
   }

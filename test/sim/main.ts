@@ -61,8 +61,9 @@ async function runMany(): Promise<number> {
   const endsMs = minutes === undefined ? Number.POSITIVE_INFINITY : started + minutes * 60_000;
   const total = { histories: 0, events: 0, operations: 0, failed: 0 };
   let next = first;
+  let isStopped = false;
   const take = (): Batch | undefined => {
-    if (next >= first + seeds || performance.now() >= endsMs) return undefined;
+    if (isStopped || next >= first + seeds || performance.now() >= endsMs) return undefined;
     const from = next;
     next = Math.min(next + batchSeeds, first + seeds);
     return { from, to: next };
@@ -82,7 +83,13 @@ async function runMany(): Promise<number> {
     else if (Math.floor(before / 1000) !== Math.floor(total.histories / 1000))
       console.log(`${total.histories}${of} histories, ${seconds()} s`);
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, () => work(take, add)));
+  try {
+    await Promise.all(Array.from({ length: availableParallelism() }, () => work(take, add)));
+  } catch (error) {
+    isStopped = true;
+    console.log(`\n✖ ${error instanceof Error ? error.message : String(error)}`);
+    total.failed++;
+  }
   console.log(
     `\n${total.histories} histories from seed ${first}: ${total.failed} failed; ${total.events} events acknowledged, ${total.operations} disk operations, ${seconds()} s`,
   );
