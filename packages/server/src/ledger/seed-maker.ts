@@ -23,6 +23,8 @@ export class SeedMaker {
   readonly #making: Map<string, Promise<void>> = new Map();
   readonly #failed: Map<string, { readonly error: LedgerError; readonly atMs: number }> = new Map();
 
+  /** Seeds in use: blocks were sealed under them, and their files must never be replaced by others. */
+  readonly #made: Set<string> = new Set();
   readonly #putting: Set<Promise<void>> = new Set();
   #closed = false;
 
@@ -66,6 +68,11 @@ export class SeedMaker {
   }
 
   async #make(log: TenantLog, retentionClass: RetentionClass, epoch: number, writer: Uint8Array): Promise<void> {
+    if (this.#made.has(`${log.tenant} ${retentionClass} ${epoch}`))
+      throw new LedgerError(
+        'corrupt',
+        `the seed of ${retentionClass} in epoch ${epoch} of ${log.tenant} is in use, and was asked for again: another one would take its place; restart`,
+      );
     const seed = this.#world.random.bytes(32);
     try {
       await this.#keyrings.of(log.tenant).hold(async (kek) => {
@@ -82,14 +89,8 @@ export class SeedMaker {
       throw refusal;
     }
     this.#failed.delete(log.tenant);
+    this.#made.add(`${log.tenant} ${retentionClass} ${epoch}`);
     log.keys.set(`${retentionClass} ${epoch}`, new StepKeys(seed));
-    // Keys of earlier epochs are needed by steps that began before; nothing new is sealed under them.
-    for (const [name, keys] of log.keys) {
-      if (Number(name.split(' ')[1]) < epoch - 1) {
-        keys.erase();
-        log.keys.delete(name);
-      }
-    }
   }
 }
 

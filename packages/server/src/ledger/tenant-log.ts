@@ -110,6 +110,16 @@ export class TenantLog {
   /** Seals every epoch that is over at this moment, at the head; nothing may be under way past it. Idempotent, and may be tried again. */
   async sealUntil(nowMs: number): Promise<void> {
     while (this.mustSeal(nowMs)) await this.seals.seal(this.head);
+    this.#eraseOldKeys();
+  }
+
+  /** Of epochs before the last one: only a step that is still under way needs that one's. Never by an epoch that isn't open yet, whose seeds are made ahead. */
+  #eraseOldKeys(): void {
+    for (const [name, keys] of this.keys) {
+      if (Number(name.split(' ')[1]) >= this.epoch - 1) continue;
+      keys.erase();
+      this.keys.delete(name);
+    }
   }
 
   /** The keys that sign its checkpoints, the newest first. */
