@@ -60,21 +60,35 @@ const mayImport: Record<string, readonly string[]> = {
   cli: ['@watchglass/sdk', '@watchglass/record', '@watchglass/server', '@watchglass/gateway', '@watchglass/console'],
 };
 
-/** The floors of the server: a room imports only rooms of lower floors, and its own files. */
-const floors: Record<string, number> = {
-  world: 1,
-  ledger: 2,
-  access: 2,
-  witness: 2,
-  indexes: 3,
-  detect: 4,
-  retention: 4,
-  respond: 5,
-  forward: 5,
-  review: 6,
-  intake: 7,
-  issuer: 7,
-  api: 7,
+/** The floors of a package that has rooms: a room imports only rooms of lower floors, and its own files. */
+const houses: Record<string, Record<string, number>> = {
+  server: {
+    world: 1,
+    ledger: 2,
+    access: 2,
+    witness: 2,
+    indexes: 3,
+    detect: 4,
+    retention: 4,
+    respond: 5,
+    forward: 5,
+    review: 6,
+    intake: 7,
+    issuer: 7,
+    api: 7,
+  },
+  gateway: {
+    http: 1,
+    limits: 1,
+    fhir: 2,
+    identity: 3,
+    exposure: 3,
+    policy: 4,
+    capture: 5,
+    watch: 6,
+    passage: 7,
+    fronts: 8,
+  },
 };
 
 test('a package imports only the packages below it, and by name', () => {
@@ -106,28 +120,36 @@ test('the example imports nothing of ours', () => {
   }
 });
 
-test('a room of the server imports only lower floors', () => {
-  for (const { path, imports } of own.filter(({ path }) => path.startsWith('packages/server/src/'))) {
-    const room = path.split('/')[3] ?? '';
-    const floor = path.split('/').length > 4 ? floors[room] : undefined;
-    if (path.split('/').length > 4)
-      assert.ok(floor !== undefined, `${path}: ${room} is no room of the house (design §2)`);
-    for (const wanted of imports.filter((one) => one.startsWith('.'))) {
-      const target = relative(root, join(root, dirname(path), wanted));
-      const parts = target.split('/');
-      const targetRoom = parts.length > 4 ? (parts[3] ?? '') : undefined;
-      if (floor === undefined || targetRoom === room) continue;
-      if (targetRoom === undefined) {
-        assert.equal(basename(target), 'errors.ts', `${path} imports ${target}: only main.ts stands above the rooms`);
-      } else {
-        assert.ok(
-          (floors[targetRoom] ?? 99) < floor,
-          `${path} (floor ${floor}) imports ${target} (floor ${floors[targetRoom]})`,
-        );
+test('a room imports only lower floors', () => {
+  for (const [house, floors] of Object.entries(houses)) {
+    const base = `packages/${house}/src/`;
+    for (const { path, imports } of own.filter((source) => source.path.startsWith(base))) {
+      const room = roomOf(path, base);
+      if (room === undefined) continue;
+      const floor = floors[room];
+      assert.ok(floor !== undefined, `${path}: ${room} is no room of the house (CONTRIBUTING.md)`);
+      for (const wanted of imports.filter((one) => one.startsWith('.'))) {
+        const target = relative(root, join(root, dirname(path), wanted));
+        const targetRoom = roomOf(target, base);
+        if (targetRoom === room) continue;
+        if (targetRoom === undefined) {
+          assert.equal(basename(target), 'errors.ts', `${path} imports ${target}: only main.ts stands above the rooms`);
+        } else {
+          assert.ok(
+            (floors[targetRoom] ?? 99) < floor,
+            `${path} (floor ${floor}) imports ${target} (floor ${floors[targetRoom]})`,
+          );
+        }
       }
     }
   }
 });
+
+/** The folder below `base` that a file stands in; undefined for what stands above the rooms. */
+function roomOf(path: string, base: string): string | undefined {
+  const parts = path.slice(base.length).split('/');
+  return parts.length > 1 ? parts[0] : undefined;
+}
 
 test('no file imports itself in a circle', () => {
   const graph = new Map(

@@ -14,7 +14,7 @@ import {
   sendJson,
   startRoad,
 } from './gateway.fixture.ts';
-import { upstreamHeaders } from './headers.ts';
+import { upstreamHeaders } from './http/headers.ts';
 
 let road: Road | undefined;
 

@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 
 import { readGatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
-import { samplePolicyPath } from './sample-policy.ts';
+import { samplePolicyPath } from './policy/sample-policy.ts';
 
 let folder: string;
 

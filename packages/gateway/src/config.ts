@@ -6,15 +6,14 @@ import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { z } from 'zod';
-
+import type { AuditMode } from './capture/recorder.ts';
 import { GatewayError } from './errors.ts';
-import { isForwardable } from './headers.ts';
-import { isSafeUrl } from './issuer-keys.ts';
-import type { ListenerLimits, TlsFiles } from './listener.ts';
-import { type Policy, parsePolicy } from './policy.ts';
-import type { AuditMode } from './recorder.ts';
-import { TrustedProxies } from './source.ts';
-import { parseStrictYaml } from './strict-yaml.ts';
+import { isForwardable } from './http/headers.ts';
+import { TrustedProxies } from './http/source.ts';
+import { isSafeUrl } from './identity/issuer-keys.ts';
+import type { ListenerLimits, TlsFiles } from './passage/listener.ts';
+import { type Policy, parsePolicy } from './policy/policy.ts';
+import { parseStrictYaml } from './policy/strict-yaml.ts';
 
 export interface IssuerConfig {
   readonly issuer: string;

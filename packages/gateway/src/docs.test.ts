@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import { configKeys } from './config.ts';
-import { refusals } from './refusal.ts';
+import { refusals } from './passage/refusal.ts';
 
 const page = readFileSync(new URL('../../../docs/gateway.md', import.meta.url), 'utf8');
 

@@ -5,12 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Agent } from 'undici';
 
-import { type Flood, FloodGate } from './flood.ts';
+import { type Flood, FloodGate } from './capture/flood.ts';
 import { audience, serve, startIssuer } from './gateway.fixture.ts';
-import { chooseAccept, clientHeaders } from './headers.ts';
-import { IssuerKeys } from './issuer-keys.ts';
-import { clientAddress, neighbourhood, plainAddress, TrustedProxies } from './source.ts';
-import { Authenticator } from './token.ts';
+import { chooseAccept, clientHeaders } from './http/headers.ts';
+import { clientAddress, neighbourhood, plainAddress, TrustedProxies } from './http/source.ts';
+import { IssuerKeys } from './identity/issuer-keys.ts';
+import { Authenticator } from './identity/token.ts';
 
 describe('the address of a client', () => {
   const from = (remoteAddress: string, forwarded: string | undefined, trusted: readonly string[]): string | undefined =>

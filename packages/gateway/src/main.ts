@@ -11,18 +11,17 @@ import { countersOperation, countersToChanges } from '@watchglass/record';
 import { openSpool, SdkError, type Sender, type Spool, type SpoolDisk, startSender } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
 import { Agent, Pool } from 'undici';
-
-import { createAdmin } from './admin.ts';
+import { RequestCounters } from './capture/counters.ts';
+import { type Flood, FloodGate } from './capture/flood.ts';
+import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig, IssuerConfig } from './config.ts';
-import { RequestCounters } from './counters.ts';
 import { GatewayError } from './errors.ts';
-import { type Flood, FloodGate } from './flood.ts';
-import { IssuerKeys } from './issuer-keys.ts';
-import { createListener } from './listener.ts';
-import { Metrics } from './metrics.ts';
-import { Pipeline } from './pipeline.ts';
-import { type EventDraftFacts, Recorder } from './recorder.ts';
-import { Authenticator, type TrustedIssuer } from './token.ts';
+import { IssuerKeys } from './identity/issuer-keys.ts';
+import { Authenticator, type TrustedIssuer } from './identity/token.ts';
+import { createListener } from './passage/listener.ts';
+import { Pipeline } from './passage/pipeline.ts';
+import { createAdmin } from './watch/admin.ts';
+import { Metrics } from './watch/metrics.ts';
 
 export interface RunningGateway extends AsyncDisposable {
   /** How clients reach it, without a slash at the end. */

@@ -4,7 +4,7 @@
  */
 import type { EventAction } from '@watchglass/record';
 
-import type { Parameter } from './canonical.ts';
+import type { Parameter } from '../http/canonical.ts';
 import { isResourceType } from './fhir-types.ts';
 
 /** As policies name them; the finer name is `operation`. */

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
-import { canonicalise } from './canonical.ts';
+import { canonicalise } from '../http/canonical.ts';
 import { type Interaction, permissionBits, type Recognition, recognise } from './fhir-interaction.ts';
 import { resourceTypes } from './fhir-types.ts';
 

@@ -13,8 +13,8 @@
  */
 import { z } from 'zod';
 
-import { type Interaction, type InteractionName, interactionNames } from './fhir-interaction.ts';
-import { isResourceType } from './fhir-types.ts';
+import { type Interaction, type InteractionName, interactionNames } from '../fhir/fhir-interaction.ts';
+import { isResourceType } from '../fhir/fhir-types.ts';
 import { parseStrictYaml } from './strict-yaml.ts';
 
 const typeName = z.string().refine((name) => name === '*' || isResourceType(name), {

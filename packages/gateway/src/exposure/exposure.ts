@@ -7,9 +7,7 @@
  */
 import type { DataClass, ExposedPatient, Exposure, Target } from '@watchglass/record';
 
-import { dataClassOf, isAboutPatients, mayBeAboutNobody } from './fhir-types.ts';
-import { isJson, isNdjson, isUtf8 } from './media-type.ts';
-import { countMembers, parsePartialJson } from './partial-json.ts';
+import { dataClassOf, isAboutPatients, mayBeAboutNobody } from '../fhir/fhir-types.ts';
 import {
   bareId,
   isObject,
@@ -19,7 +17,9 @@ import {
   patientIdOf,
   subjectFields,
   subjectOf,
-} from './reference.ts';
+} from '../fhir/reference.ts';
+import { isJson, isNdjson, isUtf8 } from '../http/media-type.ts';
+import { countMembers, parsePartialJson } from '../http/partial-json.ts';
 
 /** More patients than this in one response are counted as `truncated`. */
 export const exposedPatientsMax = 5_000;

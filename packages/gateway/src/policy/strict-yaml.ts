@@ -5,7 +5,7 @@
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 
-import { GatewayError, type GatewayErrorCode } from './errors.ts';
+import { GatewayError, type GatewayErrorCode } from '../errors.ts';
 
 /** Parses `text` by `schema`, or throws a `GatewayError` of that code naming `file`. */
 export function parseStrictYaml<T extends z.ZodType>(

@@ -5,13 +5,12 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
-
-import { parametersMax } from './canonical.ts';
-import type { Interaction } from './fhir-interaction.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
+import { parametersMax } from '../http/canonical.ts';
+import { plainAddress } from '../http/source.ts';
+import type { Principal } from '../identity/token.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
-import { plainAddress } from './source.ts';
-import type { Principal } from './token.ts';
 
 /** What every event of one request shares. */
 export interface Captured {

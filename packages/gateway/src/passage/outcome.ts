@@ -1,14 +1,13 @@
 /** The events of an exchange with the upstream: the intent before it, the outcome after it, the end of a stream. */
 import type { Exposure, Target } from '@watchglass/record';
-
+import { elapsedMs, interactionEvent, namedTargets, outcomeOfStatus } from '../capture/capture.ts';
+import type { EventDraftFacts } from '../capture/recorder.ts';
+import type { Learned } from '../exposure/exposure.ts';
+import { pagesOf } from '../exposure/exposure-pages.ts';
+import { batchStatuses } from '../fhir/batch.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import type { Admitted, Carried } from './admission.ts';
-import { batchStatuses } from './batch.ts';
-import { elapsedMs, interactionEvent, namedTargets, outcomeOfStatus } from './capture.ts';
-import type { Learned } from './exposure.ts';
-import { pagesOf } from './exposure-pages.ts';
-import type { Interaction } from './fhir-interaction.ts';
 import type { HeldBeginning, HeldWhole, UpstreamFault } from './forward.ts';
-import type { EventDraftFacts } from './recorder.ts';
 
 export type Intent = EventDraftFacts & { readonly id: string };
 

@@ -1,7 +1,7 @@
 /** Learns from a held response. One that is compressed although nobody asked for it is opened for reading, and released as it came. */
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 
-import { type Learned, learnExposure } from './exposure.ts';
+import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
 
 /** `bytesMax` bounds what a compressed body may open to. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
-import { GatewayError } from './errors.ts';
+import { GatewayError } from '../errors.ts';
 import { allows, mayReceive, parsePolicy } from './policy.ts';
 import { samplePolicyPath } from './sample-policy.ts';
 

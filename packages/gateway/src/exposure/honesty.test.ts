@@ -1,10 +1,9 @@
 /** What an answer can hide whom it is about in: none of it may look like nothing left. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-
+import { countMembers, parsePartialJson } from '../http/partial-json.ts';
 import { learnExposure } from './exposure.ts';
 import { pagesOf } from './exposure-pages.ts';
-import { countMembers, parsePartialJson } from './partial-json.ts';
 
 const json = 'application/fhir+json';
 

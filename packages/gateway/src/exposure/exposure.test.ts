@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
-
+import { patientIdOf } from '../fhir/reference.ts';
+import { parsePartialJson } from '../http/partial-json.ts';
 import { exposedPatientsMax, learnExposure, targetsMax } from './exposure.ts';
-import { parsePartialJson } from './partial-json.ts';
-import { patientIdOf } from './reference.ts';
 
 const json = 'application/fhir+json; charset=utf-8';
 

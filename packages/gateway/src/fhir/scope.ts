@@ -6,7 +6,7 @@
  * v1 is read as v2: `.read` is `rs`, `.write` is `cud`, `.*` is `cruds`. What can't be enforced exactly grants nothing: letters out of order,
  * modifiers, chained parameters and `_filter` inside a scope.
  */
-import { decodeParameter, type Parameter } from './canonical.ts';
+import { decodeParameter, type Parameter } from '../http/canonical.ts';
 import { type Interaction, permissionBits } from './fhir-interaction.ts';
 import { isResourceType } from './fhir-types.ts';
 

@@ -3,5 +3,5 @@ import { fileURLToPath } from 'node:url';
 
 /** Absolute path of `policies/hospital.yaml`. */
 export function samplePolicyPath(): string {
-  return fileURLToPath(new URL('../policies/hospital.yaml', import.meta.url));
+  return fileURLToPath(new URL('../../policies/hospital.yaml', import.meta.url));
 }

@@ -7,9 +7,8 @@
 import { createHash } from 'node:crypto';
 
 import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose';
-
+import { type Grant, parseScopes } from '../fhir/scope.ts';
 import { type IssuerKeys, KeysUnavailableError } from './issuer-keys.ts';
-import { type Grant, parseScopes } from './scope.ts';
 
 const rememberMs = 60_000;
 const rememberedMax = 10_000;

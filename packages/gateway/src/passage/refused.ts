@@ -1,12 +1,11 @@
 /** How a request is ended early inside the pipeline: thrown there, caught at its top, recorded, and only then said. */
 import type { Actor } from '@watchglass/record';
-
-import type { Parameter } from './canonical.ts';
-import { type Captured, elapsedMs, interactionEvent, outcomeOfStatus, refusalEvent } from './capture.ts';
-import type { Interaction } from './fhir-interaction.ts';
-import type { EventDraftFacts } from './recorder.ts';
+import { type Captured, elapsedMs, interactionEvent, outcomeOfStatus, refusalEvent } from '../capture/capture.ts';
+import type { EventDraftFacts } from '../capture/recorder.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
+import type { Parameter } from '../http/canonical.ts';
+import { neighbourhood } from '../http/source.ts';
 import { bearerChallenge, type RefusalCode, refusals } from './refusal.ts';
-import { neighbourhood } from './source.ts';
 
 export interface RefusedOptions {
   readonly headers?: Readonly<Record<string, string>>;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { type Counters, countersOf, countersToChanges, minimise } from '@watchglass/record';
+import { type Road, type RoadOptions, sendJson, startRoad } from '../gateway.fixture.ts';
 import { RequestCounters } from './counters.ts';
-import { type Road, type RoadOptions, sendJson, startRoad } from './gateway.fixture.ts';
 
 let road: Road | undefined;
 

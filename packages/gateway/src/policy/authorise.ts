@@ -2,13 +2,14 @@
  * May this person do this? Roles by the policy, and SMART scopes of the token: both have to agree. Also judged here is what a response may bring along,
  * since a search can return more types than the one it names.
  */
-import { decodeParameter, type Parameter } from './canonical.ts';
-import type { Learned } from './exposure.ts';
-import { type Interaction, permission } from './fhir-interaction.ts';
-import { isAboutPatients } from './fhir-types.ts';
+
+import type { Learned } from '../exposure/exposure.ts';
+import { type Interaction, permission } from '../fhir/fhir-interaction.ts';
+import { isAboutPatients } from '../fhir/fhir-types.ts';
+import { judgeScopes } from '../fhir/scope.ts';
+import { decodeParameter, type Parameter } from '../http/canonical.ts';
+import type { Principal } from '../identity/token.ts';
 import { allows, mayReceive, type Policy } from './policy.ts';
-import { judgeScopes } from './scope.ts';
-import type { Principal } from './token.ts';
 
 export type Decision =
   /** `patient`: covered by `patient/` scopes only; nothing about anybody else may leave. */

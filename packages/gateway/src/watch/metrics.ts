@@ -2,7 +2,7 @@
 import type { Sender, Spool } from '@watchglass/sdk';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-import type { Recorder } from './recorder.ts';
+import type { Recorder } from '../capture/recorder.ts';
 
 export class Metrics {
   readonly registry: Registry = new Registry();

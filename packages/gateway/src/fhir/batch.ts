@@ -2,9 +2,9 @@
  * A batch or transaction: a Bundle of requests in one body. Each entry is recognised and judged like a request of its own; one that isn't allowed
  * denies them all, and every entry is recorded.
  */
-import { canonicalise, type Parameter, parseParameters } from './canonical.ts';
+import { canonicalise, type Parameter, parseParameters } from '../http/canonical.ts';
+import { parseOneReading, parseUtf8 } from '../http/one-reading.ts';
 import { type Interaction, permission, recognise } from './fhir-interaction.ts';
-import { parseOneReading, parseUtf8 } from './one-reading.ts';
 import { isObject } from './reference.ts';
 
 export const batchEntriesMax = 100;

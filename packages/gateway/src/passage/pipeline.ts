@@ -12,30 +12,29 @@ import type { Socket } from 'node:net';
 
 import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
-
-import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
-import { withholdReason } from './authorise.ts';
-import { BodyCounter, declaredLength } from './body.ts';
-import { type Captured, capture, elapsedMs, refusalEvent } from './capture.ts';
-import type { RequestCounters } from './counters.ts';
-import type { Learned } from './exposure.ts';
-import type { FloodGate } from './flood.ts';
-import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
-import { clientHeaders, upstreamHeaders } from './headers.ts';
-import { learnFromHeld } from './learn.ts';
-import { hasBody } from './message.ts';
-import type { Metrics } from './metrics.ts';
-import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { type Captured, capture, elapsedMs, refusalEvent } from '../capture/capture.ts';
+import type { RequestCounters } from '../capture/counters.ts';
+import type { FloodGate } from '../capture/flood.ts';
 import {
   type EventDraftFacts,
   type Recorded,
   type Recorder,
   requestEventsBytesMax,
   smallEventBytesMax,
-} from './recorder.ts';
+} from '../capture/recorder.ts';
+import type { Learned } from '../exposure/exposure.ts';
+import { BodyCounter, declaredLength } from '../http/body.ts';
+import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
+import { hasBody } from '../http/message.ts';
+import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
+import { withholdReason } from '../policy/authorise.ts';
+import type { Metrics } from '../watch/metrics.ts';
+import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
+import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
+import { learnFromHeld } from './learn.ts';
+import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
-import { clientAddress, neighbourhood, type TrustedProxies } from './source.ts';
 
 export interface PipelineParts extends AdmissionParts {
   readonly recorder: Recorder;

@@ -5,21 +5,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Actor, Purpose } from '@watchglass/record';
-
-import { authorise, authoriseEntry, type Decision } from './authorise.ts';
-import { type BatchEntry, conditionally, parseBatch } from './batch.ts';
-import { BodyCounter, declaredLength, RequestBodyError, readBody } from './body.ts';
-import { canonicalise, type Parameter, parametersMax, parseParameters } from './canonical.ts';
-import { actorOf, anonymous, type Captured, interactionEvent } from './capture.ts';
-import { type Learned, learnExposure } from './exposure.ts';
-import { type Interaction, recognise } from './fhir-interaction.ts';
-import { chooseAccept, wantsJson } from './headers.ts';
-import { isForm, isJson, isUtf8 } from './media-type.ts';
-import { hasBody, messageFault } from './message.ts';
-import { parseOneReading } from './one-reading.ts';
-import type { Policy } from './policy.ts';
+import { actorOf, anonymous, type Captured, interactionEvent } from '../capture/capture.ts';
+import { type Learned, learnExposure } from '../exposure/exposure.ts';
+import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
+import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http/body.ts';
+import { canonicalise, type Parameter, parametersMax, parseParameters } from '../http/canonical.ts';
+import { chooseAccept, wantsJson } from '../http/headers.ts';
+import { isForm, isJson, isUtf8 } from '../http/media-type.ts';
+import { hasBody, messageFault } from '../http/message.ts';
+import { parseOneReading } from '../http/one-reading.ts';
+import type { Authenticator, Principal } from '../identity/token.ts';
+import { authorise, authoriseEntry, type Decision } from '../policy/authorise.ts';
+import type { Policy } from '../policy/policy.ts';
 import { denied, noRoute, notAuthenticated, violation } from './refused.ts';
-import type { Authenticator, Principal } from './token.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import fc from 'fast-check';
 
-import { parseParameters } from './canonical.ts';
+import { parseParameters } from '../http/canonical.ts';
 import { permissionBits } from './fhir-interaction.ts';
 import { judgeScopes, parseScope, parseScopes } from './scope.ts';
 
