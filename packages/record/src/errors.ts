@@ -51,6 +51,8 @@ export const errorTable = {
   'hold-malformed': 'A file of a legal hold is not laid out as docs/format.md says, or is damaged.',
   'hold-tampered': 'The authentication tag of a file of a legal hold is wrong: its bytes or its key were changed.',
   'rotation-malformed': 'A statement on a checkpoint key is not laid out as docs/format.md says.',
+  'key-chain-broken':
+    'The statements on the checkpoint keys of a log do not lead from one to the next: one is missing, forged, replaced or out of order.',
   'succession-malformed': 'What a successor log says of its predecessor is not laid out as docs/format.md says.',
   'ledger-unreadable': 'A ledger directory is missing, is not a ledger, or cannot be read.',
 } as const;

@@ -73,6 +73,13 @@ export {
 } from './field-commitment.ts';
 export { Frontier, type TileNodeSink } from './frontier.ts';
 export type { JsonSchema } from './json-schema.ts';
+export {
+  fateInChain,
+  type KeyChain,
+  type KeyStatements,
+  openKeyChain,
+  statementsMax,
+} from './key-chain.ts';
 export { defaultMinimisation, type MinimisationPolicy, minimise } from './minimise.ts';
 export {
   type NoteParts,

@@ -1,6 +1,6 @@
 /**
  * `watchglass monitor URL`: follows the public logs of a server from outside, without signing in, and says when a log is not the one it was:
- * rolled back, rewritten, shown to different people differently, signed by another key, gone, or silent. Runs until Ctrl-C, or once (`--once`, for cron);
+ * rolled back, rewritten, shown to different people differently, signed by a key that nothing explains, gone, or silent. Runs until Ctrl-C, or once (`--once`, for cron);
  * ends with 3 when anything was found.
  */
 import { join, resolve } from 'node:path';
@@ -11,8 +11,9 @@ import { CliError } from '../errors.ts';
 import { type Io, note, paint, printJson, printLine } from '../io.ts';
 import { parseGivenKey } from '../known-logs.ts';
 import { parseSpan } from '../moment.ts';
-import { type FollowFinding, followLog, parseHead } from '../verify/follow-log.ts';
+import type { FollowFinding } from '../verify/follow-log.ts';
 import { keepEvidence, type Remembered, readRemembered, remember } from '../verify/follow-state.ts';
+import { lookAtLog, type News } from '../verify/look-at-log.ts';
 import { listLogs } from '../verify/remote-log.ts';
 import type { LogName } from '../verify/remote-statements.ts';
 import { grouped } from '../verify/report.ts';
@@ -95,6 +96,12 @@ async function look(watching: Monitor): Promise<number> {
   const known = await readRemembered(dir, client.url);
   // A server that lists no log at all is still asked for those that it had.
   const listed = await inTime(watching, (signal) => listLogs(client, undefined, signal));
+  const logs = [...listed, ...known.values()];
+  if (watching.vkey !== undefined && !logs.some(({ origin }) => watching.vkey?.startsWith(`${origin}+`)))
+    throw new CliError(
+      'usage',
+      `the server has no log that --vkey is of: ${logs.map(({ origin }) => origin).join(', ')}`,
+    );
   const wanted = (tenant: string): boolean => watching.tenant === undefined || watching.tenant === tenant;
   const findings = new Map<string, FollowFinding>();
   for (const log of listed.filter(({ tenant }) => wanted(tenant))) {
@@ -131,46 +138,38 @@ async function lookAt(
   watching: Monitor,
 ): Promise<FollowFinding | undefined> {
   const { client, dir } = watching;
-  const now = new Date();
-  const offered = async (): Promise<string> =>
-    (await inTime(watching, (signal) => client.getText(`/log/${log.tenant}/vkey`, signal))).trim();
   const given = watching.vkey?.startsWith(`${log.origin}+`) === true ? watching.vkey : undefined;
-  const vkey = given ?? before?.vkey ?? (await offered());
-  const head = before?.checkpoint === undefined ? undefined : parseHead(before.checkpoint);
-  if (before !== undefined && before.origin !== log.origin) {
-    const message = `expected the log ${before.origin}, got ${log.origin}`;
-    return { code: 'key-changed', tenant: log.tenant, message };
-  }
-  const step = await inTime(watching, (signal) => followLog({ client, log, vkey, before: head, signal }));
-  if (step.head === undefined) return step.finding;
-  const grew = head === undefined || step.head.size > head.size;
-  const next: Remembered = {
+  const { next, news, finding } = await inTime(watching, (signal) => lookAtLog({ client, log, before, given, signal }));
+  if (next === undefined) return finding;
+  const now = new Date();
+  const { memory, head, grew } = next;
+  const remembered: Remembered = {
     url: client.url,
     ...log,
-    vkey,
+    ...memory,
     since: before?.since ?? now.toISOString(),
-    checkpoint: step.head.note,
+    checkpoint: head.note,
     grewAt: grew || before === undefined ? now.toISOString() : before.grewAt,
   };
+  if (grew || memory.keys !== before?.keys || memory.given !== before?.given) await remember(dir, remembered);
+  for (const { code, message } of news) tell(watching, { at: now.toISOString(), ...log, code, message });
   if (grew) {
-    await remember(dir, next);
-    const root = Buffer.from(step.head.root).toString('hex');
-    if (watching.json)
-      printJson(watching.io, { kind: 'head', at: now.toISOString(), ...log, size: step.head.size, root });
+    const root = Buffer.from(head.root).toString('hex');
+    if (watching.json) printJson(watching.io, { kind: 'head', at: now.toISOString(), ...log, size: head.size, root });
     else {
-      const how =
-        before !== undefined
-          ? 'grown as it should'
-          : given === undefined
-            ? 'first seen; its key is remembered'
-            : 'first seen, by the key you gave';
-      printLine(watching.io, `${log.tenant}  ${grouped(step.head.size)} events  root ${root.slice(0, 16)}…  ${how}`);
+      const how = before?.origin === log.origin ? 'grown as it should' : howFirst(given, before);
+      printLine(watching.io, `${log.tenant}  ${grouped(head.size)} events  root ${root.slice(0, 16)}…  ${how}`);
     }
-    return undefined;
+    return finding;
   }
-  const silentMs = now.getTime() - Date.parse(next.grewAt);
-  if (silentMs <= watching.staleMs) return undefined;
-  return { code: 'stale', tenant: log.tenant, message: `nothing new since ${next.grewAt}, not even a heartbeat` };
+  const silentMs = now.getTime() - Date.parse(remembered.grewAt);
+  if (finding !== undefined || silentMs <= watching.staleMs) return finding;
+  return { code: 'stale', tenant: log.tenant, message: `nothing new since ${remembered.grewAt}, not even a heartbeat` };
+}
+
+function howFirst(given: string | undefined, before: Remembered | undefined): string {
+  if (before !== undefined) return 'goes on from the log followed before';
+  return given === undefined ? 'first seen; its key is remembered' : 'first seen, by the key you gave';
 }
 
 /** An answer that doesn't end is given up. */
@@ -195,4 +194,10 @@ function say(
     const kept = said.kept === undefined ? '' : `; kept as ${said.kept}`;
     printLine(io, `${paint(io, io.stdout, 'red', '✘')} ${said.tenant}: ${said.message} [${said.code}]${kept}`);
   }
+}
+
+/** Something that changed as it should. */
+function tell({ json, io }: Monitor, said: News & LogName & { readonly at: string }): void {
+  if (json) printJson(io, { kind: 'news', ...said });
+  else printLine(io, `${said.tenant}: ${said.message} [${said.code}]`);
 }

@@ -21,6 +21,8 @@ import type { LogName } from './remote-statements.ts';
 /** What a follower finds; docs/completeness.md has a row for each. */
 export type FollowCode =
   | 'key-changed'
+  | 'key-revoked'
+  | 'events-lost'
   | 'signature-wrong'
   | 'split-view'
   | 'rolled-back'
@@ -55,6 +57,8 @@ export interface Followed {
   readonly log: LogName;
   /** The one key believed. */
   readonly vkey: string;
+  /** What statements say the log had, newly seen. */
+  readonly stated: readonly { readonly size: number; readonly root: Uint8Array; readonly number: number }[];
   readonly before: Head | undefined;
   readonly signal: AbortSignal;
 }
@@ -64,22 +68,17 @@ export async function followLog(followed: Followed): Promise<Step> {
   const found = (code: FollowCode, message: string, evidence?: string): Step => ({
     finding: { code, tenant: log.tenant, message, evidence },
   });
-  const offered = (await client.getText(`/log/${log.tenant}/vkey`, signal)).trim();
   const note = await client.getText(`/log/${log.tenant}/checkpoint`, signal);
   const head = openHead(note, vkey, log.origin);
-  if (!('size' in head)) {
-    return offered === vkey
-      ? found('signature-wrong', `the checkpoint is not signed as it should be: ${head.why}`, note)
-      : found('key-changed', `the log shows and signs with another key than the one believed so far (${vkey})`, note);
-  }
-  if (offered !== vkey) return found('key-changed', `the log shows another key than the one it signs with (${vkey})`);
+  if (!('size' in head))
+    return found('signature-wrong', `the checkpoint is not signed as it should be: ${head.why}`, note);
   if (before !== undefined && head.size < before.size) {
     return found('rolled-back', `expected at least the ${before.size} events seen before, got ${head.size}`, note);
   }
   if (before !== undefined && head.size === before.size) {
-    return sameBytes(head.root, before.root)
-      ? { head: before }
-      : found('split-view', `two signed checkpoints of ${head.size} events have different roots`, note);
+    if (!sameBytes(head.root, before.root))
+      return found('split-view', `two signed checkpoints of ${head.size} events have different roots`, note);
+    if (followed.stated.length === 0) return { head: before };
   }
   const from = before ?? head;
   const frontier = await frontierOf(from.size, head.size, followed);
@@ -92,8 +91,15 @@ export async function followLog(followed: Followed): Promise<Step> {
       note,
     );
   }
-  const missing = await append(frontier, head.size, followed);
-  if (missing !== undefined) return found('entries-missing', `${missing} is not there, or not whole`, note);
+  const stated = followed.stated.filter(({ size }) => size >= from.size).sort((a, b) => a.size - b.size);
+  for (const { size, root, number } of [...stated, { ...head, number: 0 }]) {
+    if (size > head.size)
+      return found('rolled-back', `statement ${number} on its keys was made at ${size} events, got ${head.size}`, note);
+    const missing = await append(frontier, size, head.size, followed);
+    if (missing !== undefined) return found('entries-missing', `${missing} is not there, or not whole`, note);
+    if (number > 0 && !sameBytes(frontier.root(), root))
+      return found('history-changed', `statement ${number} on its keys states another root for ${size} events`, note);
+  }
   return sameBytes(frontier.root(), head.root)
     ? { head }
     : found(
@@ -154,14 +160,15 @@ async function readNode(
   return hashes[0];
 }
 
-/** Appends the entries up to `size`, and says which bundle lacks one. */
+/** Appends the entries up to `until` of a log of `size`, and says which bundle lacks one. */
 async function append(
   frontier: Frontier,
+  until: number,
   size: number,
   { client, log, signal }: Followed,
 ): Promise<string | undefined> {
   const firstBundle = Math.floor(frontier.size / tileWidth);
-  const bundles = inOrder(Math.ceil(size / tileWidth) - firstBundle, async (at) => {
+  const bundles = inOrder(Math.ceil(until / tileWidth) - firstBundle, async (at) => {
     const n = firstBundle + at;
     const width = tileWidthAt(0, n, size);
     return { n, width, bytes: await getTile(client, log, { level: 'entries', n, width }, signal) };
@@ -169,7 +176,8 @@ async function append(
   for await (const { n, width, bytes } of bundles) {
     const entries = splitBundle(bytes).slice(0, width);
     if (entries.length < width) return tilePath('entries', n, width);
-    frontier.appendLeafHashes(Buffer.concat(entries.slice(frontier.size - n * tileWidth).map(hashLeaf)));
+    const fresh = entries.slice(frontier.size - n * tileWidth, until - n * tileWidth);
+    frontier.appendLeafHashes(Buffer.concat(fresh.map(hashLeaf)));
   }
   return undefined;
 }

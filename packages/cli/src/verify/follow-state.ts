@@ -5,13 +5,13 @@
 import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
+import type { KeyMemory } from './follow-keys.ts';
 
-export interface Remembered {
+export interface Remembered extends KeyMemory {
   readonly url: string;
   readonly tenant: string;
   readonly origin: string;
-  readonly vkey: string;
-  /** When the key was first seen. RFC 3339, UTC. */
+  /** When the log was first seen. RFC 3339, UTC. */
   readonly since: string;
   /** The newest verified signed checkpoint. */
   readonly checkpoint?: string;

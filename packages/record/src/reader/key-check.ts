@@ -2,13 +2,14 @@
  * The keys that sign a log's checkpoints (docs/format.md, "Checkpoint keys"): what `vkey` says, the statements by which keys came, and the key that was
  * pinned, followed to the one that signs now. Statements are signed by the key of their epoch too, so seals come before them.
  */
-import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
+import { tryDecodeUtf8 } from '../bytes.ts';
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../checkpoint.ts';
 import { parseNumberName, rotationFileName } from '../codec/names.ts';
 import { RecordError } from '../errors.ts';
+import { loopFault, rotationFaults } from '../key-chain.ts';
 import { openNote, splitNote } from '../note.ts';
 import { formatVerifierKey, parseVerifierKey, sameKey, type Verifier } from '../note-key.ts';
-import { fateOf, hashRotation, openRotation, parseRotation, type Rotation } from '../rotation.ts';
+import { fateOf, parseRotation, type Rotation } from '../rotation.ts';
 import type { SealedEpochs } from './seal-check.ts';
 import type { StatementCheck } from './tenant-check.ts';
 import type { StatedRoot } from './tree-check.ts';
@@ -106,9 +107,13 @@ export function checkKeys(
   let old = rotations[0]?.rotation.old;
   let replacement: Rotation | undefined;
   let second: Verifier | undefined;
+  const earlier: Rotation[] = [];
   for (const placed of rotations) {
     checkLink(check, placed, before, epochs);
     const { rotation, place } = placed;
+    const loop = loopFault(rotation, earlier);
+    if (loop !== undefined) check.findings.add('rotation-forged', place, loop);
+    earlier.push(rotation);
     if (old !== undefined && !sameKey(rotation.old, old))
       check.findings.add('rotation-forged', place, 'it replaces another key than the one that signed until then');
     if (rotation.kind === 'added') second = rotation.next;
@@ -149,29 +154,10 @@ function checkLink(
   before: PlacedRotation | undefined,
   epochs: SealedEpochs,
 ): void {
-  const { origin, old, next, epoch, size, previous } = rotation;
-  const forged = (message: string): void => findings.add('rotation-forged', place, message);
-  if ([origin, old.name, next.name].some((name) => name !== log.origin)) forged('it is of another log');
-  const sealed = epochs.find(epoch - 1)?.seal;
-  if (sealed === undefined) forged(`there is no seal that announces the key of epoch ${epoch}, which signs it`);
-  else {
-    try {
-      openRotation(bytes, sealed.next);
-    } catch (error) {
-      if (!(error instanceof RecordError)) throw error;
-      forged(`it is not signed by the old key, the new one and that of epoch ${epoch}: ${error.message}`);
-    }
-    const end = epochs.find(epoch)?.seal.size ?? Number.POSITIVE_INFINITY;
-    if (size < sealed.size || size > end || rotation.trusted > size)
-      forged(`it states ${size} leaves, which the log did not have in epoch ${epoch}`);
-  }
-  const expected = before === undefined ? undefined : hashRotation(before.bytes);
-  if (
-    (previous === undefined) !== (expected === undefined) ||
-    (previous !== undefined && expected !== undefined && !equalBytes(previous, expected))
-  )
-    forged('it names another statement as the one before it: one of them was replaced');
-  if (size < (before?.rotation.size ?? 0)) forged('it states fewer leaves than the one before');
+  const sealed = epochs.find(rotation.epoch - 1)?.seal;
+  const end = epochs.find(rotation.epoch)?.seal.size;
+  for (const fault of rotationFaults({ origin: log.origin, rotation, bytes, before }, { sealed, end }))
+    findings.add('rotation-forged', place, fault);
 }
 
 /** `vkey` must list what the statements say, and no more. */

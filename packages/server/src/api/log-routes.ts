@@ -47,6 +47,11 @@ export function mountLogRoutes(app: FastifyInstance, { ledger }: Pick<ApiDeps, '
   mountPublic(app, 'GET /log/:tenant/vkey', async (request, reply) =>
     send(reply, text, checkpointCache, `${ledger.vkeys(tenantOf(request.params)).join('\n')}\n`),
   );
+  mountPublic(app, 'GET /log/:tenant/predecessor', async (request, reply) => {
+    const statement = await ledger.resource(tenantOf(request.params), 'predecessor');
+    if (statement === undefined) throw new ServerError('not-found', 'this log goes on from no other');
+    return send(reply, text, checkpointCache, Buffer.from(statement).toString('utf8'));
+  });
   for (const folder of ['seals', 'rotations'] as const) {
     mountPublic(app, `GET /log/:tenant/${folder}`, async (request) =>
       ledger.statements(tenantOf(request.params), folder),

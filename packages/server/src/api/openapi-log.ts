@@ -30,6 +30,13 @@ export const logPaths: Readonly<Record<string, Readonly<Record<string, Operation
       responses: { '200': textOf('The keys.'), ...problems(404) },
     },
   },
+  '/log/{tenant}/predecessor': {
+    get: {
+      summary: 'Which log this one goes on from, where it is a successor (docs/format.md, "Successor logs").',
+      parameters: [path('tenant')],
+      responses: { '200': textOf('A signed note.'), ...problems(404) },
+    },
+  },
   '/log/{tenant}/seals': {
     get: {
       summary: 'The epochs that are sealed (docs/format.md, "Seals").',

@@ -13,6 +13,7 @@ export type PublicRoute =
   | 'GET /log/:tenant/checkpoint'
   | 'GET /log/:tenant/cosigned'
   | 'GET /log/:tenant/vkey'
+  | 'GET /log/:tenant/predecessor'
   | `GET /log/:tenant/${'seals' | 'rotations'}${'' | '/:number'}`
   | 'GET /log/:tenant/tile/*'
   | 'GET /healthz'
@@ -31,6 +32,7 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'GET /log/:tenant/checkpoint': 'public by design: what a verifier or witness reads (c2sp.org/tlog-tiles)',
   'GET /log/:tenant/cosigned': 'what witnesses vouch for is public, or it would be worth nothing',
   'GET /log/:tenant/vkey': 'public by design: the verifier keys',
+  'GET /log/:tenant/predecessor': 'public by design: which log this one goes on from, with public keys only',
   'GET /log/:tenant/seals': 'public by design: which epochs are sealed',
   'GET /log/:tenant/seals/:number': 'public by design: sizes, roots and public keys only',
   'GET /log/:tenant/rotations': 'public by design: which statements there are on the keys of the log',

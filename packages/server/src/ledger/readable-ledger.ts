@@ -113,7 +113,7 @@ export abstract class ReadableLedger {
   async resource(tenant: TenantId, path: string): Promise<Uint8Array | undefined> {
     const log = this.logs.get(tenant);
     if (log === undefined) return undefined;
-    if (/^(seals|rotations)\/\d{1,10}$/.test(path)) return this.driver.document(tenant, path);
+    if (path === 'predecessor' || /^(seals|rotations)\/\d{1,10}$/.test(path)) return this.driver.document(tenant, path);
     return resourceOf(log, this.tree(tenant), path);
   }
 
