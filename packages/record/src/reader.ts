@@ -29,6 +29,7 @@ export {
   parseSegmentHeader,
   segmentHeaderBytes,
 } from './codec/group.ts';
+export { RecordPacker } from './codec/packed-records.ts';
 export {
   type HeldHeader,
   type HeldScope,
