@@ -66,7 +66,7 @@ function item(): AppendItem {
     id: uuidv7(nowMs, world.random.bytes(10)),
     time: received,
     tenant: clinic,
-    emitter: { id: sent % 7 === 0 ? 'gateway "two"' : 'gateway-clinic', seq: sent },
+    emitter: { id: sent % 7 === 0 ? 'sdk:ehr-2' : 'gateway-clinic', seq: sent },
     kind: sent % 5 === 0 ? 'auth' : 'api',
     action: 'read',
     outcome: { status: 'success' },

@@ -29,7 +29,6 @@ export {
   parseSegmentHeader,
   segmentHeaderBytes,
 } from './codec/group.ts';
-export { RecordPacker } from './codec/packed-records.ts';
 export {
   type HeldHeader,
   type HeldScope,
@@ -80,6 +79,7 @@ export {
   unitName,
 } from './codec/names.ts';
 export { Openings, stepEventsMax } from './codec/openings.ts';
+export { RecordPacker } from './codec/packed-records.ts';
 export {
   encodeSeedFile,
   parseSeedFile,

@@ -110,7 +110,10 @@ function assertInput({ ranges, plaintext, salt }: BlockInput): void {
   }
 }
 
-function sealCompressed({ scope, ranges, plaintext, packed, salt, stepKey }: BlockInput, compressed: Uint8Array): Buffer {
+function sealCompressed(
+  { scope, ranges, plaintext, packed, salt, stepKey }: BlockInput,
+  compressed: Uint8Array,
+): Buffer {
   const isShorter = compressed.length < plaintext.length;
   const body = isShorter ? compressed : plaintext;
   const headerBytes =

@@ -54,11 +54,7 @@ export class RecordPacker {
   finish(): Buffer {
     const length = Buffer.allocUnsafe(4);
     length.writeUInt32BE(this.#textBytes);
-    return Buffer.concat([
-      length,
-      this.#text.subarray(0, this.#textBytes),
-      this.#octets.subarray(0, this.#octetBytes),
-    ]);
+    return Buffer.concat([length, this.#text.subarray(0, this.#textBytes), this.#octets.subarray(0, this.#octetBytes)]);
   }
 
   #pack(bytes: Buffer, from: number, end: number): void {
@@ -125,7 +121,7 @@ export class RecordPacker {
   }
 
   #octet(bytes: Buffer, at: number): void {
-    this.#octets[this.#octetBytes++] = (valueOf(bytes[at] as number) << 4) | valueOf(bytes[at + 1] as number);
+    this.#octets[this.#octetBytes++] = (digitValue(bytes[at] as number) << 4) | digitValue(bytes[at + 1] as number);
   }
 }
 
@@ -260,7 +256,7 @@ function isHex(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66);
 }
 
-function valueOf(digit: number): number {
+function digitValue(digit: number): number {
   return digit <= 0x39 ? digit - 0x30 : digit - 0x57;
 }
 
@@ -276,5 +272,8 @@ function isUuid(bytes: Uint8Array, start: number, end: number): boolean {
 }
 
 function malformed(reason: string): RecordError {
-  return new RecordError('block-malformed', `the packed records of the block are not laid out as format v1 says: ${reason}`);
+  return new RecordError(
+    'block-malformed',
+    `the packed records of the block are not laid out as format v1 says: ${reason}`,
+  );
 }
