@@ -111,3 +111,18 @@ test('the golden log of which something was shredded is intact, and says how muc
   const ledger = await openLedger({ ledgerDir: join(dir, 'ledger'), keysDir: join(dir, 'keys') });
   assert.equal((await ledger.read('clinic', 0, 1000)).length, (log?.size ?? 0) - 27 + 5);
 });
+
+test('the golden log of packed blocks is intact, and its records read as they were written', async () => {
+  const dir = join(import.meta.dirname, 'v1-packed');
+  const place = { ledgerDir: join(dir, 'ledger'), keysDir: join(dir, 'keys') };
+  const vkey = 'watchglass.example/clinic+1a56f183+AaHUgj3kFaCu6FzxCjSrTOnOjgNPE8PdRTyWzzHJ+nhT';
+  const { findings, tenants } = await verifyLedger({ ...place, vkey, full: true });
+  assert.deepEqual(findings, []);
+  assert.deepEqual(
+    tenants.map(({ size, opened, root }) => ({ size, opened, root })),
+    [{ size: 63, opened: 63, root: 'eb6b15c4ea1cda67361e3f111e04e03a50558b45f792500c84d011a150bb9eae' }],
+  );
+  const hash = createHash('sha256');
+  for (const { m } of await (await openLedger(place)).read('clinic', 0, 63)) hash.update(m).update('\n');
+  assert.equal(hash.digest('hex'), '9e01d67cb98f59a9be3eec11426c0436a2b7c8db03409a4d1a7f39fb110f2c27');
+});

@@ -43,8 +43,13 @@ export function encodeText(record: StoredRecord, tail?: string): string {
  * @throws {RecordError} `event-too-large` above 65,536 bytes
  */
 export function encodeEvent(event: Event): Uint8Array {
+  return bounded(encodeEventText(event));
+}
+
+/** As `encodeEvent`, before it becomes bytes; without the bound. Members that are still to come, such as the emitter's number, are left out. */
+export function encodeEventText(event: Partial<Event>): string {
   compiledEvent ??= compileArranger(eventShape);
-  return bounded(JSON.stringify(compiledEvent(event)));
+  return JSON.stringify(compiledEvent(event));
 }
 
 /**

@@ -79,6 +79,7 @@ export {
   unitName,
 } from './codec/names.ts';
 export { Openings, stepEventsMax } from './codec/openings.ts';
+export { RecordPacker } from './codec/packed-records.ts';
 export {
   encodeSeedFile,
   parseSeedFile,

@@ -2,8 +2,8 @@
  * An event on its way out: minimised already, its `emitter.seq` still to be given by the spool, its tenant by the door where
  * the write key implies it.
  */
-import type { Event, MinimisationPolicy, MinimisedEvent } from '@watchglass/record';
-import { minimise } from '@watchglass/record';
+import type { Emitter, Event, MinimisationPolicy, MinimisedEvent } from '@watchglass/record';
+import { encodeEventText, minimise, RecordError } from '@watchglass/record';
 
 import { SdkError } from './errors.ts';
 
@@ -33,10 +33,13 @@ export function minimiseOutgoing(
   return (options.tenant === undefined ? rest : { ...rest, tenant: options.tenant }) as OutgoingEvent;
 }
 
-/** The event's JSON without `emitter`, which goes in front once its `seq` is known. */
+/**
+ * The event's JSON without `emitter`, which goes in front once its `seq` is known; members in the order in which they are stored, so that the
+ * server takes the text over and the ledger needn't keep the digest of it (docs/format.md, "Packed records").
+ */
 export function bodyOf(event: OutgoingEvent): string {
-  const { emitter: _ignored, ...rest } = event as OutgoingEvent & { readonly emitter?: unknown };
-  const body = JSON.stringify(rest);
+  const { emitter: _ignored, ...rest } = event as OutgoingEvent & { readonly emitter?: Emitter };
+  const body = inStoredOrder(rest);
   const bytes = Buffer.byteLength(body);
   if (bytes > eventBytesMax - 1_024) {
     throw new SdkError(
@@ -45,4 +48,16 @@ export function bodyOf(event: OutgoingEvent): string {
     );
   }
   return body;
+}
+
+function inStoredOrder(event: Partial<Event>): string {
+  const asGiven = JSON.stringify(event);
+  try {
+    const text = encodeEventText(event);
+    // A shorter one lacks what isn't in the schema: that is for the server to see, and to refuse.
+    return text.length === asGiven.length ? text : asGiven;
+  } catch (error) {
+    if (error instanceof RecordError) return asGiven;
+    throw error;
+  }
 }

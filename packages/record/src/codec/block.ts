@@ -10,6 +10,7 @@ import { RecordError } from '../errors.ts';
 import { type RetentionClass, retentionClasses } from '../retention.ts';
 import { ByteReader, ByteWriter, textBytes } from './cursor.ts';
 import { blockKeyOf } from './key-tree.ts';
+import { packedOverheadBytes, unpackRecords } from './packed-records.ts';
 
 export const blockPlaintextBytesMax: number = 16 * 1024 * 1024;
 export const blockRangesMax = 65_535;
@@ -33,7 +34,7 @@ export interface BlockScope {
 }
 
 export interface BlockHeader extends BlockScope {
-  readonly codec: 0 | 1;
+  readonly codec: 0 | 1 | 2;
   readonly salt: Uint8Array;
   readonly plaintextBytes: number;
   /** Ascending, disjoint, not adjacent. */
@@ -60,6 +61,8 @@ export interface BlockInput {
   readonly ranges: readonly IndexRange[];
   /** For each event in the order of the ranges u32 |m| ‖ m. */
   readonly plaintext: Uint8Array;
+  /** The packed form of the plaintext (packed-records.ts), where it is to be stored so. */
+  readonly packed?: Uint8Array | undefined;
   /** Compression level of zstd, 1 unless said. Readers don't care. */
   readonly level?: number;
 }
@@ -67,7 +70,7 @@ export interface BlockInput {
 /** Seals a block. */
 export function sealBlock(input: BlockInput): Buffer {
   assertInput(input);
-  return sealPacked(input, zstdCompressSync(input.plaintext, packOptions(input)));
+  return sealCompressed(input, zstdCompressSync(input.packed ?? input.plaintext, compressOptions(input)));
 }
 
 /**
@@ -77,18 +80,18 @@ export function sealBlock(input: BlockInput): Buffer {
 export async function sealBlockBeside(input: BlockInput): Promise<Buffer> {
   assertInput(input);
   const compressed = await new Promise<Buffer>((resolve, reject) => {
-    zstdCompress(input.plaintext, packOptions(input), (error, packed) =>
-      error === null ? resolve(packed) : reject(error),
+    zstdCompress(input.packed ?? input.plaintext, compressOptions(input), (error, compressed) =>
+      error === null ? resolve(compressed) : reject(error),
     );
   });
-  return sealPacked(input, compressed);
+  return sealCompressed(input, compressed);
 }
 
 /** Room for what records usually pack to: each time it is full costs a way to the other thread and back. */
-function packOptions({ plaintext, level = 1 }: BlockInput): ZstdOptions {
+function compressOptions({ plaintext, packed = plaintext, level = 1 }: BlockInput): ZstdOptions {
   return {
-    chunkSize: Math.max(4096, plaintext.length >>> 2),
-    pledgedSrcSize: plaintext.length,
+    chunkSize: Math.max(4096, packed.length >>> 2),
+    pledgedSrcSize: packed.length,
     params: { [constants.ZSTD_c_compressionLevel]: level },
   };
 }
@@ -107,15 +110,18 @@ function assertInput({ ranges, plaintext, salt }: BlockInput): void {
   }
 }
 
-function sealPacked({ scope, ranges, plaintext, salt, stepKey }: BlockInput, compressed: Uint8Array): Buffer {
-  const packed = compressed.length < plaintext.length;
-  const body = packed ? compressed : plaintext;
+function sealCompressed(
+  { scope, ranges, plaintext, packed, salt, stepKey }: BlockInput,
+  compressed: Uint8Array,
+): Buffer {
+  const isShorter = compressed.length < plaintext.length;
+  const body = isShorter ? compressed : plaintext;
   const headerBytes =
     4 + 1 + textBytes(scope.retentionClass) + 32 + 4 + 16 + 4 + 8 + 16 + 4 + 2 + 12 * ranges.length + 4;
   const out = new ByteWriter(headerBytes + body.length + tagBytes);
   out
     .ascii('WGB1')
-    .u8(packed ? 1 : 0)
+    .u8(!isShorter ? 0 : packed === undefined ? 1 : 2)
     .text(scope.retentionClass)
     .put(scope.originHash)
     .u32(scope.epoch)
@@ -143,7 +149,7 @@ export function parseBlockHeader(bytes: Uint8Array, at = 0): BlockHeader {
   const reader = new ByteReader(bytes, 'block-malformed', at);
   reader.magic('WGB1', 'a block');
   const codec = reader.u8('codec');
-  if (codec !== 0 && codec !== 1) throw reader.error(`expected codec 0 or 1, got ${codec}`);
+  if (codec !== 0 && codec !== 1 && codec !== 2) throw reader.error(`expected codec 0, 1 or 2, got ${codec}`);
   const name = reader.text('class');
   const retentionClass = retentionClasses.find((known) => known === name);
   if (retentionClass === undefined) throw reader.error('the retention class is not one of this format');
@@ -232,26 +238,26 @@ export function openBlock(bytes: Uint8Array, header: BlockHeader, stepKey: Uint8
   return unpack(body, header);
 }
 
-function unpack(body: Uint8Array, header: BlockHeader): Uint8Array {
-  let plaintext = body;
-  if (header.codec === 1) {
-    try {
-      plaintext = zstdDecompressSync(body, {
-        maxOutputLength: Math.max(header.plaintextBytes, 1),
-        // In one piece: the header, which is authenticated, says how long it is.
-        chunkSize: Math.max(header.plaintextBytes, 64),
-      });
-    } catch (cause) {
-      throw new RecordError('block-malformed', 'the block does not decompress within its stated length', { cause });
-    }
-  }
-  if (plaintext.length !== header.plaintextBytes) {
+/** What a body decompresses to is bounded by what the header states, which is authenticated, before a byte of it is made. */
+function unpack(body: Uint8Array, { codec, plaintextBytes }: BlockHeader): Uint8Array {
+  if (codec === 2) return unpackRecords(decompress(body, plaintextBytes + packedOverheadBytes), plaintextBytes);
+  const plaintext = codec === 1 ? decompress(body, plaintextBytes) : body;
+  if (plaintext.length !== plaintextBytes) {
     throw new RecordError(
       'block-malformed',
-      `expected a plaintext of ${header.plaintextBytes} bytes, got ${plaintext.length}`,
+      `expected a plaintext of ${plaintextBytes} bytes, got ${plaintext.length}`,
     );
   }
   return plaintext;
+}
+
+function decompress(body: Uint8Array, bytesMax: number): Buffer {
+  try {
+    // In one piece.
+    return zstdDecompressSync(body, { maxOutputLength: Math.max(bytesMax, 1), chunkSize: Math.max(bytesMax, 64) });
+  } catch (cause) {
+    throw new RecordError('block-malformed', 'the block does not decompress within its stated length', { cause });
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { decode } from '@watchglass/record';
+import { decode, encode } from '@watchglass/record';
 import { eventsOf, frameHeaderBytes, parseBlockHeader } from '@watchglass/record/reader';
 import { clinic, filesBelow, items, type TestPlace, testPlace } from './ledger.fixture.ts';
 
@@ -38,6 +38,32 @@ test('the small blocks of a step become one block when the step ends, and every 
     );
     const after = await again.open(clinic, 17);
     assert.deepEqual([Buffer.from(after.r), Buffer.from(after.m)], [Buffer.from(before.r), Buffer.from(before.m)]);
+    await again[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
+  } finally {
+    await place.remove();
+  }
+});
+
+test('what a step merges after a while is packed, and each record without its digest reads as it was', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    const sent = Array.from({ length: 20 }, () => items(place, 2));
+    for (const some of sent) {
+      await ledger.append(clinic, some);
+      place.clock.advance(500);
+    }
+    await ledger[Symbol.asyncDispose]();
+    const files = (await filesBelow(place.ledgerDir)).filter((name) => name.endsWith('.wgb'));
+    const [block = Buffer.alloc(0)] = await Promise.all(files.map((name) => readFile(join(place.ledgerDir, name))));
+    assert.deepEqual([files.length, parseBlockHeader(block, frameHeaderBytes).codec], [1, 2]);
+    const again = await place.open();
+    assert.deepEqual(
+      (await again.read(clinic, 0, 100)).map(({ m }) => Buffer.from(m)),
+      sent.flat().map(({ event, envelope }) => Buffer.from(encode({ ...envelope, event }))),
+    );
     await again[Symbol.asyncDispose]();
     assert.deepEqual((await place.verify({ full: true })).findings, []);
   } finally {

@@ -1,14 +1,16 @@
 /**
  * A step of the writer: at most one minute and 65,536 events, with its keys (docs/format.md, "Names" and "Keys").
  *
- * Its keys live until its last group is durable; then small blocks of it are merged into large ones, and the keys are
+ * Its keys live until its last group is durable; then small blocks of it are merged into large ones, packed, and the keys are
  * erased. After that this process can open what it wrote only by unwrapping the seed, as any reader does.
  */
+import { setImmediate } from 'node:timers/promises';
 import type { RetentionClass } from '@watchglass/record';
 import {
   type IndexRange,
   Openings,
   openingKeyOf,
+  RecordPacker,
   type StepKeys,
   sealBlock,
   sealBlockBeside,
@@ -26,10 +28,12 @@ const smallBlockBytesMax = 256 * 1024;
 const mergedBlockBytes = 1024 * 1024;
 const mergedRangesMax = 32_768;
 /**
- * Merged blocks stay for years: worth twenty times the work, as long as that is little. A step that fills sooner is compressed as it was.
+ * Merged blocks stay for years: worth twenty times the work, as long as that is little, and packing. A step that fills sooner is compressed as it was.
  */
 const mergedLevel = 12;
 const mergedHarderAgeMsMin = 8_000;
+/** What takes the main thread half a millisecond to pack. */
+const packedBytesPerTurn = 64 * 1024;
 /** Up to here sealing at once takes less time than a way to another thread and back. */
 export const sealNowBytesMax: number = 64 * 1024;
 /** Plaintext a step may hold back for merging; then it ends, so that nothing small stays as it is. */
@@ -47,7 +51,7 @@ interface HeldBlock {
   readonly retentionClass: RetentionClass;
   readonly epoch: number;
   readonly ranges: readonly IndexRange[];
-  readonly plaintext: Uint8Array;
+  readonly plaintext: Buffer;
 }
 
 export class Step {
@@ -121,7 +125,7 @@ export class Step {
     }
     this.#heldBytes += length;
     // A copy, no longer than it must be: the memory of chunks is used again.
-    held.push({ ...block, plaintext: new Uint8Array(block.plaintext) });
+    held.push({ ...block, plaintext: Buffer.from(new Uint8Array(block.plaintext).buffer) });
   }
 
   /** Larger blocks in place of runs of small ones, compressed beside. One at a time: memory. */
@@ -165,6 +169,7 @@ export class Step {
       salt: random.bytes(16),
       ranges: joinRanges(run.flatMap(({ ranges }) => ranges)),
       plaintext: Buffer.concat(run.map(({ plaintext }) => plaintext)),
+      packed: level === mergedLevel ? await packed(run) : undefined,
       level,
     };
     const block = input.plaintext.length <= sealNowBytesMax ? sealBlock(input) : await sealBlockBeside(input);
@@ -181,6 +186,20 @@ export class Step {
     this.#held.clear();
     this.#heldBytes = 0;
   }
+}
+
+/** The packed form of a run, made bit by bit: commits go on meanwhile. Undefined where there is none. */
+async function packed(run: readonly HeldBlock[]): Promise<Uint8Array | undefined> {
+  const packer = new RecordPacker(run.reduce((sum, { plaintext }) => sum + plaintext.length, 0));
+  let sinceTurn = 0;
+  for (const { plaintext } of run) {
+    if (!packer.add(plaintext)) return undefined;
+    sinceTurn += plaintext.length;
+    if (sinceTurn < packedBytesPerTurn) continue;
+    sinceTurn = 0;
+    await setImmediate();
+  }
+  return packer.finish();
 }
 
 /** Adjacent ranges become one: the format wants them so. */
