@@ -134,6 +134,19 @@ test('what a hold keeps stays readable and is proven, until the hold is released
   });
 });
 
+test('the seeds of many holds are wrapped anew at once, and each hold opens afterwards', async () => {
+  await withPast(async ({ place, ledger }) => {
+    const matters = Array.from({ length: 12 }, (_, at) => `case ${at}`);
+    for (const matter of matters) await ledger.ending.addHold(clinic, { ...terms, matter });
+    await shredUnits(ledger, isUnit('access', march));
+    const holds = await ledger.ending.holds(clinic);
+    assert.deepEqual(holds.map((hold) => hold.terms.matter).sort(), matters.toSorted());
+    assert.ok(holds.every(({ kept }) => kept[0]?.events === 6));
+    await ledger[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
+  });
+});
+
 test('a plan that changed, an epoch that is open, and a class that is shredded already are not shredded', async () => {
   await withPast(async ({ ledger }) => {
     const units = planned(await ledger.ending.survey(clinic, isUnit('access', march)));
