@@ -30,7 +30,7 @@ import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { IdWindow } from './id-window.ts';
-import { openLocalKeyrings } from './kek/open-keyrings.ts';
+import { openStoredKeyrings } from './kek/open-keyrings.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
@@ -193,7 +193,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     const mayMake = fault === undefined && this.driver.tenants().size === 0;
     const { keyrings, keysDir } = this.#options;
     try {
-      return await (keyrings?.(mayMake) ?? openLocalKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
+      return await (keyrings?.(mayMake) ?? openStoredKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
     } catch (error) {
       throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
     }
