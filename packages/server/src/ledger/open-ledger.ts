@@ -109,7 +109,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
   }
 
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
-    return wrappedSeedsOf(this.driver, this.log(tenant));
+    return wrappedSeedsOf(this.driver, this.log(tenant), { disk: this.#disk, ledgerDir: this.#options.dir });
   }
 
   get ending(): OpenedEnding {
@@ -130,6 +130,8 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
+      // Looked at again under the lock: whoever left the ledger had it meanwhile.
+      if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
       this.#keyrings = await this.#openKeyrings();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
