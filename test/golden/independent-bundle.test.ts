@@ -99,7 +99,8 @@ function verifyFile(file: string): string[] {
     assert.deepEqual(leafOf(contents, event), bytes(event.leaf), `event ${event.index}`);
     leaves.set(event.index, bytes(event.leaf));
   }
-  const { event: made } = JSON.parse(proof.maker.m) as {
+  const { submitter, event: made } = JSON.parse(proof.maker.m) as {
+    submitter: string;
     event: {
       operation: string;
       targets: { type: string; id: string }[];
@@ -108,6 +109,7 @@ function verifyFile(file: string): string[] {
       purpose: { code: string };
     };
   };
+  assert.equal(submitter, 'self');
   assert.equal(made.operation, 'bundle');
   assert.ok(made.targets.some(({ type, id }) => type === 'Bundle' && id === sha(C).toString('hex')));
   assert.deepEqual(

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { parseTenantId, type Rotation } from '@watchglass/record';
 import { checkKeysDirectory } from './access/key-file.ts';
 import { LedgerError } from './ledger/errors.ts';
+import { openStoredKeyrings } from './ledger/kek/open-keyrings.ts';
 import type { KeyChange, LedgerReport } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { type SucceededLog, succeed } from './ledger/succeed.ts';
@@ -36,15 +37,20 @@ export async function changeLocalKey(
   const world = realWorld();
   const keysDir = join(dataDir, 'keys');
   await checkKeysDirectory(world, keysDir);
-  await using ledger = await openLedger({
-    dir: join(dataDir, 'ledger'),
-    keysDir,
-    // No log is added here.
-    originBase: '',
-    world,
-    heartbeatMs: 0,
-    ...(report === undefined ? {} : { report }),
-  });
+  await using stack = new AsyncDisposableStack();
+  const ledger = stack.use(
+    await openLedger({
+      dir: join(dataDir, 'ledger'),
+      keysDir,
+      // The configuration isn't known here: keys stay where they are kept.
+      keyrings: async (mayMake) => stack.use(await openStoredKeyrings(world, keysDir, mayMake, process.env)),
+      // No log is added here.
+      originBase: '',
+      world,
+      heartbeatMs: 0,
+      ...(report === undefined ? {} : { report }),
+    }),
+  );
   const tenant = parseTenantId(asked.tenant);
   if (ledger.tenants().length === 0 && ledger.state.kind === 'writable')
     throw new LedgerError(
@@ -66,5 +72,5 @@ export async function succeedLocalLedger({
 }: LocalLedgerOptions): Promise<{ readonly ledgerDir: string; readonly logs: readonly SucceededLog[] }> {
   const world = realWorld();
   await checkKeysDirectory(world, join(dataDir, 'keys'));
-  return succeed({ dataDir, world, ...(report === undefined ? {} : { report }) });
+  return succeed({ dataDir, world, env: process.env, ...(report === undefined ? {} : { report }) });
 }

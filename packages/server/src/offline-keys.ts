@@ -10,6 +10,7 @@ import { type KekStatus, KeyService } from './ledger/kek/key-service.ts';
 import { openKeyrings } from './ledger/kek/open-keyrings.ts';
 import { defaultKeys, type KeysSettings } from './ledger/kek/settings.ts';
 import type { WrappedFile } from './ledger/kek/wrapped-file.ts';
+import { leftSeedsOf } from './ledger/left-seeds.ts';
 import { realWorld } from './world/real-world.ts';
 
 export interface OfflineKeys extends Keyrings<KekFinder>, AsyncDisposable {}
@@ -62,7 +63,11 @@ export async function listKeysOf(dataDir: string): Promise<readonly KekStatus[]>
   };
   const service = new KeyService({
     keyrings,
-    sources: [seeds, (tenant) => wrappedKeysOf(world, { dir: join(dataDir, 'index'), keysDir, tenant })],
+    sources: [
+      seeds,
+      (tenant) => leftSeedsOf(world.disk, ledgerDir, tenant),
+      (tenant) => wrappedKeysOf(world, { dir: join(dataDir, 'index'), keysDir, tenant }),
+    ],
     tenants: () => tenants,
     world,
   });

@@ -39,7 +39,8 @@ test('a bundle is verified, and what it shows and does not show is said', async 
   assert.match(alone.out, /✔ intact: .*evidence.html holds 3 events that match patient wg-pt-000417/);
   assert.match(alone.out, /Made by Dana Ito/);
   assert.match(alone.out, /Not shown: That the key is the right one/);
-  assert.match(alone.out, /cosigned by witness\.example/);
+  assert.match(alone.out, /cosigned with the keys that this file names for witness\.example/);
+  assert.match(alone.out, /Not shown: That witness\.example are who the names say/);
   const pinned = await verify(sample.file, '--vkey', vkey);
   assert.equal(pinned.code, 0);
   assert.doesNotMatch(pinned.out, /That the key is the right one/);

@@ -45,7 +45,7 @@ export function sayProven(report: BundleReport): string[] {
     );
   if (cosigned !== undefined && cosigned.signatures.length > 0)
     lines.push(
-      `The first ${counted(cosigned.size, 'event')} of the log were cosigned by ${cosigned.signatures.map(({ name }) => name).join(' and ')}: they were in the log then, and were not changed since.`,
+      `The first ${counted(cosigned.size, 'event')} of the log were cosigned with the keys that this file names for ${cosigned.signatures.map(({ name }) => name).join(' and ')}: they were in the log then, and were not changed since.`,
     );
   return lines;
 }
@@ -62,6 +62,10 @@ export function sayNotProven(report: BundleReport): string[] {
   if (contents?.query.how !== 'chosen') lines.push('That no event was left out.');
   if (cosigned === undefined || cosigned.signatures.length === 0)
     lines.push('That there is no other history: no witness whose key is known here has signed.');
+  else
+    lines.push(
+      `That ${cosigned.signatures.map(({ name }) => name).join(' and ')} are who the names say: the keys of witnesses came in this file. Compare them with those you have from elsewhere: ${(contents?.witnesses ?? []).join(' ')}.`,
+    );
   if (cosigned !== undefined && cosigned.unknown > 0)
     lines.push(`What ${counted(cosigned.unknown, 'signature')} by unknown keys on the cosigned checkpoint are worth.`);
   lines.push('That what was recorded is what happened: a log proves what was stored, and when at the latest.');

@@ -51,6 +51,8 @@ export interface SampleOptions {
   readonly contents?: Partial<BundleContents>;
   /** Changes the maker's event. */
   readonly maker?: Partial<Event>;
+  /** Of the maker's event; the server itself unless said. */
+  readonly submitter?: string;
 }
 
 export function sampleBundle(options: SampleOptions = {}): SampleBundle {
@@ -78,7 +80,7 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     ...options.contents,
   };
   const text = encodeContents(contents);
-  const maker = log.add('p-ito', {
+  const made: Partial<Event> = {
     kind: 'review',
     action: 'read',
     operation: 'bundle',
@@ -87,7 +89,8 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     exposure: { count: contents.events.length },
     purpose: { code: contents.purpose.code },
     ...options.maker,
-  });
+  };
+  const maker = log.add('p-ito', made, options.submitter ?? 'self');
   const checkpoint = signNote(log.body(size + 1), [signer]);
   const evidence = joinEvidence(
     text,
@@ -104,7 +107,7 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
 
 interface SampleLog {
   readonly leaves: Uint8Array[];
-  add(actor: string, event: Partial<Event>): WholeEvent;
+  add(actor: string, event: Partial<Event>, submitter?: string): WholeEvent;
   show(index: number, withheld: readonly string[]): BundleEvent;
   hashes(indexes: readonly number[]): Uint8Array[];
   /** The text of the checkpoint at this size. */
@@ -116,9 +119,13 @@ function sampleLog(leafType: LeafType): SampleLog {
   const events: WholeEvent[] = [];
   return {
     leaves,
-    add(actor, event) {
+    add(actor, event, submitter = sampleRecord.submitter) {
       const index = leaves.length;
-      const m = encode({ ...sampleRecord, event: eventWith({ actor: { id: actor, type: 'human' }, ...event }) });
+      const m = encode({
+        ...sampleRecord,
+        submitter,
+        event: eventWith({ actor: { id: actor, type: 'human' }, ...event }),
+      });
       const r = openingOf(index);
       const opening = { originHash, index, r, m };
       const leaf = leafHashOf(leafType === 1 ? commit(opening) : commitFields(opening), leafType);

@@ -73,6 +73,22 @@ test('a field cannot be withheld from an event whose leaf commits to the whole',
   assert.ok(codes(report).includes('record-invalid'));
 });
 
+test('an event sent in by whoever has a write key vouches for no bundle', () => {
+  const report = verifyBundle(sampleBundle({ submitter: 'key:k-0011223344556677' }).evidence, { vkey });
+  assert.deepEqual(codes(report), ['maker-mismatch']);
+  assert.match(report.findings[0]?.message ?? '', /sent in from outside/);
+});
+
+test('a record in which something is withheld and that holds no event is a finding, not an exception', () => {
+  const { contents, proof } = readEvidence(sampleBundle({ leafType: 2, withheld: ['/actor/id'] }).evidence);
+  for (const m of ['{}', '{"event":null}', '{"event":"x"}', '[]', '1', '{"event":{}', '['.repeat(100_000)]) {
+    const events = contents.events.map((event, at) => (at === 1 ? { ...event, m } : event));
+    const report = verifyBundle(encodeEvidence({ contents: { ...contents, events }, proof }));
+    assert.ok(codes(report).includes('record-invalid'), m.slice(0, 20));
+    assert.equal(report.events[1]?.record, undefined);
+  }
+});
+
 test('every byte of a bundle is bound: flipping a bit of any is found', () => {
   for (const sample of [
     sampleBundle({ indexes: [2, 9], cosignedSize: 12 }),

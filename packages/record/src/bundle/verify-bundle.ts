@@ -163,11 +163,20 @@ function openEvent(contents: BundleContents, event: BundleEvent, tell: Tell, pla
     opens = equalBytes(leafHashOfEvent(contents, event, m), event.leaf);
     if (!opens)
       tell(code, place, `event ${event.index} does not open the leaf stated for it: it was changed`, event.index);
-    record = whole ? decode(m) : (JSON.parse(event.m) as StoredRecord);
+    record = whole ? decode(m) : readShown(event.m);
   } catch (error) {
     tell('record-invalid', place, `event ${event.index}: ${messageOf(error)}`, event.index);
   }
   return { index: event.index, opens, record, withheld: !whole, leaf: event.leaf, m: event.m };
+}
+
+/** Members of it may be withheld, and are null then; that there is an event is what a reader goes by. @throws {RecordError} `record-invalid` */
+function readShown(m: string): StoredRecord {
+  // What is not JSON at all has failed above already.
+  const value = JSON.parse(m) as Partial<StoredRecord> | null;
+  if (typeof value?.event !== 'object' || value.event === null)
+    throw new RecordError('record-invalid', 'expected a stored record with an event in it');
+  return value as StoredRecord;
 }
 
 function leafHashOfEvent({ origin, leafType }: BundleContents, event: BundleEvent, m: Uint8Array): Uint8Array {
@@ -189,8 +198,10 @@ function checkMaker({ contents, proof, contentsText }: Read, tell: Tell): Verifi
   const last = contents.events.at(-1)?.index ?? -1;
   const wrong = (message: string): void => tell('maker-mismatch', 'proof.maker', message, maker.index);
   if (maker.index <= last) wrong('it comes before the last of the events');
-  const event = maker.record?.event;
+  const { submitter, event } = maker.record ?? {};
   if (event === undefined) return maker;
+  // Whoever may write events can write one that looks like this, about any contents: only the log's own server says `self`.
+  if (submitter !== 'self') wrong('it was sent in from outside, and not written by the server that keeps the log');
   const { targets = [], exposure, actor, purpose } = event;
   if (event.kind !== 'review' || event.operation !== 'bundle' || event.outcome.status !== 'success')
     wrong('it is not the record of a bundle that was made');

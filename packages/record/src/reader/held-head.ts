@@ -1,5 +1,6 @@
 /** Which head the files of a log have, whatever its checkpoint says: for a log that is left, and goes on in another one. Nothing is verified. */
 import { tryDecodeUtf8 } from '../bytes.ts';
+import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { decode } from '../encode.ts';
 import { Frontier } from '../frontier.ts';
 import { CommitmentStore } from './commitment-store.ts';
@@ -23,11 +24,13 @@ export interface HeldHead {
 export async function readHeldHeads(options: {
   readonly ledgerDir: string;
   readonly keysDir: string;
+  /** Where keys are kept elsewhere: instead of the local ones. */
+  readonly keyrings?: Keyrings<KekFinder>;
   readonly files?: LedgerFiles;
 }): Promise<HeldHead[]> {
-  const { ledgerDir, keysDir, files = nodeFiles } = options;
+  const { ledgerDir, keysDir, keyrings, files = nodeFiles } = options;
   const snapshot = await takeSnapshot(files, ledgerDir);
-  const ledger = await openLedger({ ledgerDir, keysDir, files });
+  const ledger = await openLedger({ ledgerDir, keysDir, files, ...(keyrings === undefined ? {} : { keyrings }) });
   const heads: HeldHead[] = [];
   for (const [tenant, log] of snapshot.manifest.tenants) {
     const tail: { first: number; commitments: Uint8Array }[] = [];

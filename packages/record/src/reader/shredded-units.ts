@@ -58,6 +58,17 @@ export class ShreddedUnits {
   /** Takes a record in, or the next state of one. What has begun counts as gone. */
   put(record: ShredRecord): void {
     this.#records.set(unitName(record.terms), record);
+    this.#findRuns();
+  }
+
+  /** Forgets terms that were taken back before anything began. */
+  drop(unit: Unit): void {
+    this.#records.delete(unitName(unit));
+    this.#bounds.delete(unitName(unit));
+    this.#findRuns();
+  }
+
+  #findRuns(): void {
     const gone = this.records().filter(({ begun }) => begun !== undefined);
     const byEpoch = Map.groupBy(gone, ({ terms }) => terms.epoch);
     this.#runs = [...byEpoch.values()].flatMap(runsOf).sort((a, b) => a.first - b.first);

@@ -30,7 +30,7 @@ import { LedgerError } from './errors.ts';
 import { failStopDisk } from './fail-stop-disk.ts';
 import { openFilesDriver } from './files-driver.ts';
 import { IdWindow } from './id-window.ts';
-import { openLocalKeyrings } from './kek/open-keyrings.ts';
+import { openStoredKeyrings } from './kek/open-keyrings.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
 import { KnownIds } from './known-ids.ts';
 import type {
@@ -109,7 +109,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
   }
 
   wrappedSeeds(tenant: TenantId): Promise<readonly WrappedFile[]> {
-    return wrappedSeedsOf(this.driver, this.log(tenant));
+    return wrappedSeedsOf(this.driver, this.log(tenant), { disk: this.#disk, ledgerDir: this.#options.dir });
   }
 
   get ending(): OpenedEnding {
@@ -130,6 +130,8 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       ...(this.#options.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#options.segmentBytesMax }),
     });
     try {
+      // Looked at again under the lock: whoever left the ledger had it meanwhile.
+      if (this.#options.isSuccession !== true) await assertNotSucceeding(this.#disk, dir);
       this.#keyrings = await this.#openKeyrings();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
@@ -193,7 +195,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     const mayMake = fault === undefined && this.driver.tenants().size === 0;
     const { keyrings, keysDir } = this.#options;
     try {
-      return await (keyrings?.(mayMake) ?? openLocalKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
+      return await (keyrings?.(mayMake) ?? openStoredKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
     } catch (error) {
       throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
     }

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { decode, RecordError } from '@watchglass/record';
 import { openLedger as openOffline } from '@watchglass/record/reader';
 import { LedgerError } from './errors.ts';
-import { clinic, filesBelow, flip, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, faultyDisk, filesBelow, flip, items, type TestPlace, testPlace } from './ledger.fixture.ts';
 import type { Ledger } from './ledger.ts';
 import { april, dayMs, isUnit, march, openWithKeys, planned, shredUnits, writePast } from './shred.fixture.ts';
 import type { HoldTerms } from './shred.ts';
@@ -134,6 +134,19 @@ test('what a hold keeps stays readable and is proven, until the hold is released
   });
 });
 
+test('the seeds of many holds are wrapped anew at once, and each hold opens afterwards', async () => {
+  await withPast(async ({ place, ledger }) => {
+    const matters = Array.from({ length: 12 }, (_, at) => `case ${at}`);
+    for (const matter of matters) await ledger.ending.addHold(clinic, { ...terms, matter });
+    await shredUnits(ledger, isUnit('access', march));
+    const holds = await ledger.ending.holds(clinic);
+    assert.deepEqual(holds.map((hold) => hold.terms.matter).sort(), matters.toSorted());
+    assert.ok(holds.every(({ kept }) => kept[0]?.events === 6));
+    await ledger[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
+  });
+});
+
 test('a plan that changed, an epoch that is open, and a class that is shredded already are not shredded', async () => {
   await withPast(async ({ ledger }) => {
     const units = planned(await ledger.ending.survey(clinic, isUnit('access', march)));
@@ -173,6 +186,42 @@ test('a keeper that refuses to destroy leaves a shred that has begun, and it goe
     await ledger[Symbol.asyncDispose]();
     assert.deepEqual((await place.verify({ full: true })).findings, []);
   });
+});
+
+test('a hold that comes between the terms of a shred and its beginning takes them back; without one it goes on', async () => {
+  for (const held of [true, false]) {
+    const place = await testPlace();
+    try {
+      const past = await openWithKeys(place);
+      await writePast(place, past.ledger);
+      await past.ledger[Symbol.asyncDispose]();
+      place.clock.advance(sixYearsMs);
+      const faults = { journalRoomBytes: Number.POSITIVE_INFINITY, failSync: undefined };
+      const { ledger } = await openWithKeys(place, { world: place.world(faultyDisk(faults)) });
+      await ledger.append(clinic, [...items(place, 2), ...items(place, 1, { kind: 'review', operation: 'search' })]);
+      const units = planned(await ledger.ending.survey(clinic, isUnit('access', march)));
+      faults.journalRoomBytes = 0;
+      const order = { units, plan: hashPlan(clinic, units), people: ['p-1', 'p-2'] };
+      await assert.rejects(ledger.ending.shred(clinic, order), { code: 'storage-full' });
+      faults.journalRoomBytes = Number.POSITIVE_INFINITY;
+      assert.deepEqual(ledger.ending.unfinished(clinic), [{ retentionClass: 'access', epoch: march }]);
+      if (held) await ledger.ending.addHold(clinic, terms);
+      const outcomes = await ledger.ending.resume();
+      assert.deepEqual(ledger.ending.unfinished(clinic), []);
+      assert.equal(outcomes.length, held ? 0 : 1);
+      if (held) {
+        assert.ok((await ledger.open(clinic, 4)).m.length > 0, 'what the hold is about');
+        assert.ok((await ledger.open(clinic, 0)).m.length > 0, 'and the rest: it was approved without the hold');
+        await shredUnits(ledger, isUnit('access', march));
+        assert.ok((await ledger.open(clinic, 4)).m.length > 0);
+      }
+      await assert.rejects(ledger.open(clinic, 0), { code: 'shredded' });
+      await ledger[Symbol.asyncDispose]();
+      assert.deepEqual((await place.verify({ full: true })).findings, []);
+    } finally {
+      await place.remove();
+    }
+  }
 });
 
 test('all classes of an epoch leave one hole, and what lies past it is read', async () => {

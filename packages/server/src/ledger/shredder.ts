@@ -9,6 +9,7 @@ import {
   encodeRanges,
   encodeShredRecord,
   hashShredTerms,
+  type IndexRange,
   type ShredRecord,
   type ShredTerms,
   shredFileName,
@@ -73,6 +74,7 @@ export class Shredder {
 
   /** @throws LedgerError `plan-changed` */
   async shred(log: TenantLog, order: ShredOrder): Promise<ShredOutcome[]> {
+    await this.#takeBack(log);
     const holds = await this.#parts.holds.list(log);
     const days = new Map(order.units.map((unit) => [unitName(unit), unit.days]));
     const { driver, keys } = this.#parts;
@@ -100,11 +102,35 @@ export class Shredder {
       await this.#put(log, { terms: termsOf(log, unit, order), begun: undefined, done: undefined });
     }
     await log.remains.held.load();
-    return this.resume(log);
+    return this.#carryOut(log);
   }
 
-  /** Goes on with every shred of the log that was written down and isn't over. @throws what a key's provider says; then it goes on later */
+  /** Goes on with every shred of the log that has begun and isn't over. @throws what a key's provider says; then it goes on later */
   async resume(log: TenantLog): Promise<ShredOutcome[]> {
+    await this.#takeBack(log);
+    return this.#carryOut(log);
+  }
+
+  /**
+   * Terms that were written down and did not begin, and that aren't what holds say now: nothing was touched, so nothing goes. A hold may have come since, and
+   * what was approved is then something else.
+   */
+  async #takeBack(log: TenantLog): Promise<void> {
+    const waiting = log.remains.units.records().filter(({ begun }) => begun === undefined);
+    if (waiting.length === 0) return;
+    const { holds, driver } = this.#parts;
+    const on = await holds.list(log);
+    for (const { terms } of waiting) {
+      const held = await holds.keep(log, terms, rangesOf(await log.remains.units.bounds(terms)), on);
+      if (JSON.stringify(held) === JSON.stringify(terms.held)) continue;
+      log.remains.units.drop(terms);
+      await driver.removeDocument(log.tenant, shredFileName(terms));
+      await driver.removeDocument(log.tenant, shredRangesName(terms));
+    }
+    await log.remains.held.load();
+  }
+
+  async #carryOut(log: TenantLog): Promise<ShredOutcome[]> {
     const { forgetIndex, forgetRecords, driver, keys, record } = this.#parts;
     const open = log.remains.units.records().filter(({ done }) => done === undefined);
     if (open.length === 0) return [];
@@ -142,6 +168,13 @@ export class Shredder {
     await this.#parts.driver.putDocument(log.tenant, shredFileName(record.terms), encodeShredRecord(record));
     log.remains.units.put(record);
   }
+}
+
+function rangesOf(bounds: Float64Array): IndexRange[] {
+  return Array.from({ length: bounds.length / 2 }, (_, at) => {
+    const first = bounds[2 * at] as number;
+    return { first, count: (bounds[2 * at + 1] as number) - first };
+  });
 }
 
 function termsOf(log: TenantLog, unit: PlannedUnit, { plan, people }: ShredOrder): ShredTerms {

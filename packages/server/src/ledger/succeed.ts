@@ -16,6 +16,8 @@ import {
 import { readHeldHeads } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
+import { type OpenedKeyrings, openStoredKeyrings } from './kek/open-keyrings.ts';
+import type { ProviderDeps } from './kek/provider.ts';
 import type { LedgerReport, Successor } from './ledger.ts';
 import { openLedger } from './open-ledger.ts';
 
@@ -57,10 +59,13 @@ interface PlannedLog {
 export async function succeed(options: {
   readonly dataDir: string;
   readonly world: World;
+  /** For credentials of keys that are kept elsewhere. */
+  readonly env?: ProviderDeps['env'];
   readonly report?: (line: LedgerReport) => void;
 }): Promise<{ readonly ledgerDir: string; readonly logs: readonly SucceededLog[] }> {
-  const { dataDir, world } = options;
-  const plan = (await readPlan(world, dataDir)) ?? (await makePlan(world, dataDir));
+  const { dataDir, world, env } = options;
+  await using keyrings = await openStoredKeyrings(world, `${dataDir}/keys`, false, env);
+  const plan = (await readPlan(world, dataDir)) ?? (await makePlan(world, dataDir, keyrings));
   const oldDir = `${dataDir}/ledger.${plan.number}`;
   const oldKeysDir = `${dataDir}/keys/ledger.${plan.number}`;
   await moveLedger(world, dataDir, oldDir);
@@ -78,6 +83,7 @@ export async function succeed(options: {
     await using ledger = await openLedger({
       dir: `${dataDir}/ledger`,
       keysDir: `${dataDir}/keys`,
+      keyrings: async () => keyrings,
       originBase: '',
       successors,
       world,
@@ -105,12 +111,12 @@ async function readPlan(world: World, dataDir: string): Promise<Plan | undefined
   return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString('utf8')) as Plan);
 }
 
-async function makePlan(world: World, dataDir: string): Promise<Plan> {
+async function makePlan(world: World, dataDir: string, keyrings: OpenedKeyrings): Promise<Plan> {
   const ledgerDir = `${dataDir}/ledger`;
   const lock = await world.disk.lock(`${ledgerDir}/lock`);
   if (lock === undefined) throw new LedgerError('locked', `a server writes the ledger in ${ledgerDir}; stop it first`);
   try {
-    const heads = await readHeldHeads({ ledgerDir, keysDir: `${dataDir}/keys`, files: world.disk });
+    const heads = await readHeldHeads({ ledgerDir, keysDir: `${dataDir}/keys`, keyrings, files: world.disk });
     if (heads.length === 0) throw new LedgerError('corrupt', `${ledgerDir} has no log; there is nothing to go on from`);
     const taken = (await world.disk.list(dataDir)).flatMap((name) => /^ledger\.(\d{1,6})\/$/.exec(name)?.[1] ?? []);
     const number = Math.max(0, ...taken.map(Number)) + 1;

@@ -3,7 +3,7 @@ import type { TenantId } from '@watchglass/record';
 import type { World } from '../world/world.ts';
 import { RingEnding } from './kek/key-ending.ts';
 import { KeyService } from './kek/key-service.ts';
-import { type OpenedKeyrings, openLocalKeyrings } from './kek/open-keyrings.ts';
+import { type OpenedKeyrings, openStoredKeyrings } from './kek/open-keyrings.ts';
 import type { Ledger, OpenLedgerOptions } from './ledger.ts';
 import type { EndedKey, KeyEnding } from './shred.ts';
 
@@ -26,7 +26,7 @@ export class TurningKeys implements KeyEnding {
   get options(): Pick<OpenLedgerOptions, 'keyrings' | 'keyEnding'> {
     return {
       keyrings: async (mayMake) => {
-        this.#keyrings = await openLocalKeyrings(this.#world, this.#keysDir, mayMake);
+        this.#keyrings = await openStoredKeyrings(this.#world, this.#keysDir, mayMake);
         return this.#keyrings;
       },
       keyEnding: this,

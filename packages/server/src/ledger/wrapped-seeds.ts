@@ -1,4 +1,4 @@
-/** All that a log keeps wrapped: the seeds of its blocks, and those of its holds. Each can be wrapped anew, by one rename. */
+/** All that a log keeps wrapped: the seeds of its blocks, those of its holds, and those of the logs it goes on from. Each can be wrapped anew, by one rename. */
 import type { TenantId } from '@watchglass/record';
 import {
   holdIdPattern,
@@ -9,7 +9,9 @@ import {
   unwrapSecret,
   wrapSecret,
 } from '@watchglass/record/reader';
+import type { Disk } from '../world/disk.ts';
 import type { WrappedFile } from './kek/wrapped-file.ts';
+import { leftSeedsOf } from './left-seeds.ts';
 import type { StorageDriver } from './storage.ts';
 
 interface WrappingLog {
@@ -17,8 +19,13 @@ interface WrappingLog {
   readonly origin: string;
 }
 
-export async function wrappedSeedsOf(driver: StorageDriver, log: WrappingLog): Promise<readonly WrappedFile[]> {
-  return [...(await blockSeeds(driver, log)), ...(await holdSeeds(driver, log))];
+export async function wrappedSeedsOf(
+  driver: StorageDriver,
+  log: WrappingLog,
+  { disk, ledgerDir }: { readonly disk: Disk; readonly ledgerDir: string },
+): Promise<readonly WrappedFile[]> {
+  const left = await leftSeedsOf(disk, ledgerDir, log.tenant);
+  return [...(await blockSeeds(driver, log)), ...(await holdSeeds(driver, log)), ...left];
 }
 
 async function blockSeeds(driver: StorageDriver, { tenant }: WrappingLog): Promise<WrappedFile[]> {

@@ -296,7 +296,7 @@ class OpenedRetention implements Retention {
     if (missing.length > 0)
       throw new ServerError(
         'hold-missing',
-        `the hold ${missing[0]} was added and is not in the ledger any more; restore ledger/${tenant}/holds from its backup before anything goes`,
+        `the hold ${missing[0]} was added and is not in the ledger any more; restore ledger/${tenant}/holds from its backup before anything goes (after a succession it is in the ledger that was left: docs/retention.md)`,
       );
     return holds;
   }

@@ -25,6 +25,8 @@ export interface OpenKeyringsOptions {
   readonly mayMake: boolean;
   /** For whoever only reads: nothing is made, made current or written. */
   readonly readOnly?: boolean;
+  /** For whoever doesn't know the configuration: what `keyring.json` says is current stays so, and keys are reached as it says. */
+  readonly asStored?: boolean;
 }
 
 /** Another key is current than at the last stop. */
@@ -34,9 +36,14 @@ export interface TurnedRing {
   readonly to: string;
 }
 
-/** The local keys of `keysDir`, as an installation without `keys:` in its configuration has them. */
-export function openLocalKeyrings(world: World, keysDir: string, mayMake: boolean): Promise<OpenedKeyrings> {
-  return openKeyrings({ world, env: {}, keysDir, settings: defaultKeys, mayMake });
+/** The keys of `keysDir` as its files say, wherever they are kept; the local key of an installation that has no `keyring.json`. */
+export function openStoredKeyrings(
+  world: World,
+  keysDir: string,
+  mayMake: boolean,
+  env: ProviderDeps['env'] = {},
+): Promise<OpenedKeyrings> {
+  return openKeyrings({ world, env, keysDir, settings: defaultKeys, mayMake, asStored: true });
 }
 
 /** @throws LedgerError `keyring-invalid`, `corrupt`; RecordError as a Kek does, when a key of the configuration can't be used */
@@ -91,7 +98,7 @@ export class OpenedKeyrings implements Keyrings<Ring>, AsyncDisposable {
   }
 
   async start(): Promise<void> {
-    const { world, keysDir, settings, readOnly = false } = this.#options;
+    const { world, keysDir, settings, readOnly = false, asStored = false } = this.#options;
     const file = await readKeyringFile(world, keysDir);
     await this.#load(this.#shared, file?.shared.keks ?? []);
     await this.#shared.turnTo(file?.shared.current ?? undefined);
@@ -104,7 +111,7 @@ export class OpenedKeyrings implements Keyrings<Ring>, AsyncDisposable {
       await this.#load(ring, stored?.keks ?? []);
       await ring.turnTo(stored?.current ?? undefined);
     }
-    if (readOnly) return;
+    if (readOnly || asStored) return;
     for (const ring of this.rings()) await this.#followConfiguration(ring);
     if (this.turned.length > 0) await this.#write();
   }
