@@ -212,6 +212,13 @@ function makeProgram(io: Io, json: boolean): Command {
     .option('--out <file>', 'where to; named by the server unless given')
     .action(async (indexes: Range[], options) => (await import('./commands/bundle.ts')).bundle(indexes, options, io));
 
+  command(program, 'fsck', 'Check what records mean, and the state of an installation against them.', [
+    'watchglass fsck /var/lib/watchglass',
+  ])
+    .argument('[dir]', 'data directory; .watchglass unless named')
+    .option('--tenant <name>', 'only its log')
+    .option('--config <file>', 'configuration that says who keeps the keys')
+    .action(async (dir: string | undefined, options) => (await import('./commands/fsck.ts')).fsck(dir, options, io));
   addKeys(program, io);
   addLedger(program, io);
   addWitness(program, io);
