@@ -3,7 +3,8 @@
  * gives somebody a role, a password or a key that no event of the log says. Names, usernames and secrets are compared by their SHA-256.
  */
 import { hash } from 'node:crypto';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
+import { readDatabase } from '../world/read-database.ts';
 import { digestOf } from './change.ts';
 import type { HeardRecord, HeldFacts, Listener, SaidFacts } from './facts.ts';
 import { saidAt } from './facts.ts';
@@ -143,7 +144,7 @@ export class AccessListener implements Listener {
 
 /** What the file holds; undefined where there is none. @throws where it is damaged or of another version */
 export function readAccessFacts(path: string, nowMs: number): HeldFacts {
-  const state = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  const state = readDatabase(path);
   try {
     const version = Number(state.prepare('PRAGMA user_version').get()?.user_version ?? 0);
     if (version !== stateVersion) throw new TypeError(`expected version ${stateVersion}, got ${version}`);

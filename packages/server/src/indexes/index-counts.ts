@@ -1,6 +1,6 @@
 /** How many events each index file holds, and of which part of the log, without its keys: what a comparison with the ledger needs. The files are only read. */
-import { DatabaseSync } from 'node:sqlite';
 import { parseUnitName, type Unit } from '@watchglass/record/reader';
+import { readDatabase } from '../world/read-database.ts';
 import type { World } from '../world/world.ts';
 import { indexFormat } from './index-file.ts';
 
@@ -41,7 +41,7 @@ export async function countIndexes(world: World, indexDir: string, tenant: strin
 }
 
 function countOf(path: string): Omit<IndexCount, 'unit' | 'place'> | undefined {
-  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
+  const database = readDatabase(path);
   try {
     // One statement, so one moment of the file.
     const row = database
