@@ -15,6 +15,8 @@ import { stateVersion, text } from './state.ts';
 const sessionsMax = 20_000;
 /** Between the revocation of a key and a batch that was under way. */
 const underWayMs = 60_000;
+/** Submitters that were told and needn't be again. */
+const strangersMax = 10_000;
 
 interface KnownKey {
   readonly tenant: string;
@@ -26,6 +28,7 @@ export class AccessListener implements Listener {
   /** Ids of people, and their roles by name. */
   readonly #people: Map<string, Set<string>> = new Map();
   readonly #keys: Map<string, KnownKey> = new Map();
+  readonly #strangers: Set<string> = new Set();
   readonly #sessions: Map<string, { readonly openedMs: number; readonly index: number }> = new Map();
 
   hear(heard: HeardRecord): void {
@@ -33,11 +36,7 @@ export class AccessListener implements Listener {
     const { submitter, event, received } = record;
     const receivedMs = Date.parse(received);
     if (submitter !== 'self') {
-      const key = submitter.startsWith('key:') ? this.#keys.get(submitter.slice(4)) : undefined;
-      if (key === undefined ? !partial && submitter.startsWith('key:') : key.tenant !== tenant)
-        tell('submitter-unknown', 'a write key that the log says was created before', 'another one');
-      else if (key?.revokedMs !== undefined && receivedMs > key.revokedMs + underWayMs)
-        tell('submitter-unknown', 'a write key in force', 'one that was revoked before');
+      this.#submitted(heard, receivedMs);
       return;
     }
     if (event.kind === 'auth') this.#session(heard, receivedMs);
@@ -45,6 +44,19 @@ export class AccessListener implements Listener {
     const target = event.targets?.[0];
     if (target?.type === 'Person' && target.id !== undefined) this.#person(heard, target.id);
     if (target?.type === 'WriteKey' && target.id !== undefined) this.#writeKey(heard, target.id, receivedMs);
+  }
+
+  /** A key that is not known, or no more, is told once. */
+  #submitted({ record: { submitter }, tenant, tell, partial }: HeardRecord, receivedMs: number): void {
+    if (!submitter.startsWith('key:')) return;
+    const key = this.#keys.get(submitter.slice(4));
+    const isUnknown = key === undefined ? !partial : key.tenant !== tenant;
+    const isRevoked = key?.revokedMs !== undefined && receivedMs > key.revokedMs + underWayMs;
+    if ((!isUnknown && !isRevoked) || this.#strangers.has(submitter)) return;
+    if (this.#strangers.size < strangersMax) this.#strangers.add(submitter);
+    if (isUnknown)
+      tell('submitter-unknown', 'a write key that the log says was created before', 'another, from here on');
+    else tell('submitter-unknown', 'a write key in force', 'one that was revoked before, from here on');
   }
 
   #say({ tenant, index }: HeardRecord, name: string, value: string | null | undefined, mayLack = false): void {
