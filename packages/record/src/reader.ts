@@ -113,6 +113,14 @@ export { HeldCopies, holdSeed, holdsIn } from './reader/held-copies.ts';
 export { type HeldHead, readHeldHeads } from './reader/held-head.ts';
 export { isMissing, type LedgerFiles, nodeFiles, type ReadableFile, readRange } from './reader/ledger-files.ts';
 export { localKeys } from './reader/local-keys.ts';
+export { MeaningCheck, type MeaningOptions, ownEmitters } from './reader/meaning-check.ts';
+export {
+  type MeaningCode,
+  type MeaningFinding,
+  MeaningFindings,
+  meaningTable,
+  type TellMeaning,
+} from './reader/meaning-findings.ts';
 export { type OfflineLedger, openLedger } from './reader/offline-ledger.ts';
 export { type OpenedRecord, RecordReader, type Remains } from './reader/record-reader.ts';
 export { SeedKeeper } from './reader/seed-keeper.ts';

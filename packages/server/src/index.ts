@@ -13,6 +13,7 @@ export {
 } from './config.ts';
 export { ConfigError } from './config-error.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
+export { type FsckOptions, type FsckReport, type FsckTenant, fsck } from './fsck.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
 export type { KekStatus } from './ledger/kek/key-service.ts';
 export type { KeysSettings } from './ledger/kek/settings.ts';

@@ -48,6 +48,14 @@ export function addChecking(program: Command, io: Io): void {
     .option('--vkey <key>', 'the only verifier key to believe')
     .option('--ca <file>', 'CA certificate of the server')
     .action(async (url: string, options) => (await import('../commands/monitor.ts')).monitor(url, options, io));
+
+  command(program, 'fsck', 'Check what records mean, and the state of an installation against them.', [
+    'watchglass fsck /var/lib/watchglass',
+  ])
+    .argument('[dir]', 'data directory; .watchglass unless named')
+    .option('--tenant <name>', 'only its log')
+    .option('--config <file>', 'configuration that says who keeps the keys')
+    .action(async (dir: string | undefined, options) => (await import('../commands/fsck.ts')).fsck(dir, options, io));
 }
 
 export function addEvidence(program: Command, io: Io): void {

@@ -2,6 +2,7 @@
 import { parseBlockHeader } from '../codec/block.ts';
 import type { KekFinder, Keyrings } from '../codec/kek.ts';
 import { parseArchiveName } from '../codec/names.ts';
+import type { ShredTerms } from '../codec/shred-record.ts';
 import { RecordError } from '../errors.ts';
 import { BlockIndex } from './block-index.ts';
 import { HeldCopies } from './held-copies.ts';
@@ -18,6 +19,8 @@ export interface OfflineLedger {
     readonly origin: string;
     readonly size: number;
     readonly checkpoint: string | undefined;
+    /** What of it was shredded, or has begun to be. */
+    readonly shredded: readonly ShredTerms[];
   }[];
   /** Opened records from index `from` on, in order: at most `max`, at least one unless the log ends there. What was shredded is passed over, but for what a hold keeps. */
   read(tenant: string, from: number, max: number): Promise<readonly OpenedRecord[]>;
@@ -49,7 +52,14 @@ export async function openLedger(options: {
   const snapshot = await takeSnapshot(files, ledgerDir);
   const logs = new Map<
     string,
-    { origin: string; size: number; checkpoint: string | undefined; blocks: BlockIndex; records: RecordReader }
+    {
+      origin: string;
+      size: number;
+      checkpoint: string | undefined;
+      units: ShreddedUnits;
+      blocks: BlockIndex;
+      records: RecordReader;
+    }
   >();
   for (const [tenant, { origin, size, files: names }] of snapshot.manifest.tenants) {
     const blocks = new BlockIndex(files);
@@ -66,13 +76,14 @@ export async function openLedger(options: {
     const dir = `${ledgerDir}/${tenant}`;
     const held = new HeldCopies(files, dir, origin, keyrings.of(tenant));
     await held.load();
-    const remains = { units: await ShreddedUnits.read(files, dir), held };
+    const units = await ShreddedUnits.read(files, dir);
     logs.set(tenant, {
       origin,
       size,
       checkpoint: snapshot.checkpoints.get(tenant),
+      units,
       blocks,
-      records: new RecordReader(files, blocks, seeds, remains),
+      records: new RecordReader(files, blocks, seeds, { units, held }),
     });
   }
   for (const { group, place } of snapshot.groups) {
@@ -93,7 +104,14 @@ export async function openLedger(options: {
     }
   }
   return {
-    tenants: () => [...logs].map(([tenant, { origin, size, checkpoint }]) => ({ tenant, origin, size, checkpoint })),
+    tenants: () =>
+      [...logs].map(([tenant, { origin, size, checkpoint, units }]) => ({
+        tenant,
+        origin,
+        size,
+        checkpoint,
+        shredded: units.records().flatMap(({ terms, begun }) => (begun === undefined ? [] : [terms])),
+      })),
     async read(tenant, from, max) {
       const log = logs.get(tenant);
       if (log === undefined) throw new RecordError('ledger-unreadable', 'the ledger has no log of this tenant');

@@ -20,6 +20,8 @@ export interface OpenedRecord {
   readonly m: Uint8Array;
   readonly retentionClass: RetentionClass;
   readonly epoch: number;
+  /** Of the process that stored it, 16 bytes; undefined for what only a hold keeps. */
+  readonly writer?: Uint8Array;
 }
 
 /** What shreds took of a log, and what holds kept of it. */
@@ -87,8 +89,8 @@ export class RecordReader {
 
   async #sealed(index: number, cursors: Map<RetentionClass, BlockView>): Promise<OpenedRecord> {
     const view = await this.#viewOf(index, cursors);
-    const { retentionClass, epoch } = view.header;
-    return { index, m: recordAt(view, index) as Uint8Array, retentionClass, epoch };
+    const { retentionClass, epoch, writer } = view.header;
+    return { index, m: recordAt(view, index) as Uint8Array, retentionClass, epoch, writer };
   }
 
   /** A shredded record that a hold kept; undefined for one that wasn't shredded. @throws {RecordError} `record-shredded` */

@@ -3,6 +3,7 @@
  * Recording comes first: what can't be recorded does not happen. A crash between the two leaves a record of a change that
  * nobody was told of; the comparison of ledger and state finds it.
  */
+import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Actor, Authentication, Change, EventAction, Source, Target, TenantId } from '@watchglass/record';
 import { type ErrorPlace, ServerError } from '../errors.ts';
@@ -97,4 +98,12 @@ export function lengthOf(text: string): string {
 /** An `Authentication` of now. */
 export function authenticatedBy(method: string, nowMs: number): Authentication {
   return { method, mfa: false, time: new Date(nowMs).toISOString() };
+}
+
+/**
+ * How an event carries a new value that is a secret (an encoded password, the hash of a key) or a text of any kind: `sha256:` and its SHA-256. Enough to hold the
+ * state against, and nothing to sign in with; what passwords are encoded to has a random salt in it.
+ */
+export function digestOf(value: string): string {
+  return `sha256:${hash('sha256', value, 'hex')}`;
 }

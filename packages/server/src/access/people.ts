@@ -3,7 +3,7 @@ import type { TenantId } from '@watchglass/record';
 import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
 import type { Author, NewPerson, People, Person, Tenants } from './access.ts';
-import { type Changes, checkInput, lengthOf } from './change.ts';
+import { type Changes, checkInput, digestOf, lengthOf } from './change.ts';
 import type { Passwords } from './passwords.ts';
 import { operatorRole } from './rights.ts';
 import { inTransaction, type State, text } from './state.ts';
@@ -146,6 +146,11 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             target: targetOf({ id }),
             changes: [
               { path: '/username', op: 'add', after: person.username },
+              { path: '/name', op: 'add', after: digestOf(person.name) },
+              ...(person.department === undefined
+                ? []
+                : [{ path: '/department', op: 'add', after: digestOf(person.department) } as const]),
+              { path: '/password', op: 'add', after: digestOf(encoded) },
               ...person.roles.map((role) => ({ path: '/roles', op: 'add', after: role }) as const),
             ],
           };
@@ -181,7 +186,7 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             action: 'update',
             operation: 'password-set',
             target: targetOf(person),
-            changes: [{ path: '/password', op: 'replace' }],
+            changes: [{ path: '/password', op: 'replace', after: digestOf(encoded) }],
           };
         },
         apply: () =>

@@ -47,6 +47,9 @@ const migrations: readonly string[] = [
    ) STRICT, WITHOUT ROWID;`,
 ];
 
+/** Of a file that is up to date. */
+export const stateVersion: number = migrations.length;
+
 /** @throws ServerError `state-unknown` when a newer version wrote the file. */
 export function openState(path: string): State {
   const state = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: 5_000 });

@@ -7,7 +7,7 @@ import type { TenantId } from '@watchglass/record';
 import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
 import type { Tenants, WriteKey, WriteKeys } from './access.ts';
-import { actorOf, type Changes, checkInput, lengthOf } from './change.ts';
+import { actorOf, type Changes, checkInput, digestOf, lengthOf } from './change.ts';
 import { freshSecret } from './key-file.ts';
 import { isOwnEmitter } from './own-recorder.ts';
 import { type State, text } from './state.ts';
@@ -70,6 +70,7 @@ export function openWriteKeys(parts: {
             changes: [
               { path: '/name', op: 'add', after: name },
               { path: '/emitter', op: 'add', after: emitter },
+              { path: '/secret', op: 'add', after: digestOf(hash('sha256', secret, 'hex')) },
             ],
           };
         },

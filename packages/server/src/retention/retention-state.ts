@@ -84,7 +84,7 @@ const schema: z.ZodType<State> = z.strictObject({
 });
 
 /** Finished and expired proposals that are kept to be shown. */
-const proposalsKeptMax = 200;
+export const proposalsKeptMax = 200;
 
 export class RetentionState {
   readonly #world: World;

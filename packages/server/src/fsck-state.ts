@@ -1,0 +1,93 @@
+/** The files of working state beside a ledger, read as facts and held against what its logs say. */
+import { join } from 'node:path';
+import type { MeaningFinding } from '@watchglass/record/reader';
+import { readAccessFacts, shownName } from './access/access-facts.ts';
+import { compareFacts, type HeldFacts, type Listener } from './access/facts.ts';
+import { isFull, readRetentionFacts } from './retention/retention-facts.ts';
+import type { World } from './world/world.ts';
+
+export interface HeardLogs {
+  /** Only of this one. */
+  readonly tenant: string | undefined;
+  readonly isWhole: (tenant: string) => boolean;
+  readonly isHeard: (tenant: string) => boolean;
+}
+
+export interface StateComparison {
+  readonly findings: readonly MeaningFinding[];
+  readonly compared: number;
+  readonly unknown: number;
+}
+
+/** A file that can't be read says why, and nothing else about it. */
+type Read = { readonly facts: HeldFacts | undefined } | { readonly fault: string };
+
+/** @param readOn hears what the logs say meanwhile: whatever the state holds is on record before it is applied, so the logs are read after it */
+export async function compareState(
+  world: World,
+  dataDir: string,
+  logs: HeardLogs,
+  listeners: { readonly access: Listener; readonly retention: Listener },
+  readOn: () => Promise<void>,
+): Promise<StateComparison> {
+  const statePath = join(dataDir, 'state.sqlite');
+  const retentionPath = join(dataDir, 'retention.json');
+  const access = await readAs(async () =>
+    (await world.disk.size(statePath)) === undefined ? undefined : readAccessFacts(statePath, world.clock.now()),
+  );
+  const retention = await readAs(() => readRetentionFacts(world, retentionPath));
+  await readOn();
+  const isPatient = (person: string): boolean => {
+    const name = `people/${person}/roles/patient`;
+    return listeners.access.said.has(name) || ('facts' in access && access.facts?.has(name) === true);
+  };
+  const parts = [
+    compareFile('state.sqlite', access, listeners.access, logs, (name) => shownName(name, isPatient)),
+    compareFile('retention.json', retention, listeners.retention, logs, (name) => name),
+  ];
+  return {
+    findings: parts.flatMap(({ findings }) => findings),
+    compared: parts.reduce((sum, { compared }) => sum + compared, 0),
+    unknown: parts.reduce((sum, { unknown }) => sum + unknown, 0),
+  };
+}
+
+async function readAs(read: () => Promise<HeldFacts | undefined>): Promise<Read> {
+  try {
+    return { facts: await read() };
+  } catch (error) {
+    return { fault: error instanceof Error ? error.name : 'unreadable' };
+  }
+}
+
+function compareFile(
+  file: string,
+  read: Read,
+  { said }: Listener,
+  logs: HeardLogs,
+  nameOf: (name: string) => string,
+): StateComparison {
+  const none = { findings: [], compared: 0, unknown: 0 };
+  if ('fault' in read) {
+    const expected = 'a file of this version that can be read';
+    return { ...none, findings: [{ code: 'state-unreadable', place: file, expected, got: read.fault }] };
+  }
+  const needed = [...said.values()].filter(
+    ({ value, mayLack }) => typeof value === 'string' && mayLack !== true,
+  ).length;
+  if (read.facts === undefined && needed === 0) return none;
+  if (read.facts === undefined) {
+    const expected = `a file with the ${needed} values that the log says`;
+    return { ...none, findings: [{ code: 'state-absent', place: file, expected, got: 'no file' }] };
+  }
+  const held = new Map([...read.facts].filter(([, { tenant }]) => logs.tenant === undefined || tenant === logs.tenant));
+  const mayForget = file === 'retention.json' && isFull(read.facts);
+  const { differences, compared, unknown } = compareFacts(said, held, logs);
+  return {
+    findings: differences
+      .filter(({ code, name }) => !(mayForget && code === 'state-lacking' && name.startsWith('proposals/')))
+      .map(({ name, ...rest }) => ({ ...rest, place: `${file}: ${nameOf(name)}` })),
+    compared,
+    unknown,
+  };
+}
