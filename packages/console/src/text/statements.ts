@@ -146,6 +146,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/start': { did: 'Started', to: 'start' },
   'system/stop': { did: 'Stopped', to: 'stop' },
   'system/heartbeat': { did: 'The ledger is alive; nothing new came in' },
+  'system/clock-stepped': { did: 'The clock of the server was set to another time' },
+  'system/recording-resumed': { did: 'The ledger takes records again; before, it took none' },
   'system/request-counters': { did: 'Counted its requests so far' },
   'system/sequence-gap': { did: 'Events are missing from the emitter', object: 'named' },
   'system/sequence-gap-closed': { did: 'Missing events have arrived from the emitter', object: 'named' },
