@@ -163,6 +163,10 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/hold-released': { did: 'Released the legal hold', object: 'named' },
   'system/hold-keys-ended': { did: 'Ended the keys of the legal hold', object: 'named' },
   'system/log-succeeds': { did: 'This log goes on from an older one' },
+  'review/completeness': {
+    did: 'Looked for times at which the record may be incomplete',
+    to: 'look for times at which the record may be incomplete',
+  },
   'review/keys-list': { did: 'Looked at the key-encryption keys', to: 'look at the key-encryption keys' },
   'review/keys-rotate': { did: 'Asked for another key-encryption key', to: 'ask for another key-encryption key' },
   'review/keys-rewrap-start': {
