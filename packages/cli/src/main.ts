@@ -53,7 +53,7 @@ function makeProgram(io: Io, json: boolean): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove and bundle).',
+      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove, bundle and completeness --strict).',
     );
 
   command(
@@ -174,6 +174,17 @@ function makeProgram(io: Io, json: boolean): Command {
   )
     .option('--count <n>', 'end after so many', toCount)
     .action(async (options) => (await import('./commands/tail.ts')).tail(options, io));
+
+  connected(
+    command(program, 'completeness', 'When the record may be incomplete, and what that follows from.', [
+      'watchglass completeness --from 7d',
+      'watchglass completeness --from 1d --strict --json',
+    ]),
+  )
+    .option('--from <moment>', 'RFC 3339, a date, or how long ago (15m, 2h, 7d); a day before --to unless given')
+    .option('--to <moment>', 'the same; now unless given')
+    .option('--strict', 'exit code 3 unless all of it was examined and nothing is red')
+    .action(async (options) => (await import('./commands/completeness.ts')).completeness(options, io));
 
   connected(
     command(program, 'prove', 'Fetch the proof of an event and check it here.', [
