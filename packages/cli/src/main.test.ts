@@ -72,6 +72,7 @@ test('every command has help with an example, and --json', async () => {
     'monitor',
     'search',
     'tail',
+    'completeness',
     'prove',
     'bundle',
     'keys list',
@@ -180,6 +181,55 @@ test('search sends its filters in a body with the token, pages through, and prin
         table.out,
         /417 {2}2026-03-12 08:00:00.000 {2}amara.osei \(physician\) {2}read .*·7F3K {5}success 200/,
       );
+    },
+  );
+});
+
+test('completeness shows what is red with its words and events, and --strict makes anything but clear exit code 3', async () => {
+  const report = {
+    tenant: 'clinic',
+    verdict: 'red',
+    words: 'The record may be incomplete in 1 interval. Examined: entries 0 to 9 of the log.',
+    red: [
+      {
+        kind: 'emitter-silent',
+        from: '2026-03-12T08:00:00.000Z',
+        to: '2026-03-12T08:10:00.000Z',
+        ongoing: true,
+        emitter: 'edge',
+        evidence: [3, 4, 5, 8],
+        words: 'edge has said nothing since.',
+      },
+    ],
+    examined: { from: '2026-03-12T00:00:00.000Z', to: '2026-03-12T08:10:00.000Z', first: 0, end: 10, signs: 4 },
+    unexamined: [{ words: '3 entries can’t be found yet.' }],
+    limits: ['What never reached a gateway leaves no trace here.'],
+    emitters: [],
+  };
+  const asked: (string | undefined)[] = [];
+  let answer: unknown = report;
+  await withServer(
+    (request, response) => {
+      asked.push(request.url);
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify(answer));
+    },
+    async (url) => {
+      const at = ['completeness', '--server', url, '--token', 't'];
+      const { code, out, err } = await watchglass([...at, '--from', '2026-03-12', '--to', '2026-03-13']);
+      assert.equal(code, 0);
+      assert.equal(asked[0], '/v1/completeness?from=2026-03-12T00%3A00%3A00.000Z&to=2026-03-13T00%3A00%3A00.000Z');
+      assert.match(out, /2026-03-12 08:00:00 {2}now {2,}emitter silent {2}edge {5}3, 4, 5, \+1\n {2}edge has said/);
+      assert.match(out, /Not examined:\n {2}3 entries/);
+      assert.match(err, /leaves no trace here/);
+      const asJson = await watchglass([...at, '--json']);
+      assert.deepEqual([asJson.code, JSON.parse(asJson.out), asked[1]], [0, report, '/v1/completeness']);
+      assert.equal((await watchglass([...at, '--strict'])).code, 3);
+      answer = { ...report, verdict: 'clear', red: [], unexamined: [] };
+      assert.equal((await watchglass([...at, '--strict'])).code, 0);
+      answer = { ...report, red: 'none' };
+      assert.equal((await watchglass(at)).code, 1);
+      assert.equal((await watchglass([...at, '--from', 'yesterday'])).code, 2);
     },
   );
 });

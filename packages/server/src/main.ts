@@ -42,6 +42,7 @@ import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
 import { openRetention } from './retention/open-retention.ts';
 import { defaultRetention } from './retention/policy.ts';
+import { createCompleteness } from './review/completeness/completeness.ts';
 import { createReview } from './review/create-review.ts';
 import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
@@ -215,6 +216,7 @@ export async function startServer(
       keys: { service, rewraps },
       retention,
       door,
+      completeness: createCompleteness({ ledger, indexes, world }),
       bundles,
       record,
       recordPlaced: record.placed,

@@ -34,4 +34,15 @@ export function addSearching(program: Command, io: Io): void {
   )
     .option('--count <n>', 'end after so many', toCount)
     .action(async (options) => (await import('../commands/tail.ts')).tail(options, io));
+
+  connected(
+    command(program, 'completeness', 'When the record may be incomplete, and what that follows from.', [
+      'watchglass completeness --from 7d',
+      'watchglass completeness --from 1d --strict --json',
+    ]),
+  )
+    .option('--from <moment>', 'RFC 3339, a date, or how long ago (15m, 2h, 7d); a day before --to unless given')
+    .option('--to <moment>', 'the same; now unless given')
+    .option('--strict', 'exit code 3 unless all of it was examined and nothing is red')
+    .action(async (options) => (await import('../commands/completeness.ts')).completeness(options, io));
 }

@@ -117,6 +117,9 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'system', operation: 'start' }, 'Started'],
   [{ kind: 'system', operation: 'stop' }, 'Stopped'],
   [{ kind: 'system', operation: 'heartbeat' }, 'The ledger is alive; nothing new came in'],
+  [{ kind: 'system', operation: 'clock-stepped' }, 'The clock of the server was set to another time'],
+  [{ kind: 'system', operation: 'recording-resumed' }, 'The ledger takes records again; before, it took none'],
+  [{ operation: 'completeness' }, 'Looked for times at which the record may be incomplete'],
   [{ kind: 'system', operation: 'request-counters' }, 'Counted its requests so far'],
   [{ kind: 'system', operation: 'sequence-gap', targets: emitter }, 'Events are missing from the emitter ward-app'],
   [

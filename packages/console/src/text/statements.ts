@@ -146,6 +146,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/start': { did: 'Started', to: 'start' },
   'system/stop': { did: 'Stopped', to: 'stop' },
   'system/heartbeat': { did: 'The ledger is alive; nothing new came in' },
+  'system/clock-stepped': { did: 'The clock of the server was set to another time' },
+  'system/recording-resumed': { did: 'The ledger takes records again; before, it took none' },
   'system/request-counters': { did: 'Counted its requests so far' },
   'system/sequence-gap': { did: 'Events are missing from the emitter', object: 'named' },
   'system/sequence-gap-closed': { did: 'Missing events have arrived from the emitter', object: 'named' },
@@ -161,6 +163,10 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/hold-released': { did: 'Released the legal hold', object: 'named' },
   'system/hold-keys-ended': { did: 'Ended the keys of the legal hold', object: 'named' },
   'system/log-succeeds': { did: 'This log goes on from an older one' },
+  'review/completeness': {
+    did: 'Looked for times at which the record may be incomplete',
+    to: 'look for times at which the record may be incomplete',
+  },
   'review/keys-list': { did: 'Looked at the key-encryption keys', to: 'look at the key-encryption keys' },
   'review/keys-rotate': { did: 'Asked for another key-encryption key', to: 'ask for another key-encryption key' },
   'review/keys-rewrap-start': {

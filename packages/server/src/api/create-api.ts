@@ -15,6 +15,7 @@ import { RefusalTally } from '../review/refusal-tally.ts';
 import { mountAdminRoutes } from './admin-routes.ts';
 import type { AuditDeps } from './audited.ts';
 import { mountBundleRoutes } from './bundle-routes.ts';
+import { mountCompletenessRoute } from './completeness-route.ts';
 import { mountConsoleFiles } from './console-files.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
@@ -82,6 +83,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   await app.register((scope, _options, registered) => {
     scope.register(fastifyCookie);
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
+    mountCompletenessRoute(scope, { ...audit, completeness: deps.completeness });
     mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
     mountPeopleRoutes(scope, { ...audit, world });

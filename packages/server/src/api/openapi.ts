@@ -4,6 +4,7 @@
 import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
+import { completenessPaths } from './openapi-completeness.ts';
 import { logPaths } from './openapi-log.ts';
 import { retentionPaths } from './openapi-retention.ts';
 import {
@@ -307,6 +308,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '204': { description: 'Signed out.' }, ...problems(403, 503) },
     },
   },
+  ...completenessPaths,
   ...logPaths,
   '/healthz': {
     get: { summary: 'Whether the process runs.', responses: { '200': answer('It does.', { type: 'object' }) } },

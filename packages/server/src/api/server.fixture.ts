@@ -25,6 +25,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
 import { openRetention } from '../retention/open-retention.ts';
 import { defaultRetention, type RetentionSettings } from '../retention/policy.ts';
+import { createCompleteness } from '../review/completeness/completeness.ts';
 import { createReview } from '../review/create-review.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
 import { createBundleMaker } from '../review/make-bundle.ts';
@@ -188,6 +189,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       ledger,
       indexes,
       review,
+      completeness: createCompleteness({ ledger, indexes, world }),
       bundles,
       keys: { service, rewraps },
       retention,

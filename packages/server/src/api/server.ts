@@ -16,6 +16,7 @@ import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { WitnessReport } from '../ledger/witness/witness-report.ts';
 import type { Retention } from '../retention/retention.ts';
+import type { Completeness } from '../review/completeness/completeness.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { RewrapJob } from '../review/rewrap-job.ts';
@@ -31,6 +32,8 @@ export interface ApiDeps {
   >;
   readonly indexes: Pick<Indexes, 'status' | 'pseudonyms'>;
   readonly review: Review;
+  /** The report of red intervals. */
+  readonly completeness: Completeness;
   readonly bundles: BundleMaker;
   /** The key-encryption keys; without them nothing is mounted for them. */
   readonly keys?: { readonly service: KeyService; readonly rewraps: RewrapJob };

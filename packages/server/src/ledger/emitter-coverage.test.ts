@@ -10,13 +10,43 @@ test('a hole is told once, after it has been open long enough, and its closing i
   coverage.arrived('edge', 3, 2, 1000);
   assert.deepEqual(coverage.takeNotes(30_000, 30_000), []);
   assert.deepEqual(coverage.takeNotes(31_000, 30_000), [
-    { kind: 'sequence-gap', emitter: 'edge', first: 1, last: 2, count: 2 },
+    { kind: 'sequence-gap', emitter: 'edge', first: 1, last: 2, count: 2, sinceMs: 1000 },
   ]);
   assert.deepEqual(coverage.takeNotes(99_000, 30_000), []);
   coverage.arrived('edge', 1, 2, 99_000);
   assert.deepEqual(coverage.takeNotes(99_000, 30_000), [
     { kind: 'sequence-gap-closed', emitter: 'edge', first: 1, last: 2, count: 2 },
   ]);
+});
+
+test('a hole says between which moments its numbers were given, over a restart too', () => {
+  let coverage = new EmitterCoverage(false);
+  coverage.arrived('edge', 1, 1, 1000);
+  coverage = new EmitterCoverage(false, JSON.parse(JSON.stringify(coverage.snapshot())));
+  coverage.arrived('edge', 5, 1, 7000);
+  coverage = new EmitterCoverage(false, JSON.parse(JSON.stringify(coverage.snapshot())));
+  assert.deepEqual(coverage.takeNotes(90_000, 30_000), [
+    { kind: 'sequence-gap', emitter: 'edge', first: 2, last: 4, count: 3, sinceMs: 7000, afterMs: 1000 },
+  ]);
+  // A snapshot as it was before these moments were kept.
+  const older = new EmitterCoverage(false, [['edge', 5, 2, [[2, 4, 7000, 0]]]]);
+  assert.deepEqual(older.takeNotes(90_000, 30_000), [
+    { kind: 'sequence-gap', emitter: 'edge', first: 2, last: 4, count: 3, sinceMs: 7000 },
+  ]);
+});
+
+test('a hole that is filled part by part is told as closed for exactly the parts that came', () => {
+  const coverage = new EmitterCoverage(false);
+  coverage.arrived('edge', 10, 1, 0);
+  coverage.takeNotes(30_000, 30_000);
+  for (const seq of [5, 4, 6, 9]) coverage.arrived('edge', seq, 1, 31_000);
+  assert.deepEqual(
+    coverage.takeNotes(31_000, 30_000).map(({ kind, first, last }) => [kind, first, last]),
+    [
+      ['sequence-gap-closed', 4, 6],
+      ['sequence-gap-closed', 9, 9],
+    ],
+  );
 });
 
 test('reordering within the time is nobody’s concern', () => {

@@ -15,11 +15,15 @@ interface Gap {
   first: number;
   last: number;
   readonly sinceMs: number;
+  /** When the number before the hole came; undefined for a hole at the beginning, or of an older snapshot. */
+  readonly afterMs: number | undefined;
   told: boolean;
 }
 
 interface Emitter {
   lastSeq: number;
+  /** When something came from it last. */
+  lastMs: number | undefined;
   received: number;
   readonly gaps: Gap[];
   /** Sequence numbers that came again under another id, not told yet. */
@@ -33,6 +37,10 @@ export interface CoverageNote {
   readonly first: number;
   readonly last: number;
   readonly count: number;
+  /** Of a hole: when the number behind it came. */
+  readonly sinceMs?: number;
+  /** Of a hole: when the number before it came. What is missing was given between the two, unless it was delayed. */
+  readonly afterMs?: number;
 }
 
 /** What is kept over a restart. */
@@ -40,7 +48,8 @@ export type CoverageSnapshot = readonly (readonly [
   emitter: string,
   lastSeq: number,
   received: number,
-  gaps: readonly (readonly number[])[],
+  gaps: readonly (readonly (number | null)[])[],
+  lastMs?: number | null,
 ])[];
 
 export class EmitterCoverage {
@@ -52,14 +61,16 @@ export class EmitterCoverage {
 
   constructor(lenient: boolean, snapshot: CoverageSnapshot = []) {
     this.#lenient = lenient;
-    for (const [emitter, lastSeq, received, gaps] of snapshot) {
-      const open = gaps.map(([first = 0, last = 0, sinceMs = 0, told = 0]) => ({
-        first,
-        last,
-        sinceMs,
+    for (const [emitter, lastSeq, received, gaps, lastMs] of snapshot) {
+      const open = gaps.map(([first, last, sinceMs, told, afterMs]) => ({
+        first: first ?? 0,
+        last: last ?? 0,
+        sinceMs: sinceMs ?? 0,
+        afterMs: afterMs ?? undefined,
         told: told === 1,
       }));
-      this.#emitters.set(emitter, { lastSeq, received, gaps: open, repeats: undefined });
+      const known = { lastSeq, lastMs: lastMs ?? undefined, received, gaps: open, repeats: undefined };
+      this.#emitters.set(emitter, known);
     }
   }
 
@@ -80,18 +91,23 @@ export class EmitterCoverage {
         this.#untracked += count;
         return;
       }
-      emitter = { lastSeq: this.#lenient ? firstSeq - 1 : 0, received: 0, gaps: [], repeats: undefined };
+      const lastSeq = this.#lenient ? firstSeq - 1 : 0;
+      emitter = { lastSeq, lastMs: undefined, received: 0, gaps: [], repeats: undefined };
       this.#emitters.set(id, emitter);
     }
     emitter.received += count;
     const last = firstSeq + count - 1;
     if (firstSeq > emitter.lastSeq + 1) {
-      emitter.gaps.push({ first: emitter.lastSeq + 1, last: firstSeq - 1, sinceMs: nowMs, told: false });
+      const { lastSeq, lastMs: afterMs } = emitter;
+      emitter.gaps.push({ first: lastSeq + 1, last: firstSeq - 1, sinceMs: nowMs, afterMs, told: false });
       if (emitter.gaps.length > gapsMax) this.#tell(id, emitter.gaps.shift() as Gap);
     } else if (firstSeq <= emitter.lastSeq) {
       this.#fill(id, emitter, firstSeq, Math.min(last, emitter.lastSeq));
     }
-    emitter.lastSeq = Math.max(emitter.lastSeq, last);
+    if (last > emitter.lastSeq) {
+      emitter.lastSeq = last;
+      emitter.lastMs = nowMs;
+    }
   }
 
   /** What should be told now; each once. */
@@ -128,11 +144,12 @@ export class EmitterCoverage {
   }
 
   snapshot(): CoverageSnapshot {
-    return [...this.#emitters].map(([id, { lastSeq, received, gaps }]) => [
+    return [...this.#emitters].map(([id, { lastSeq, lastMs, received, gaps }]) => [
       id,
       lastSeq,
       received,
-      gaps.map((gap) => [gap.first, gap.last, gap.sinceMs, gap.told ? 1 : 0]),
+      gaps.map((gap) => [gap.first, gap.last, gap.sinceMs, gap.told ? 1 : 0, gap.afterMs ?? null]),
+      lastMs ?? null,
     ]);
   }
 
@@ -140,10 +157,36 @@ export class EmitterCoverage {
     if (this.#notes.length < notesMax) this.#notes.push(note);
   }
 
+  /** Numbers that come one after another before they are told are one note. */
+  #noteClosed(emitter: string, first: number, last: number): void {
+    const kind = 'sequence-gap-closed';
+    const at = this.#notes.findIndex(
+      (note) => note.kind === kind && note.emitter === emitter && (note.last + 1 === first || last + 1 === note.first),
+    );
+    const beside = this.#notes[at];
+    if (beside === undefined) {
+      this.#note({ kind, emitter, first, last, count: last - first + 1 });
+      return;
+    }
+    const low = Math.min(first, beside.first);
+    const high = Math.max(last, beside.last);
+    this.#notes[at] = { kind, emitter, first: low, last: high, count: high - low + 1 };
+  }
+
   #tell(emitter: string, gap: Gap): void {
     if (gap.told) return;
     gap.told = true;
-    this.#note({ kind: 'sequence-gap', emitter, first: gap.first, last: gap.last, count: gap.last - gap.first + 1 });
+    const { first, last, sinceMs, afterMs } = gap;
+    const count = last - first + 1;
+    this.#note({
+      kind: 'sequence-gap',
+      emitter,
+      first,
+      last,
+      count,
+      sinceMs,
+      ...(afterMs === undefined ? {} : { afterMs }),
+    });
   }
 
   /** Numbers up to the last one seen: they close holes, or are repeats. */
@@ -160,15 +203,8 @@ export class EmitterCoverage {
       const rest = [left, right].filter((part) => part.first <= part.last);
       emitter.gaps.splice(at, 1, ...rest);
       at += rest.length - 1;
-      if (rest.length === 0 && gap.told) {
-        this.#note({
-          kind: 'sequence-gap-closed',
-          emitter: id,
-          first: gap.first,
-          last: gap.last,
-          count: gap.last - gap.first + 1,
-        });
-      }
+      // Every part that was told as missing is told when it comes, so that told and come are the same numbers in the end.
+      if (gap.told) this.#noteClosed(id, low, high);
     }
     while (emitter.gaps.length > gapsMax) this.#tell(id, emitter.gaps.shift() as Gap);
     const count = last - first + 1 - filled;

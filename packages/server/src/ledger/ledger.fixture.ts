@@ -21,6 +21,7 @@ export const startMs: number = Date.UTC(2026, 2, 14, 9, 26, 53);
 /** A clock that goes only when it is told to. */
 export class ToldClock implements Clock {
   #nowMs: number;
+  #steppedMs = 0;
   #timers: { atMs: number; readonly periodMs: number | undefined; readonly run: () => void }[] = [];
 
   constructor(nowMs: number = startMs) {
@@ -28,7 +29,7 @@ export class ToldClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#steppedMs;
   }
 
   monotonicMs(): number {
@@ -61,6 +62,11 @@ export class ToldClock implements Clock {
       this.advance(1_000);
       await wait(2);
     }
+  }
+
+  /** Somebody sets the wall clock. */
+  step(ms: number): void {
+    this.#steppedMs += ms;
   }
 
   /** Moves the clock and calls what is due. */

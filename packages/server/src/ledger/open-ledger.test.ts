@@ -394,6 +394,7 @@ test('a hole in a sequence becomes an event once it has been open for a while, a
   try {
     const ledger = await place.open({ heartbeatMs: 300_000 });
     await ledger.addTenant(clinic);
+    const when = new Date(place.clock.now()).toISOString();
     await ledger.append(clinic, [
       item(place, { emitter: { id: 'edge', seq: 1 } }),
       item(place, { emitter: { id: 'edge', seq: 4 } }),
@@ -412,7 +413,7 @@ test('a hole in a sequence becomes an event once it has been open for a while, a
         facts: [event.targets?.[0]?.id ?? '', ...(event.changes ?? []).map(({ after }) => after ?? '')],
       };
     };
-    assert.deepEqual(await next(), { operation: 'sequence-gap', facts: ['edge', '2', '3', '2'] });
+    assert.deepEqual(await next(), { operation: 'sequence-gap', facts: ['edge', '2', '3', '2', when, when] });
     await ledger.append(clinic, [
       item(place, { emitter: { id: 'edge', seq: 3 } }),
       item(place, { emitter: { id: 'edge', seq: 2 } }),

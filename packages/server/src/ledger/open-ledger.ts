@@ -50,6 +50,7 @@ import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf
 import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
 import { OwnWriter } from './own-writer.ts';
 import { ReadableLedger } from './readable-ledger.ts';
+import { RecordingWatch } from './recording-watch.ts';
 import { assertChange, changeKeys } from './rotate-key.ts';
 import { LogSeals } from './sealing.ts';
 import { asLedgerFault, SeedMaker } from './seed-maker.ts';
@@ -84,6 +85,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
   #sequencer!: Sequencer;
   #keyrings!: Keyrings;
   #own!: OwnWriter;
+  #watch!: RecordingWatch;
   #seeds!: SeedMaker;
   #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
@@ -184,6 +186,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       append: async (tenant, item) => (await this.append(tenant, [item])).receipts[0]?.index ?? -1,
       openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
+    this.#watch = new RecordingWatch(this.#world.clock, this.#own);
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
     if (this.#state.kind === 'writable') this.#own.after(this.driver.archive());
@@ -344,7 +347,9 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       this.#assertOpen();
       this.#assertWritable();
     }
-    return this.#sequencer.append(log, batch);
+    const appended = this.#sequencer.append(log, batch);
+    appended.catch((error: unknown) => this.#watch.refused(log, error));
+    return appended;
   }
 
   async #leafHash(log: TenantLog, index: number): Promise<Uint8Array> {
@@ -408,6 +413,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
         this.#heartbeat(log);
       }
     }
+    this.#watch.tick(this.logs.values());
   }
 
   #heartbeat(log: TenantLog): void {

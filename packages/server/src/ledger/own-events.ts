@@ -78,6 +78,8 @@ export function heartbeatFacts(log: TenantLog): OwnFacts {
       { path: '/received', op: 'replace', after: String(log.received) },
       { path: '/refused', op: 'replace', after: String(log.refused) },
       { path: '/gapped', op: 'replace', after: String(log.coverage.missing()) },
+      // Of the log at this moment: `/received` is what came in since it had that of the heartbeat before.
+      { path: '/size', op: 'replace', after: String(log.head.size) },
     ],
   };
 }
@@ -91,6 +93,12 @@ export function coverageFacts(note: CoverageNote): OwnFacts {
       { path: '/seq/first', op: 'replace', after: String(note.first) },
       { path: '/seq/last', op: 'replace', after: String(note.last) },
       { path: '/seq/count', op: 'replace', after: String(note.count) },
+      ...(note.sinceMs === undefined
+        ? []
+        : [{ path: '/seq/since', op: 'replace' as const, after: timeOf(note.sinceMs) }]),
+      ...(note.afterMs === undefined
+        ? []
+        : [{ path: '/seq/after', op: 'replace' as const, after: timeOf(note.afterMs) }]),
     ],
   };
 }

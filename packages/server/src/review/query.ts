@@ -19,6 +19,8 @@ export const bucketsDefault = 60;
 export const bucketsMax = 120;
 const textCharsMax = 256;
 const cursorCharsMax = 512;
+const spanMsDefault = 86_400_000;
+const spanMsMax = 400 * 86_400_000;
 
 /** Filters in the order in which they are listed. */
 export const filterNames = [
@@ -66,6 +68,24 @@ export function parseSummaryQuery(input: unknown): SummaryQuery {
   };
   given.refuseWrong();
   return query;
+}
+
+/** A stretch of time, ms since 1970; `toMs` is exclusive and not in the future. */
+export interface SpanQuery {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The last day unless said. @throws ServerError `query-invalid` with a place for what isn't right */
+export function parseSpanQuery(input: unknown, nowMs: number): SpanQuery {
+  const given = new Given(input, ['from', 'to', 'tenant']);
+  const toMs = Math.min(given.time('to') ?? nowMs, nowMs);
+  const fromMs = given.time('from') ?? toMs - spanMsDefault;
+  given.refuseWrong();
+  if (fromMs >= toMs) given.refuse('from', 'a time before `to`, and before now', 'a later one');
+  else if (toMs - fromMs > spanMsMax) given.refuse('from', 'a time at most 400 days before `to`', 'an earlier one');
+  given.refuseWrong();
+  return { fromMs, toMs };
 }
 
 /** Filters alone. @throws ServerError `query-invalid` with a place for each filter that isn't right */
@@ -128,24 +148,24 @@ class Given {
   text(name: string, charsMax: number): string | undefined {
     const value = this.#members[name];
     if (value === undefined || value === null || value === '') return undefined;
-    if (typeof value !== 'string') return this.#refuse(name, 'a text', typeName(value));
-    if (value.length > charsMax) return this.#refuse(name, `at most ${charsMax} characters`, `${value.length}`);
+    if (typeof value !== 'string') return this.refuse(name, 'a text', typeName(value));
+    if (value.length > charsMax) return this.refuse(name, `at most ${charsMax} characters`, `${value.length}`);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is refused
-    if (/[\u0000-\u001f\u007f]/.test(value)) return this.#refuse(name, 'a text of one line', 'control characters');
+    if (/[\u0000-\u001f\u007f]/.test(value)) return this.refuse(name, 'a text of one line', 'control characters');
     return value;
   }
 
   matching(name: string, pattern: RegExp, expected: string): string | undefined {
     const value = this.text(name, 512);
     if (value === undefined || pattern.test(value)) return value;
-    return this.#refuse(name, expected, `a text of ${value.length} characters`);
+    return this.refuse(name, expected, `a text of ${value.length} characters`);
   }
 
   choice<Word extends string>(name: string, words: readonly Word[]): Word | undefined {
     const value = this.text(name, textCharsMax);
     if (value === undefined) return undefined;
     const word = words.find((one) => one === value);
-    return word ?? this.#refuse(name, `one of ${words.join(', ')}`, `a text of ${value.length} characters`);
+    return word ?? this.refuse(name, `one of ${words.join(', ')}`, `a text of ${value.length} characters`);
   }
 
   whole(name: string, min: number, max: number): number | undefined {
@@ -153,7 +173,7 @@ class Given {
     if (value === undefined || value === null || value === '') return undefined;
     const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
     if (typeof number === 'number' && Number.isSafeInteger(number) && number >= min && number <= max) return number;
-    return this.#refuse(
+    return this.refuse(
       name,
       `a whole number from ${min} to ${max}`,
       typeof number === 'number' ? `${number}` : typeName(value),
@@ -166,7 +186,7 @@ class Given {
     const form = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2}))?$/;
     const ms = form.test(value) ? Date.parse(value) : Number.NaN;
     if (!Number.isNaN(ms)) return ms;
-    return this.#refuse(
+    return this.refuse(
       name,
       'a time such as 2027-03-01T08:00:00Z (RFC 3339) or a date',
       `a text of ${value.length} characters`,
@@ -182,7 +202,7 @@ class Given {
     });
   }
 
-  #refuse(name: string, expected: string, got: string): undefined {
+  refuse(name: string, expected: string, got: string): undefined {
     this.#wrong.push({ path: `/${name}`, expected, got });
   }
 }
