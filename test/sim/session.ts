@@ -123,12 +123,23 @@ export class Session {
     if (this.ledger.state.kind === 'read-only' && index >= this.ledger.head(tenant).size) return;
     await this.within(`prove ${index} of ${tenant}`, async () => {
       const { hashes, checkpoint } = await this.ledger.prove(tenant, index);
-      const { leaf } = await this.ledger.open(tenant, index);
-      if (this.process.dead || checkpoint === '') return;
+      const leaf = await this.#leafOf(log, index);
+      if (this.process.dead || checkpoint === '' || leaf === undefined) return;
       log.sawSignature(checkpoint);
       const { size, root } = parseCheckpoint(checkpoint);
       await verifyInclusion({ leafHash: hashLeaf(leaf), index: BigInt(index), size, proof: hashes, root });
     });
+  }
+
+  /** Undefined for what was approved to go, and is gone. */
+  async #leafOf({ tenant, shreds }: LogModel, index: number): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.ledger.open(tenant, index)).leaf;
+    } catch (error) {
+      const isApproved = [...shreds.values()].some(({ events }) => events.has(index));
+      if (isApproved && error instanceof LedgerError && error.code === 'shredded') return undefined;
+      throw error;
+    }
   }
 
   /** Time passes. */

@@ -268,7 +268,9 @@ class FilesDriver implements StorageDriver {
   async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tenant}/${name}`;
     await this.#disk.makeDirectory(dirname(path));
-    await this.#disk.replace(path, bytes, { temporary: `${this.#tmp()}/document-${tenant}` });
+    // A temporary file each: a seal, a hold and a statement on a key may be under way at once.
+    const temporary = `${this.#tmp()}/document-${tenant}-${name.replaceAll('/', '-')}`;
+    await this.#disk.replace(path, bytes, { temporary });
   }
 
   document(tenant: string, name: string): Promise<Uint8Array | undefined> {
