@@ -3,9 +3,15 @@
  * without an answer all is there or nothing; no signature contradicts another or the log; and the verifier finds nothing.
  */
 import { decode, Frontier, hashLeaf, parseCheckpoint, verifyInclusion } from '../../packages/record/src/index.ts';
-import { segmentHeaderBytes, verifyLedger } from '../../packages/record/src/reader.ts';
+import {
+  type Finding,
+  segmentHeaderBytes,
+  type VerifyOptions,
+  verifyLedger,
+} from '../../packages/record/src/reader.ts';
 import type { Ledger, StoredEntry } from '../../packages/server/src/ledger/ledger.ts';
 import type { SimDisk, SimProcess, SimRandom } from '../../packages/server/src/world/simulated.ts';
+import { checkEnded } from './ending-checks.ts';
 import { type LogModel, type Outside, textOf, Violation } from './model.ts';
 import type { Session } from './session.ts';
 
@@ -14,15 +20,16 @@ const provedMax = 6;
 
 /**
  * The verifier, before the next process begins. A power failure may have taken the newest checkpoint, or the name of the empty lock; nothing else.
- *
- * @param outside given, the last answered checkpoint must be extended too
+ * Once a process has started on them, what was answered must be extended, too.
  */
-export async function checkFiles(disk: SimDisk, powerLost: boolean, outside?: Outside): Promise<void> {
+export async function checkFiles(
+  disk: SimDisk,
+  outside: Outside,
+  { powerLost, isStarted }: { readonly powerLost: boolean; readonly isStarted: boolean },
+): Promise<void> {
   const files = disk.process();
   if ((await files.size(`${place.dir}/manifest`)) === undefined) return;
-  const remembered = [...(outside?.logs.values() ?? [])].flatMap(({ tenant, answered }) =>
-    answered === undefined ? [] : [{ tenant, checkpoint: answered.text }],
-  );
+  const remembered = isStarted ? [...outside.logs.values()].flatMap(rememberedOf) : [];
   for (const only of [undefined, ...remembered]) {
     const { findings } = await verifyLedger({
       ledgerDir: place.dir,
@@ -31,58 +38,125 @@ export async function checkFiles(disk: SimDisk, powerLost: boolean, outside?: Ou
       full: only === undefined,
       ...only,
     });
-    const wrong = findings.filter(({ place: where }) => !(powerLost && /(^|\/)(checkpoint|lock)$/.test(where)));
+    const wrong = findings.filter(
+      (one) => !(powerLost && mayBeLost(one)) && !(!isStarted && isUnfinished(one, outside)),
+    );
     if (wrong.length > 0)
       throw new Violation(`verify: ${wrong.map((one) => `${one.code} ${one.place}: ${one.message}`).join('; ')}`);
   }
 }
 
+function mayBeLost({ place: where }: Finding): boolean {
+  return /(^|\/)(checkpoint|lock)$/.test(where);
+}
+
+/** What the verifier says of a change of keys or a shred that was cut off: the next start finishes it. */
+function isUnfinished({ code, place: where }: Finding, outside: Outside): boolean {
+  const log = [...outside.logs.values()].find(({ tenant }) => where.startsWith(`${tenant}/`));
+  // A key that others know must not be believed, whatever state the change is in.
+  if (log?.compromised === true && /\/(vkey|checkpoint)$/.test(where))
+    return code === 'key-revoked' || code === 'checkpoint-invalid';
+  return code === 'rotation-unfinished' || code === 'shred-unproven';
+}
+
+/** What somebody kept of a log: the newest checkpoint that was answered; and, while no key is known to others, the key that was pinned first, with checkpoints of any age. */
+function rememberedOf({ tenant, answered, kept, pinned, compromised }: LogModel): Partial<VerifyOptions>[] {
+  if (answered === undefined) return [];
+  const newest = { tenant, checkpoint: answered.text };
+  if (pinned === undefined || compromised) return [newest];
+  const middle = kept[kept.length >>> 1] ?? answered.text;
+  return [...new Set([kept[0] ?? answered.text, middle, answered.text])].map((checkpoint) => ({
+    tenant,
+    vkey: pinned,
+    checkpoint,
+  }));
+}
+
 /** The last process has opened the ledger: everything is held against it, then what wasn't answered is sent again. */
-export async function checkEnd(session: Session): Promise<void> {
+export async function checkEnd(session: Session, disk: SimDisk): Promise<void> {
   const { ledger, outside } = session;
+  await ledger.ending.resume();
+  await checkStatements(disk, outside);
+  const gone = new Map<LogModel, ReadonlySet<number>>();
   for (const log of outside.logs.values()) {
     const isThere = ledger.tenants().includes(log.tenant);
     if (!isThere && log.acknowledged.size > 0) throw new Violation(`the log of ${log.tenant} is gone`);
     if (!isThere) continue;
-    const stored = await readAll(ledger, log);
-    checkStored(log, stored, outside.forgetful);
+    const goneHere = await checkEnded(ledger, log, disk, place.dir);
+    gone.set(log, goneHere);
+    const stored = await readAll(ledger, log, goneHere);
+    checkStored(log, stored, goneHere, outside.forgetful);
     await checkTree(ledger, log);
-    for (const { index } of some([...log.acknowledged.values()])) await session.prove(log, index);
+    await checkSeals(ledger, log);
+    for (const { index } of some([...log.acknowledged.values()]))
+      if (!goneHere.has(index)) await session.prove(log, index);
   }
-  for (const log of outside.logs.values()) if (ledger.tenants().includes(log.tenant)) await sendAgain(session, log);
+  for (const log of outside.logs.values())
+    if (ledger.tenants().includes(log.tenant)) await sendAgain(session, log, gone.get(log) ?? new Set());
 }
 
-async function readAll(ledger: Ledger, { tenant }: LogModel): Promise<StoredEntry[]> {
+async function readAll(
+  ledger: Ledger,
+  { tenant }: LogModel,
+  gone: ReadonlySet<number>,
+): Promise<Map<number, StoredEntry>> {
   const { size } = ledger.head(tenant);
-  const entries: StoredEntry[] = [];
-  while (entries.length < size) {
-    const part = await ledger.read(tenant, entries.length, 1000);
-    if (part.length === 0) throw new Violation(`the log of ${tenant} has ${size} leaves and ends at ${entries.length}`);
-    entries.push(...part);
+  const entries = new Map<number, StoredEntry>();
+  for (let from = 0; from < size; ) {
+    const part = await ledger.read(tenant, from, 1000);
+    for (const entry of part) entries.set(entry.index, entry);
+    from = (part.at(-1)?.index ?? size) + 1;
   }
-  for (const [at, { index }] of entries.entries())
-    if (index !== at) throw new Violation(`expected index ${at} of ${tenant}, got ${index}`);
+  for (let index = 0; index < size; index++)
+    if (entries.has(index) === gone.has(index))
+      throw new Violation(`index ${index} of ${tenant} is ${gone.has(index) ? 'gone, and was read' : 'not there'}`);
   return entries;
 }
 
-function checkStored(log: LogModel, entries: readonly StoredEntry[], forgetful: boolean): void {
+/** A seal that was made, and a statement on a key that was stored, stay as they are. */
+async function checkStatements(disk: SimDisk, outside: Outside): Promise<void> {
+  const files = disk.process();
+  for (const [path, hex] of outside.statements()) {
+    const stored = await files.readFile(path);
+    if (stored !== undefined && Buffer.from(stored).toString('hex') !== hex) throw new Violation(`${path} has changed`);
+  }
+}
+
+/** One seal an epoch, without a hole, up to the one before the open epoch. */
+async function checkSeals(ledger: Ledger, { tenant }: LogModel): Promise<void> {
+  const epochs = await ledger.statements(tenant, 'seals');
+  for (const [at, epoch] of epochs.entries())
+    if (epoch !== (epochs[0] as number) + at) throw new Violation(`${tenant} has no seal of epoch ${epoch - 1}`);
+  if (epochs.length === 0) throw new Violation(`${tenant} has no seal`);
+}
+
+function checkStored(
+  log: LogModel,
+  entries: ReadonlyMap<number, StoredEntry>,
+  gone: ReadonlySet<number>,
+  forgetful: boolean,
+): void {
   const { tenant } = log;
   const indexes = new Map<string, number[]>();
-  for (const { index, m } of entries) {
-    const { id } = decode(m).event;
-    indexes.set(id, [...(indexes.get(id) ?? []), index]);
-  }
+  const note = (id: string, index: number): unknown => indexes.set(id, [...(indexes.get(id) ?? []), index]);
+  for (const { index, m } of entries.values()) note(decode(m).event.id, index);
+  for (const { events } of log.shreds.values())
+    for (const { id, index } of events.values()) if (gone.has(index)) note(id, index);
   for (const [id, at] of indexes)
     if (at.length > 1 && !forgetful) throw new Violation(`event ${id} of ${tenant} is stored at ${at.join(' and ')}`);
   for (const [id, { index, item }] of log.acknowledged) {
-    const entry = entries[index];
+    const entry = entries.get(index);
+    if (entry === undefined && gone.has(index)) continue;
     if (entry === undefined)
-      throw new Violation(
-        `acknowledged event ${id} of ${tenant}, index ${index}, is lost: ${entries.length} are there`,
-      );
+      throw new Violation(`acknowledged event ${id} of ${tenant}, index ${index}, is lost: ${entries.size} are there`);
     if (Buffer.from(entry.m).toString('utf8') !== textOf(item))
       throw new Violation(`index ${index} of ${tenant} holds something else than the acknowledged event ${id}`);
   }
+  checkCalls(log, indexes, forgetful);
+}
+
+function checkCalls(log: LogModel, indexes: ReadonlyMap<string, unknown>, forgetful: boolean): void {
+  const { tenant } = log;
   for (const { items, mayBeStored } of log.calls) {
     const there = items.filter(({ event }) => indexes.has(event.id)).length;
     if (there !== 0 && there !== items.length)
@@ -125,7 +199,7 @@ async function checkTree(ledger: Ledger, log: LogModel): Promise<void> {
 }
 
 /** What was answered gets the same answer, and what wasn't is taken now. */
-async function sendAgain(session: Session, log: LogModel): Promise<void> {
+async function sendAgain(session: Session, log: LogModel, gone: ReadonlySet<number>): Promise<void> {
   if (session.outside.forgetful) return;
   const { tenant } = log;
   const calls = [...log.calls];
@@ -143,6 +217,7 @@ async function sendAgain(session: Session, log: LogModel): Promise<void> {
     for (const { index, leaf } of some(answer.receipts)) {
       const { hashes } = await session.ledger.prove(tenant, index);
       await verifyInclusion({ leafHash: leaf, index: BigInt(index), size: now, proof: hashes, root });
+      if (gone.has(index)) continue;
       const { leaf: data } = await session.ledger.open(tenant, index);
       if (Buffer.compare(hashLeaf(data), leaf) !== 0)
         throw new Violation(`the leaf of index ${index} isn't that of its receipt`);

@@ -4,6 +4,7 @@
  */
 import type { Ledger } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
+import { TurningKeys } from '../../packages/server/src/ledger/turning-keys.fixture.ts';
 import type { Disk } from '../../packages/server/src/world/disk.ts';
 import { SimClock, SimDisk, type SimProcess, SimRandom } from '../../packages/server/src/world/simulated.ts';
 import { checkEnd, checkFiles, checkRot, place } from './checks.ts';
@@ -48,6 +49,11 @@ export async function runHistory(
   return { plan, violation, isBroken, events, operations: history.operations };
 }
 
+interface Opened {
+  readonly ledger: Ledger;
+  readonly keys: TurningKeys;
+}
+
 class History {
   readonly #plan: Plan;
   readonly #meddling: Meddling;
@@ -76,22 +82,24 @@ class History {
       await this.#live(life);
     }
     this.#told('the last life, on a disk that works');
-    await checkFiles(this.#disk, this.#powerLost);
+    await checkFiles(this.#disk, this.outside, { powerLost: this.#powerLost, isStarted: false });
     let named: readonly string[] = [];
     await this.#live({ steps: [], faults: [], end: 'closed' }, async (session) => {
       named = session.ledger.tenants();
-      await checkEnd(session);
+      await checkEnd(session, this.#disk);
     });
-    await checkFiles(this.#disk, false, this.outside);
-    await checkRot(this.#disk, this.#random, named, (disk) => this.#open(disk));
+    await checkFiles(this.#disk, this.outside, { powerLost: false, isStarted: true });
+    await checkRot(this.#disk, this.#random, named, async (disk) => (await this.#open(disk)).ledger);
   }
 
   async #live(life: Life, atEnd?: (session: Session) => Promise<void>): Promise<void> {
     const process = this.#disk.process(life.faults);
-    const ledger = await this.#begin(process);
-    if (ledger !== undefined) {
+    const begun = await this.#begin(process);
+    if (begun !== undefined) {
+      const { ledger, keys } = begun;
       const session = new Session({
         ledger,
+        keys,
         process,
         clock: this.#clock,
         outside: this.outside,
@@ -120,12 +128,12 @@ class History {
   }
 
   /** The ledger, unless the process died or was refused the disk. */
-  async #begin(process: SimProcess): Promise<Ledger | undefined> {
-    let ledger: Ledger | undefined;
+  async #begin(process: SimProcess): Promise<Opened | undefined> {
+    let opened: Opened | undefined;
     let refused: unknown;
     const opening = this.#open(process).then(
-      (opened) => {
-        ledger = opened;
+      (whole) => {
+        opened = whole;
       },
       (error: unknown) => {
         refused = error;
@@ -138,25 +146,31 @@ class History {
       this.#told(`refused: ${String(refused)}`);
       return undefined;
     }
-    if (ledger?.state.kind === 'read-only') {
-      if (!process.met) throw new Violation(`read-only after a start on a disk that works: ${ledger.state.reason}`);
-      this.#told(`read-only: ${ledger.state.reason}`);
+    const state = opened?.ledger.state;
+    if (state?.kind === 'read-only') {
+      if (!process.met) throw new Violation(`read-only after a start on a disk that works: ${state.reason}`);
+      this.#told(`read-only: ${state.reason}`);
     } else this.#powerLost = false;
-    return ledger;
+    return opened;
   }
 
-  #open(disk: SimProcess): Promise<Ledger> {
-    return openLedger({
+  async #open(disk: SimProcess): Promise<Opened> {
+    const world = {
+      clock: this.#clock,
+      random: this.#random.fork(),
+      disk: watchedDisk(this.#meddling(disk), disk, this.outside),
+    };
+    const keys = new TurningKeys(world, place.keysDir);
+    const ledger = await openLedger({
       ...place,
-      world: {
-        clock: this.#clock,
-        random: this.#random.fork(),
-        disk: watchedDisk(this.#meddling(disk), disk, this.outside),
-      },
+      world,
+      ...keys.options,
       heartbeatMs: this.#plan.heartbeatMs,
       segmentBytesMax: this.#plan.segmentBytesMax,
       idEntriesMax: 1024,
       report: ({ level, message }) => this.#told(`  ${level}: ${message}`),
     });
+    keys.of(ledger);
+    return { ledger, keys };
   }
 }

@@ -15,6 +15,7 @@ import {
   uuidv7,
 } from '../../packages/record/src/index.ts';
 import type { Appended, AppendItem } from '../../packages/server/src/ledger/ledger.ts';
+import type { HoldCriteria } from '../../packages/server/src/ledger/shred.ts';
 import type { SimRandom } from '../../packages/server/src/world/simulated.ts';
 
 export const tenants: readonly TenantId[] = ['clinic', 'hospital', 'lab'].map((name) => parseTenantId(name));
@@ -38,6 +39,36 @@ export interface Acknowledged {
   readonly item: AppendItem;
 }
 
+/** What was approved to go, as the log held it before. */
+export interface ShredModel {
+  readonly unit: string;
+  readonly events: ReadonlyMap<number, GoneEvent>;
+  /** Holds that were answered before it was ordered. */
+  readonly holds: readonly HoldModel[];
+  answered: boolean;
+}
+
+export interface GoneEvent {
+  readonly index: number;
+  readonly id: string;
+  readonly actor: string | undefined;
+}
+
+export interface HoldModel {
+  /** Undefined for one that was asked for and not answered. */
+  id: string | undefined;
+  readonly criteria: HoldCriteria;
+  released: 'no' | 'perhaps' | 'yes';
+}
+
+/** Whether a hold is about an event of what went; only what the simulator's holds ask for. */
+export function isAbout({ criteria: { actor, indexes } }: HoldModel, event: GoneEvent): boolean {
+  return (
+    (actor === undefined || actor === event.actor) &&
+    (indexes === undefined || (event.index >= indexes.first && event.index <= indexes.last))
+  );
+}
+
 export class LogModel {
   readonly tenant: TenantId;
   readonly calls: Call[] = [];
@@ -50,6 +81,15 @@ export class LogModel {
   readonly signed: Map<number, string> = new Map();
   /** The largest that was answered. */
   answered: { readonly size: number; readonly text: string } | undefined;
+  /** Checkpoints somebody kept: the first and some others that were answered. */
+  readonly kept: string[] = [];
+  /** The key that somebody pinned when the log was new. */
+  pinned: string | undefined;
+  /** Somebody said that a key is known to others: what it signed may be believed no more. */
+  compromised = false;
+  readonly holds: HoldModel[] = [];
+  /** By class and epoch. */
+  readonly shreds: Map<string, ShredModel> = new Map();
   readonly seqs: Map<string, number> = new Map();
   /** Ids were forgotten: an event may be stored and answered for again. */
   forgetful = false;
@@ -71,6 +111,7 @@ export class LogModel {
 
   answer(items: readonly AppendItem[], { receipts, checkpoint }: Appended): void {
     const size = this.sawSignature(checkpoint);
+    if (this.kept.length === 0 || size % 7 === 0) this.kept.push(checkpoint);
     if (size >= (this.answered?.size ?? 0)) this.answered = { size, text: checkpoint };
     assert.equal(receipts.length, items.length);
     for (const [at, { id, index, leaf }] of receipts.entries()) {
@@ -94,12 +135,25 @@ export class LogModel {
 export class Outside {
   readonly logs: ReadonlyMap<TenantId, LogModel> = new Map(tenants.map((tenant) => [tenant, new LogModel(tenant)]));
   #forgetful = false;
+  /** Seals that were about to be stored, and statements on keys that were: each name has one content. */
+  readonly #statements: Map<string, string> = new Map();
   /** What was seen on the disk that must never be: told at the next step. */
   violation: string | undefined;
 
   /** The clock went so far ahead once that ids are forgotten: what is sent again may be stored twice. */
   get forgetful(): boolean {
     return this.#forgetful;
+  }
+
+  sawStatement(path: string, bytes: Uint8Array): void {
+    const hex = Buffer.from(bytes).toString('hex');
+    const known = this.#statements.get(path);
+    if (known !== undefined && known !== hex) this.violation ??= `two statements were signed as ${path}`;
+    this.#statements.set(path, hex);
+  }
+
+  statements(): ReadonlyMap<string, string> {
+    return this.#statements;
   }
 
   forget(): void {

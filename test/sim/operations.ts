@@ -5,6 +5,8 @@
 import type { Event } from '../../packages/record/src/index.ts';
 import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import type { SimRandom } from '../../packages/server/src/world/simulated.ts';
+import { endingOperations } from './ending-operations.ts';
+import { keyOperations } from './key-operations.ts';
 import { tenants, Violation } from './model.ts';
 import type { Session } from './session.ts';
 
@@ -19,7 +21,8 @@ const secondMs = 1000;
 const minuteMs = 60 * secondMs;
 const hourMs = 60 * minuteMs;
 
-export const operations: readonly Operation[] = [
+/** What happens in every history. */
+export const usualOperations: readonly Operation[] = [
   {
     name: 'add a tenant',
     weight: 8,
@@ -148,6 +151,11 @@ export const operations: readonly Operation[] = [
     run: (session, random) => session.step(random.between(20, 80) * 24 * hourMs),
   },
 ];
+
+/** What besides happens in some. */
+export const themes: Readonly<Record<string, readonly Operation[]>> = { keys: keyOperations, ending: endingOperations };
+
+export const operations: readonly Operation[] = [...usualOperations, ...keyOperations, ...endingOperations];
 
 export function operationNamed(name: string): Operation {
   const found = operations.find((one) => one.name === name);

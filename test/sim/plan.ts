@@ -3,7 +3,7 @@
  * a seed, and cut down by `shrink.ts`: each step has a seed of its own, so that leaving one out changes none of the others.
  */
 import { type SimFault, type SimMishap, SimRandom } from '../../packages/server/src/world/simulated.ts';
-import { operations } from './operations.ts';
+import { themes, usualOperations } from './operations.ts';
 
 export interface Plan {
   readonly seed: number;
@@ -37,8 +37,12 @@ const faultWeights: Readonly<Record<SimFault, number>> = {
 
 export function planOf(seed: number): Plan {
   const random = new SimRandom(seed);
-  const lives = Array.from({ length: random.between(1, 4) }, (_, at) => lifeOf(random, at === 0));
-  if (random.chance(30)) lives.push(...twoCrashes(random));
+  const chosen = random.weighted({ none: 50, keys: 22, ending: 28 });
+  const weights = Object.fromEntries(
+    [...usualOperations, ...(themes[chosen] ?? [])].map(({ name, weight }) => [name, weight]),
+  );
+  const lives = Array.from({ length: random.between(1, 4) }, (_, at) => lifeOf(random, weights, at === 0));
+  if (random.chance(30)) lives.push(...twoCrashes(random, weights));
   return {
     seed,
     startMs: monthEndMs - random.between(1, 3_600) * 1000,
@@ -48,14 +52,15 @@ export function planOf(seed: number): Plan {
   };
 }
 
-function stepOf(random: SimRandom, weights: Readonly<Record<string, number>>): Step {
+type Weights = Readonly<Record<string, number>>;
+
+function stepOf(random: SimRandom, weights: Weights): Step {
   return { operation: random.weighted(weights), seed: random.below(2 ** 31) };
 }
 
-function lifeOf(random: SimRandom, isFirst: boolean): Life {
+function lifeOf(random: SimRandom, weights: Weights, isFirst: boolean): Life {
   // One in a few dies while it recovers, and the next one too.
   const isShort = random.chance(25);
-  const weights = Object.fromEntries(operations.map(({ name, weight }) => [name, weight]));
   const steps = Array.from({ length: isShort ? random.below(3) : random.between(3, 14) }, () =>
     stepOf(random, weights),
   );
@@ -69,8 +74,8 @@ function lifeOf(random: SimRandom, isFirst: boolean): Life {
 }
 
 /** One dies over the journal, and the next one not long after its start, with the power: what it had found there must have become durable. */
-function twoCrashes(random: SimRandom): readonly [Life, Life] {
-  const first = lifeOf(random, false);
+function twoCrashes(random: SimRandom, weights: Weights): readonly [Life, Life] {
+  const first = lifeOf(random, weights, false);
   const fault = random.weighted({ dies: 2, 'dies-within': 2, EIO: 3 });
   const mishap: SimMishap = { at: random.below(3), fault, among: [random.pick(['write', 'datasync']), '.wgj'] };
   const appends = [0, 1, 2].map(() => stepOf(random, { append: 2, 'send again': 1, 'append and wait': 1 }));
@@ -100,6 +105,11 @@ const places: readonly (readonly [verb: string, path: string])[] = [
   ['remove', ''],
   ['write', '/blocks/'],
   ['datasync', '/commitments/'],
+  ['', '/keys/'],
+  ['', '/rotations/'],
+  ['', '/seals/'],
+  ['', '/shreds/'],
+  ['', '/holds/'],
 ];
 
 function mishapOf(random: SimRandom, isShort: boolean): SimMishap {

@@ -5,7 +5,8 @@
 import type { Event, TenantId } from '../../packages/record/src/index.ts';
 import { hashLeaf, parseCheckpoint, verifyInclusion } from '../../packages/record/src/index.ts';
 import { LedgerError, type LedgerErrorCode } from '../../packages/server/src/ledger/errors.ts';
-import type { AppendItem, Ledger } from '../../packages/server/src/ledger/ledger.ts';
+import type { AppendItem, KeyChange, Ledger } from '../../packages/server/src/ledger/ledger.ts';
+import type { TurningKeys } from '../../packages/server/src/ledger/turning-keys.fixture.ts';
 import type { SimClock, SimProcess, SimRandom } from '../../packages/server/src/world/simulated.ts';
 import { type Call, EventMaker, type LogModel, type Outside, Violation } from './model.ts';
 
@@ -15,6 +16,7 @@ const rememberedMs = 6 * 24 * 3_600_000;
 
 export class Session {
   readonly ledger: Ledger;
+  readonly keys: TurningKeys;
   readonly process: SimProcess;
   readonly clock: SimClock;
   readonly outside: Outside;
@@ -26,6 +28,7 @@ export class Session {
 
   constructor(parts: {
     ledger: Ledger;
+    keys: TurningKeys;
     process: SimProcess;
     clock: SimClock;
     outside: Outside;
@@ -33,6 +36,7 @@ export class Session {
     trace: (line: string) => void;
   }) {
     this.ledger = parts.ledger;
+    this.keys = parts.keys;
     this.process = parts.process;
     this.clock = parts.clock;
     this.outside = parts.outside;
@@ -60,6 +64,7 @@ export class Session {
   addTenant(tenant: TenantId): void {
     this.#start(`add ${tenant}`, async () => {
       await this.ledger.addTenant(tenant);
+      if (!this.process.dead) this.outside.log(tenant).pinned ??= this.ledger.vkey(tenant);
     });
   }
 
@@ -93,18 +98,48 @@ export class Session {
     });
   }
 
+  /** Something that goes on beside what follows, and may be refused with `codes`. */
+  also(what: string, codes: readonly LedgerErrorCode[], work: () => Promise<void>): void {
+    this.#start(what, async () => {
+      try {
+        await work();
+      } catch (error) {
+        if (!(error instanceof LedgerError) || !codes.includes(error.code)) throw error;
+        this.trace(`${what}: ${error.message}`);
+      }
+    });
+  }
+
+  changeKey(log: LogModel, change: KeyChange): void {
+    if (change.kind === 'compromised') log.compromised = true;
+    this.also(`${change.kind} of the checkpoint key of ${log.tenant}`, ['key-change-refused'], async () => {
+      await this.ledger.changeCheckpointKey(log.tenant, change);
+    });
+  }
+
   async prove(log: LogModel, index: number): Promise<void> {
     const { tenant } = log;
     // Where a start found its disk broken only what is archived can be read.
     if (this.ledger.state.kind === 'read-only' && index >= this.ledger.head(tenant).size) return;
     await this.within(`prove ${index} of ${tenant}`, async () => {
       const { hashes, checkpoint } = await this.ledger.prove(tenant, index);
-      const { leaf } = await this.ledger.open(tenant, index);
-      if (this.process.dead || checkpoint === '') return;
+      const leaf = await this.#leafOf(log, index);
+      if (this.process.dead || checkpoint === '' || leaf === undefined) return;
       log.sawSignature(checkpoint);
       const { size, root } = parseCheckpoint(checkpoint);
       await verifyInclusion({ leafHash: hashLeaf(leaf), index: BigInt(index), size, proof: hashes, root });
     });
+  }
+
+  /** Undefined for what was approved to go, and is gone. */
+  async #leafOf({ tenant, shreds }: LogModel, index: number): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.ledger.open(tenant, index)).leaf;
+    } catch (error) {
+      const isApproved = [...shreds.values()].some(({ events }) => events.has(index));
+      if (isApproved && error instanceof LedgerError && error.code === 'shredded') return undefined;
+      throw error;
+    }
   }
 
   /** Time passes. */

@@ -42,9 +42,13 @@ export function watchedDisk(disk: Disk, process: SimProcess, outside: Outside): 
     });
   return layerOver(disk, {
     open: async (path, how, mode) => fileOf(path, await disk.open(path, how, mode)),
-    replace(path, bytes, options) {
+    async replace(path, bytes, options) {
       see(path, bytes);
-      return begin(`replace ${path}`, () => disk.replace(path, bytes, options));
+      // Signed, and so out: two seals of one epoch are a lie, stored or not.
+      if (path.includes('/seals/') && !process.dead) outside.sawStatement(path, bytes);
+      await begin(`replace ${path}`, () => disk.replace(path, bytes, options));
+      // A key that was to come and isn't in any statement that was stored is forgotten: the next statement has another.
+      if (path.includes('/rotations/') && !process.dead) outside.sawStatement(path, bytes);
     },
     rename: (from, to) => begin(`rename ${to}`, () => disk.rename(from, to)),
     link: (from, to) => begin(`link ${to}`, () => disk.link(from, to)),

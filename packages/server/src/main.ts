@@ -98,9 +98,11 @@ export async function startServer(
     await openLedger({
       dir: paths.ledger,
       keysDir: paths.keys,
-      keyrings: async (mayMake) => {
+      keyrings: async (mayMake, guarded) => {
         const { keys: settings = defaultKeys } = config;
-        keyrings = stack.use(await openKeyrings({ world, env: process.env, keysDir: paths.keys, settings, mayMake }));
+        keyrings = stack.use(
+          await openKeyrings({ world: guarded, env: process.env, keysDir: paths.keys, settings, mayMake }),
+        );
         return keyrings;
       },
       keyEnding: {

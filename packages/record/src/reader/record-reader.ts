@@ -136,6 +136,8 @@ export class RecordReader {
       cursors.set(retentionClass, view);
       if (recordAt(view, index) !== undefined) return view;
     }
+    // Its shred may have begun since it was looked at.
+    await this.#held(index);
     throw new RecordError('ledger-unreadable', `no block holds index ${index}; run watchglass verify`);
   }
 
@@ -151,7 +153,8 @@ export class RecordReader {
     }
   }
 
-  async #view(place: BlockPlace): Promise<BlockView> {
+  /** Undefined for a block of what is being shredded: its seed may be gone already, and none of it is read any more. */
+  async #view(place: BlockPlace): Promise<BlockView | undefined> {
     const key = `${place.path}:${place.position}`;
     const known = this.#views.get(key);
     if (known !== undefined) return known;
@@ -163,6 +166,7 @@ export class RecordReader {
       await file.close();
     }
     const header = parseBlockHeader(bytes);
+    if (this.#remains?.units.of(header)?.begun !== undefined) return undefined;
     const plaintext = openBlock(bytes, header, await this.#seeds.stepKey(header));
     const offsets: number[] = [];
     forEachRecord(plaintext, header.ranges, (_index, _m, at) => offsets.push(at));

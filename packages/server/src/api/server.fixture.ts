@@ -104,8 +104,14 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       keysDir,
       originBase: 'watchglass.test',
       world,
-      keyrings: async (mayMake) => {
-        opened = await openKeyrings({ world, env: {}, keysDir, mayMake, settings: options.keys ?? defaultKeys });
+      keyrings: async (mayMake, guarded) => {
+        opened = await openKeyrings({
+          world: guarded,
+          env: {},
+          keysDir,
+          mayMake,
+          settings: options.keys ?? defaultKeys,
+        });
         return opened;
       },
       keyEnding: {

@@ -228,8 +228,11 @@ export interface OpenLedgerOptions {
   readonly dir: string;
   /** `DIR/keys`: `kek` (unless `keyrings` is given), `<tenant>.checkpoint-key` and `<tenant>.epoch-key-<epoch>`, made 0600 when missing. */
   readonly keysDir: string;
-  /** Opens the key-encryption keys, once the ledger's lock is held; the local ones in `keysDir` unless given. `mayMake` is false where a ledger is there already. */
-  readonly keyrings?: (mayMake: boolean) => Promise<Keyrings>;
+  /**
+   * Opens the key-encryption keys, once the ledger's lock is held; the local ones in `keysDir` unless given. `mayMake` is false where a ledger is there already. The disk of
+   * `world` is the ledger's: one that is not written to after it failed.
+   */
+  readonly keyrings?: (mayMake: boolean, world: World) => Promise<Keyrings>;
   /** How key-encryption keys end; without it nothing can be shredded. */
   readonly keyEnding?: KeyEnding;
   /** Removes the index files and token keys of a class and epoch that is being shredded. */

@@ -198,7 +198,9 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     const mayMake = fault === undefined && this.driver.tenants().size === 0;
     const { keyrings, keysDir } = this.#options;
     try {
-      return await (keyrings?.(mayMake) ?? openStoredKeyrings({ ...this.#world, disk: this.#disk }, keysDir, mayMake));
+      // Keys are written as the ledger's files are: not after the disk has failed.
+      const world = { ...this.#world, disk: this.#disk };
+      return await (keyrings?.(mayMake, world) ?? openStoredKeyrings(world, keysDir, mayMake));
     } catch (error) {
       throw fault === undefined ? error : new LedgerError('read-only', fault, {}, error);
     }
@@ -371,13 +373,14 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     if (this.closing !== undefined) throw new LedgerError('closed', 'the ledger was closed');
   }
 
-  /** Undefined where this process has no right to open records. */
+  /** Undefined where this process has no right to open records, and where the record was shredded: its id is known still. */
   async #digestOf(log: TenantLog, index: number): Promise<Uint8Array | undefined> {
     try {
       const { m } = await log.records.open(index);
       return Buffer.from(decode(m).digest.slice(0, 16), 'hex');
     } catch (error) {
-      if (error instanceof RecordError && error.code === 'unwrap-forbidden') return undefined;
+      if (error instanceof RecordError && (error.code === 'unwrap-forbidden' || error.code === 'record-shredded'))
+        return undefined;
       throw asLedgerFault(error);
     }
   }

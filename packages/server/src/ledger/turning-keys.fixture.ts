@@ -12,6 +12,7 @@ export class TurningKeys implements KeyEnding {
   readonly #keysDir: string;
   #keyrings!: OpenedKeyrings;
   #ending!: RingEnding;
+  #service!: KeyService;
   /** What the keeper says instead of destroying. */
   refusal: Error | undefined;
   /** Until when it can still be called back. */
@@ -25,8 +26,8 @@ export class TurningKeys implements KeyEnding {
   /** What `openLedger` is given. */
   get options(): Pick<OpenLedgerOptions, 'keyrings' | 'keyEnding'> {
     return {
-      keyrings: async (mayMake) => {
-        this.#keyrings = await openStoredKeyrings(this.#world, this.#keysDir, mayMake);
+      keyrings: async (mayMake, world) => {
+        this.#keyrings = await openStoredKeyrings(world, this.#keysDir, mayMake);
         return this.#keyrings;
       },
       keyEnding: this,
@@ -39,6 +40,7 @@ export class TurningKeys implements KeyEnding {
     const tenants = (): readonly TenantId[] => ledger.tenants();
     const sources = [(tenant: TenantId) => ledger.wrappedSeeds(tenant)];
     const service = new KeyService({ keyrings, sources, tenants, world: this.#world });
+    this.#service = service;
     this.#ending = new RingEnding({
       keyrings,
       tenants,
@@ -53,6 +55,11 @@ export class TurningKeys implements KeyEnding {
         },
       },
     });
+  }
+
+  /** Once the ledger is open. */
+  get service(): Pick<KeyService, 'rotate' | 'rewrap'> {
+    return this.#service;
   }
 
   standing(tenant: TenantId, keks: readonly string[]): Promise<readonly string[]> {
