@@ -115,6 +115,8 @@ export async function startServer(
       forgetIndex: (tenant, unit) =>
         later.indexes?.forget(tenant, unit) ?? removeIndex(world, paths.index, tenant, unit),
       originBase: config.origin,
+      // A seal of an older copy would contradict the one that was made after it.
+      sealAtStart: policies.size === 0,
       world,
       report,
     }),

@@ -243,6 +243,8 @@ export interface OpenLedgerOptions {
   readonly successors?: ReadonlyMap<string, Successor>;
   /** Only of `succeed`: opens though a succession isn't finished. */
   readonly isSuccession?: boolean;
+  /** False where witnesses are asked first: months that are over are sealed with the first record then, since the files may be an older copy. */
+  readonly sealAtStart?: boolean;
   readonly world: World;
   /** An idle log gets a heartbeat record after this long; 5 minutes unless said, 0 never. */
   readonly heartbeatMs?: number;

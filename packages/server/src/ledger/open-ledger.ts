@@ -137,7 +137,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       this.#keyrings = await this.#openKeyrings();
       const fault = await recoverLogs(this.#place());
       if (fault !== undefined) this.#goReadOnly(fault);
-      await this.#sealEnded();
+      if (this.#options.sealAtStart !== false) await this.#sealEnded();
     } catch (error) {
       await this.driver[Symbol.asyncDispose]();
       throw error;

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { RecordError } from '@watchglass/record';
 import type { Destruction, Kek } from '@watchglass/record/reader';
 import { awsCredentials } from './aws-credentials.ts';
-import { bytesOf, callKeeper, type KeeperProblem, memberOf, problemOfStatus } from './keeper-call.ts';
+import { bytesOf, callKeeper, type KeeperProblem, memberOf, momentOf, problemOfStatus } from './keeper-call.ts';
 import type { KekProvider, ProviderDeps } from './provider.ts';
 import type { AwsKmsSettings } from './settings.ts';
 import { signAws } from './sigv4.ts';
@@ -125,10 +125,9 @@ async function stateOf(
 }
 
 function pendingUntil(body: unknown, who: string): Destruction {
-  const seconds = (body as { DeletionDate?: unknown } | undefined)?.DeletionDate;
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds <= 0)
-    throw new RecordError('kek-malformed', `${who} does not say when the key will be deleted`);
-  return { kind: 'pendingUntil', at: new Date(seconds * 1_000).toISOString() };
+  const at = momentOf((body as { DeletionDate?: unknown } | undefined)?.DeletionDate);
+  if (at === undefined) throw new RecordError('kek-malformed', `${who} does not say when the key will be deleted`);
+  return { kind: 'pendingUntil', at };
 }
 
 function contextOf(aad: Uint8Array): Readonly<Record<string, string>> {

@@ -7,10 +7,10 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { RecordError } from '@watchglass/record';
-import type { Kek } from '@watchglass/record/reader';
+import type { Destruction, Kek } from '@watchglass/record/reader';
 import type { HttpRequest } from '../../world/http-call.ts';
 import { azureToken } from './bearer-token.ts';
-import { bytesOf, callKeeper, type KeeperProblem, memberOf, problemOfStatus } from './keeper-call.ts';
+import { bytesOf, callKeeper, type KeeperProblem, memberOf, momentOf, problemOfStatus } from './keeper-call.ts';
 import type { KekProvider, ProviderDeps } from './provider.ts';
 import type { AzureKeyVaultSettings } from './settings.ts';
 
@@ -84,7 +84,7 @@ function keyOf(locator: string, algorithm: AzureKeyVaultSettings['algorithm'], a
         | undefined;
       if (versions === undefined) {
         const deleted = await tried(ask(id, 'GET', `${vault}/deletedkeys/${name}`));
-        return deleted === undefined ? { kind: 'destroyed' } : destructionOf(deleted);
+        return deleted === undefined ? { kind: 'destroyed' } : destructionOf(deleted, id);
       }
       if (!Array.isArray(versions.value)) throw new RecordError('kek-malformed', `${id} gave no list of its versions`);
       if (versions.value.length > 1)
@@ -92,19 +92,20 @@ function keyOf(locator: string, algorithm: AzureKeyVaultSettings['algorithm'], a
           'kek-refused',
           `${id} has ${versions.value.length} versions, and only all of them together can be deleted; make sure that none is needed, and delete the key at Azure`,
         );
-      return destructionOf(await ask(id, 'DELETE', `${vault}/keys/${name}`));
+      return destructionOf(await ask(id, 'DELETE', `${vault}/keys/${name}`), id);
     },
   };
 }
 
-/** Without soft delete there is no purge date, and the key is gone. */
-function destructionOf(
-  body: unknown,
-): { readonly kind: 'destroyed' } | { readonly kind: 'pendingUntil'; readonly at: string } {
-  const seconds = (body as { scheduledPurgeDate?: unknown } | undefined)?.scheduledPurgeDate;
-  return typeof seconds === 'number' && Number.isFinite(seconds)
-    ? { kind: 'pendingUntil', at: new Date(seconds * 1_000).toISOString() }
-    : { kind: 'destroyed' };
+/** Without soft delete there is no purge date, and the key is gone. What isn't about a deleted key says nothing of the kind. */
+function destructionOf(body: unknown, who: string): Destruction {
+  const { key, recoveryId, scheduledPurgeDate } = (body ?? {}) as Record<string, unknown>;
+  if (typeof recoveryId !== 'string' && (typeof key !== 'object' || key === null))
+    throw new RecordError('kek-malformed', `${who} does not say that the key was deleted`);
+  if (scheduledPurgeDate === undefined || scheduledPurgeDate === null) return { kind: 'destroyed' };
+  const at = momentOf(scheduledPurgeDate);
+  if (at === undefined) throw new RecordError('kek-malformed', `${who} does not say when the key will be purged`);
+  return { kind: 'pendingUntil', at };
 }
 
 /** Undefined where there is no such key. */
@@ -112,7 +113,8 @@ async function tried(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof RecordError && error.code === 'kek-lost') return undefined;
+    // A 404 of something between says nothing of the key.
+    if (error instanceof RecordError && error.details.said === 'KeyNotFound') return undefined;
     throw error;
   }
 }

@@ -121,6 +121,13 @@ export function memberOf(body: unknown, name: string, who: string): string {
   throw new RecordError('kek-malformed', `${who} gave an answer without \`${name}\`: ${remedies['kek-malformed']}`);
 }
 
+/** A moment that is told in seconds since 1970, as RFC 3339; undefined for what is none. */
+export function momentOf(seconds: unknown): string | undefined {
+  if (typeof seconds !== 'number' || !(seconds > 0)) return undefined;
+  const at = new Date(seconds * 1_000);
+  return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}
+
 /** Bytes of a base64 member of an answer. @throws RecordError `kek-malformed` */
 export function bytesOf(
   body: unknown,

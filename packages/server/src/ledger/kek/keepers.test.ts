@@ -258,6 +258,42 @@ test('bytes that were damaged on Google’s way back are not taken for a wrapped
   assert.equal(crc32c(new Uint8Array(32).fill(0xff)), 0x62a8ab43);
 });
 
+test('an answer that says nothing of a deletion is no evidence of one', async () => {
+  const nothing: readonly Reply[] = [
+    { status: 200, body: {} },
+    { status: 200, body: { scheduledPurgeDate: 1e300 } },
+    { status: 200, body: { recoveryId: 'x', scheduledPurgeDate: 1e300 } },
+    { status: 200, body: { DeletionDate: 1e300 } },
+    { status: 404, body: { errors: ['no handler for route "transit/keys/kek". route entry not found.'] } },
+    { status: 404, body: '<p>not here</p>' },
+  ];
+  await using aws = await startAwsKms();
+  const atAws = await awsKms(aws.settings, aws.deps).open(aws.settings.key);
+  await using azure = await startAzureKeyVault();
+  const atAzure = await azureKeyVault(azure.settings, azure.deps).open(azure.settings.key);
+  await using google = await startGoogleKms();
+  const atGoogle = await googleKms(google.settings, google.deps).open(google.settings.key);
+  await using vault = await startVault();
+  const atVault = await vaultTransit(vault.settings, vault.deps).open(vault.settings.key);
+  const keepers: readonly (readonly [KeeperServer, Kek])[] = [
+    [aws, atAws],
+    [google, atGoogle],
+    [azure, atAzure],
+    [vault, atVault],
+  ];
+  for (const [server, kek] of keepers) {
+    await kek.wrap(randomBytes(32), aad);
+    for (const reply of nothing) {
+      // Vault tells of a deletion by its status alone.
+      if (server === vault && reply.status === 200) continue;
+      for (let time = 0; time < 8; time++) server.misdeeds.push(reply);
+      const isCoded = (error: unknown): boolean => error instanceof RecordError && error.code.startsWith('kek-');
+      await assert.rejects(kek.destroy(), isCoded, `${kek.id} ${JSON.stringify(reply)}`);
+      server.misdeeds.length = 0;
+    }
+  }
+});
+
 test('a name at Azure with several versions is not deleted with them', async () => {
   await using server = await startAzureKeyVault();
   const kek = await azureKeyVault(server.settings, server.deps).open(server.settings.key);
