@@ -299,8 +299,8 @@ export async function fetchCheckpoint(tenant: string, signal: AbortSignal): Prom
   return (await ask(`/log/${tenant}/checkpoint`, { signal, cache: 'no-store' })).text();
 }
 
-/** A tile by its C2SP path, `tile/0/000`. */
-export async function fetchTile(tenant: string, path: string, signal: AbortSignal): Promise<Uint8Array> {
+/** A public resource of a log: a tile by its C2SP path (`tile/0/000`), a seal, a statement on a key. */
+export async function fetchLogFile(tenant: string, path: string, signal: AbortSignal): Promise<Uint8Array> {
   return new Uint8Array(await (await ask(`/log/${tenant}/${path}`, { signal })).arrayBuffer());
 }
 

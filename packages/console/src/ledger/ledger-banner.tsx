@@ -4,7 +4,7 @@ import { OctagonPause } from 'lucide-react';
 import { type ReactElement, useState } from 'react';
 import { useRecordingRefusal } from '../api/recording.ts';
 import { trustKey } from '../proof/log-memory.ts';
-import type { LogState } from '../proof/log-watch.ts';
+import type { ChangedPin } from '../proof/log-watch.ts';
 import { formatFullTime } from '../time/format.ts';
 import { Button } from '../ui/button.tsx';
 import { Modal } from '../ui/modal.tsx';
@@ -56,17 +56,17 @@ function NotIntact(): ReactElement | null {
         <strong className="font-semibold text-red">{words.title}.</strong> {words.text}{' '}
         <span className="text-ink-2">Keep what you have, and tell whoever answers for this server.</span>
       </p>
-      {log.kind === 'key-changed' && <KeyDecision log={log} />}
+      {(log.kind === 'key-changed' || log.kind === 'key-revoked') && <KeyDecision pin={log.pin} />}
     </div>
   );
 }
 
-function KeyDecision({ log }: { readonly log: Extract<LogState, { kind: 'key-changed' }> }): ReactElement {
+function KeyDecision({ pin }: { readonly pin: ChangedPin }): ReactElement {
   const [open, setOpen] = useState(false);
   const client = useQueryClient();
   const tenant = useTenant();
   const trust = (): void => {
-    trustKey(localStorage, tenant, log.pin.stated, new Date().toISOString());
+    trustKey(localStorage, tenant, pin.stated, new Date().toISOString());
     setOpen(false);
     void client.invalidateQueries({ queryKey: ['log'] });
     void client.invalidateQueries({ queryKey: ['proof'] });
@@ -89,12 +89,12 @@ function KeyDecision({ log }: { readonly log: Extract<LogState, { kind: 'key-cha
           </p>
           <dl className="flex flex-col gap-3">
             <div>
-              <dt className="label">Remembered since {formatFullTime(log.pin.log.since, 'local')}</dt>
-              <dd className="mono break-all">{log.pin.log.vkey}</dd>
+              <dt className="label">Remembered since {formatFullTime(pin.log.since, 'local')}</dt>
+              <dd className="mono break-all">{pin.log.vkey}</dd>
             </div>
             <div>
               <dt className="label">Stated now</dt>
-              <dd className="mono break-all">{log.pin.stated}</dd>
+              <dd className="mono break-all">{pin.stated}</dd>
             </div>
           </dl>
           <div className="flex justify-end gap-2">

@@ -17,7 +17,7 @@ import { SealShape } from '../ui/seal.tsx';
 import { Skeleton } from '../ui/skeleton.tsx';
 import { checkHistory } from './check-history.ts';
 import { HeartbeatStrip } from './heartbeat-strip.tsx';
-import { describeLog } from './log-words.ts';
+import { describeLog, whenMade } from './log-words.ts';
 import { useLog, useTenant } from './use-log.ts';
 import { WitnessFacts } from './witness-facts.tsx';
 
@@ -102,6 +102,12 @@ function Proven({ state, tenant }: { readonly state: LogState; readonly tenant: 
       <dl className="border-line border-t px-6 py-3">
         <Fact name="Checked here">{formatFullTime(state.checkedAt, 'local')}</Fact>
         {remembered && <Fact name="Key remembered since">{formatFullTime(remembered.since, 'local')}</Fact>}
+        {remembered?.rotated && (
+          <Fact name="Key rotated">
+            {whenMade(remembered.rotated)} (statement {remembered.rotated.number}); followed from the key remembered
+            before
+          </Fact>
+        )}
         {remembered && (
           <Fact name="Verifier key" copy={remembered.vkey}>
             <span className="mono break-all">{remembered.vkey}</span>

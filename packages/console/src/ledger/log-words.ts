@@ -1,4 +1,5 @@
 /** The state of a log in words. */
+import type { RotationFacts } from '../proof/log-memory.ts';
 import type { LogState } from '../proof/log-watch.ts';
 import { formatCount } from '../text/number.ts';
 import type { SealState } from '../ui/seal.tsx';
@@ -15,16 +16,23 @@ export function describeLog(state: LogState): LogWords {
       return {
         seal: 'sealed',
         title: `Intact to ${formatCount(Number(state.size))}`,
-        text:
+        text: `${sayRotated(state)}${
           state.continues === undefined
             ? `The signature of the newest checkpoint is good. From now on this browser holds the log to it.`
-            : `The newest checkpoint is signed by the remembered key, and the log has only grown since this browser last looked.`,
+            : `The newest checkpoint is signed by the remembered key, and the log has only grown since this browser last looked.`
+        }`,
       };
     case 'key-changed':
       return {
         seal: 'not-intact',
         title: 'The key has changed',
-        text: 'The server states another verifier key for this log than the one this browser remembers. Until somebody you trust confirms the new key, nothing it signs counts here.',
+        text: 'The server states another verifier key for this log than the one this browser remembers, and nothing in the log explains it. Until somebody you trust confirms the new key, nothing it signs counts here.',
+      };
+    case 'key-revoked':
+      return {
+        seal: 'not-intact',
+        title: 'The key was stolen',
+        text: `The log says that the key this browser remembers was stolen, and revoked ${whenMade(state.rotation)}. What that key alone signed past ${formatCount(state.rotation.trusted)} events is not to be believed, and nor is what the log says of its new key: ask somebody who runs it.`,
       };
     case 'signature-invalid':
       return {
@@ -47,4 +55,18 @@ export function describeLog(state: LogState): LogWords {
     default:
       return state satisfies never;
   }
+}
+
+/** Told at the check at which the key was followed; the log itself goes on saying it. */
+function sayRotated({ rotated }: Extract<LogState, { kind: 'intact' }>): string {
+  const newest = rotated.at(-1);
+  if (newest === undefined) return '';
+  const times = rotated.length === 1 ? '' : ` ${rotated.length} times, last`;
+  return `The key was rotated${times} ${whenMade(newest)}; this browser followed it. `;
+}
+
+/** A statement on a key names its month, and how many events the log had: it is announced in the log from that index on. */
+export function whenMade({ epoch, size }: RotationFacts): string {
+  const month = `${1970 + Math.floor(epoch / 12)}-${String((epoch % 12) + 1).padStart(2, '0')}`;
+  return `in ${month} at ${formatCount(size)} events`;
 }

@@ -2,6 +2,7 @@
 import { type UseQueryResult, useQuery } from '@tanstack/react-query';
 import { useSearch } from '@tanstack/react-router';
 import { fetchCheckpoint } from '../api/client.ts';
+import { fetchStatements } from '../api/statements.ts';
 import type { TileReader } from '../proof/growth.ts';
 import { type LogState, watchLog } from '../proof/log-watch.ts';
 import { createTileReader } from '../proof/tile-cache.ts';
@@ -38,6 +39,7 @@ export function useLog(): UseQueryResult<LogState> {
         statedKey: statedKey ?? '',
         store: localStorage,
         fetchCheckpoint: () => fetchCheckpoint(tenant, signal),
+        fetchStatements: () => fetchStatements(tenant, (statedKey ?? '').split('+')[0] ?? '', signal),
         readTile: tileReaderOf(tenant),
         now: new Date().toISOString(),
       });

@@ -49,14 +49,15 @@ export interface Chain {
  * @param text a tlog-proof, as the server gave it
  * @param shown the event as the server showed it
  * @param vkey the remembered verifier key
+ * @param earlier keys that it was followed from
  */
-export function checkProof(text: string, shown: ListedEvent, vkey: string): Verdict {
+export function checkProof(text: string, shown: ListedEvent, vkey: string, earlier?: readonly string[]): Verdict {
   let link: Link = 'proof';
   try {
     const proof = parseProof(text);
     if (proof.index !== BigInt(shown.index)) return broken('proof', `It is the proof of event ${proof.index}.`);
     link = 'signature';
-    const { origin, size, root } = readSignedCheckpoint(proof.checkpoint, vkey);
+    const { origin, size, root } = readSignedCheckpoint(proof.checkpoint, vkey, earlier);
     if (proof.index >= size) return { kind: 'pending', size };
     link = 'content';
     const opened =

@@ -31,16 +31,18 @@ export type Growth =
 /** Reads a tile by its C2SP path; rejects with status 404 where the log has none. */
 export type TileReader = (path: string) => Promise<Uint8Array>;
 
-/** Both notes must verify under `vkey`. */
+/** Both notes must verify under `vkey`, or under one that it was followed from. */
 export async function checkGrowth(options: {
   readonly remembered: string | undefined;
   readonly next: string;
   readonly vkey: string;
+  /** Keys that it was followed from. */
+  readonly earlier?: readonly string[] | undefined;
   readonly readTile: TileReader;
 }): Promise<Growth> {
-  const next = readSignedCheckpoint(options.next, options.vkey);
+  const next = readSignedCheckpoint(options.next, options.vkey, options.earlier);
   if (options.remembered === undefined) return { kind: 'first' };
-  const before = readSignedCheckpoint(options.remembered, options.vkey);
+  const before = readSignedCheckpoint(options.remembered, options.vkey, options.earlier);
   const shrunk = next.size < before.size;
   const [small, large] = shrunk ? [next, before] : [before, next];
   const sizes = { before: before.size, now: next.size };

@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import {
+  emptyRoot,
+  generateSigner,
+  hashRotation,
+  type KeyStatements,
+  type Rotation,
+  type RotationKind,
+  type Signer,
+  sealKeyName,
+  signRotation,
+  signSeal,
+} from '@watchglass/record';
+import { sha256 } from '../../dev/hash.ts';
 import { sampleSent, sampleTenant as tenant } from '../../dev/sample-event.ts';
-import { SampleLog } from '../../dev/sample-log.ts';
+import { SampleLog, sampleOrigin } from '../../dev/sample-log.ts';
 import { ConsoleError } from '../errors.ts';
 import { recall, type TextStore, trustKey } from './log-memory.ts';
 import { type LogState, watchLog } from './log-watch.ts';
@@ -28,7 +41,9 @@ function watch(
   changes: Partial<Parameters<typeof watchLog>[0]> = {},
 ): Promise<LogState> {
   const fetchCheckpoint = async (): Promise<string> => log.checkpoint();
-  return watchLog({ tenant, statedKey: log.vkey, store, fetchCheckpoint, readTile: tilesOf(log), now, ...changes });
+  const fetchStatements = async (): Promise<KeyStatements> => ({ origin: sampleOrigin, rotations: [], seals: [] });
+  const given = { tenant, statedKey: log.vkey, store, fetchCheckpoint, fetchStatements, readTile: tilesOf(log), now };
+  return watchLog({ ...given, ...changes });
 }
 
 function extend(log: SampleLog, to: number, from = 0): SampleLog {
@@ -121,4 +136,71 @@ test('a proof of another history is not intact, though it is sound in itself', a
   assert.ok(shown);
   const verdict = await verifyEvent({ tenant, shown, proof: rewritten.proof(10), store, readTile: tilesOf(rewritten) });
   assert.equal(verdict.kind === 'not-intact' && verdict.link, 'history');
+});
+
+const epochKey = generateSigner(sealKeyName(sampleOrigin, 674), sha256('epoch'));
+
+/** Statements of a log that began with the first of these keys and was handed on to each of the others. */
+function statementsOf(
+  keys: readonly Signer[],
+  kind: RotationKind = 'planned',
+  sealedBy = keys[0] as Signer,
+  announced = epochKey,
+): KeyStatements {
+  const seal = { origin: sampleOrigin, epoch: 673, size: 0, root: emptyRoot(), previous: undefined, next: announced };
+  const rotations: Uint8Array[] = [];
+  for (const [at, next] of keys.slice(1).entries()) {
+    const old = keys[at] as Signer;
+    const before = rotations.at(-1);
+    const rotation: Rotation = {
+      ...{ origin: sampleOrigin, number: at + 1, kind, size: 5, root: sha256('root'), trusted: 5, epoch: 674 },
+      ...{ previous: before && hashRotation(before), old, next },
+    };
+    rotations.push(signRotation(rotation, { old, next, epochKey: announced }));
+  }
+  return { origin: sampleOrigin, rotations, seals: [signSeal(seal, sealedBy)] };
+}
+
+const [first, second, third] = ['sample', 'second', 'third'].map((seed) =>
+  generateSigner(sampleOrigin, sha256(seed)),
+) as [Signer, Signer, Signer];
+
+test('a rotated key is followed by the statements of the log, told, and what the older key signed still counts', async () => {
+  const store = memory();
+  const log = extend(new SampleLog(), 300);
+  await watch(store, log, { fetchStatements: async () => statementsOf([first]) });
+  const rotated = extend(new SampleLog('third'), 310);
+  const state = await watch(store, rotated, { fetchStatements: async () => statementsOf([first, second, third]) });
+  assert.equal(state.kind, 'intact');
+  assert.deepEqual(state.kind === 'intact' && state.rotated.map(({ number }) => number), [1, 2]);
+  assert.equal(state.kind === 'intact' && state.continues, 300n, 'it is the same log, held to what was remembered');
+  assert.deepEqual(recall(store, tenant)?.rotated, { number: 2, epoch: 674, size: 5 });
+  const shown = log.shown[7];
+  assert.ok(shown);
+  const older = { tenant, shown, proof: log.proof(7), store, readTile: tilesOf(rotated) };
+  assert.equal((await verifyEvent(older)).kind, 'sealed', 'a proof to a checkpoint of the older key');
+  assert.equal((await watch(store, log, { statedKey: rotated.vkey })).kind, 'signature-invalid', 'not the newest one');
+});
+
+test('a revoked key, and statements that do not hold, are never followed', async () => {
+  const store = memory();
+  await watch(store, extend(new SampleLog(), 5), { fetchStatements: async () => statementsOf([first]) });
+  const other = extend(new SampleLog('second'), 6);
+  const kindOf = async (statements: KeyStatements): Promise<string> =>
+    (await watch(store, other, { fetchStatements: async () => statements })).kind;
+  assert.equal(await kindOf(statementsOf([first, second], 'compromised')), 'key-revoked');
+  const sound = statementsOf([first, second]);
+  assert.equal(await kindOf({ ...sound, rotations: [] }), 'key-changed');
+  assert.equal(await kindOf({ ...sound, seals: [] }), 'key-changed');
+  assert.equal(await kindOf(statementsOf([third, second])), 'key-changed', 'a chain from a key that is not ours');
+  assert.equal(await kindOf(statementsOf([first, second], 'planned', third)), 'key-changed', 'a seal by a stranger');
+  const thief = generateSigner(sealKeyName(sampleOrigin, 674), sha256('thief'));
+  assert.equal(
+    await kindOf(statementsOf([first, second], 'planned', first, thief)),
+    'key-changed',
+    'another first seal',
+  );
+  assert.equal(await kindOf(statementsOf([first, second, first])), 'key-changed', 'a chain that leads back');
+  assert.equal(recall(store, tenant)?.vkey, new SampleLog().vkey);
+  assert.equal(await kindOf(sound), 'intact');
 });

@@ -1,5 +1,5 @@
 /** Tiles read lately. A tile of a given width never changes, so what was read stays read; bounded, oldest out first. */
-import { fetchTile } from '../api/client.ts';
+import { fetchLogFile } from '../api/client.ts';
 import type { TileReader } from './growth.ts';
 
 const tilesMax = 128;
@@ -9,7 +9,7 @@ export function createTileReader(tenant: string): TileReader {
   return (path) => {
     const known = tiles.get(path);
     if (known !== undefined) return known;
-    const reading = fetchTile(tenant, path, new AbortController().signal);
+    const reading = fetchLogFile(tenant, path, new AbortController().signal);
     reading.catch(() => tiles.delete(path));
     tiles.set(path, reading);
     const oldest = tiles.keys().next().value;

@@ -16,12 +16,13 @@ export async function verifyEvent(options: {
   const log = recall(store, tenant);
   if (!log)
     return { kind: 'not-intact', link: 'signature', reason: 'This browser remembers no verifier key for this log.' };
-  const verdict = checkProof(options.proof, shown, log.vkey);
+  const verdict = checkProof(options.proof, shown, log.vkey, log.earlier);
   if (verdict.kind !== 'sealed') return verdict;
   const growth = await checkGrowth({
     remembered: log.checkpoint,
     next: verdict.chain.checkpoint,
     vkey: log.vkey,
+    earlier: log.earlier,
     readTile: options.readTile,
   });
   switch (growth.kind) {

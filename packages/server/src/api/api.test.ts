@@ -21,7 +21,7 @@ test('every route is audited or public by name, and described in openapi.json', 
   const [heads, routes] = [true, false].map((head) =>
     server.api.routes.filter(({ method }) => (method === 'HEAD') === head),
   );
-  assert.ok(heads?.length === 14 && heads.every(({ open, url }) => open !== undefined && !/^\/(auth|v1)/.test(url)));
+  assert.ok(heads?.length === 15 && heads.every(({ open, url }) => open !== undefined && !/^\/(auth|v1)/.test(url)));
   const mounted = (routes ?? []).map(({ method, url, audited, open }) => {
     assert.ok(
       (audited === undefined) !== (open === undefined),
