@@ -7,31 +7,28 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
-import { isSafeUrl } from './identity/issuer-keys.ts';
-import type { ListenerLimits, TlsFiles } from './passage/listener.ts';
+import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { ListenerLimits } from './passage/listener.ts';
 import { type Policy, parsePolicy } from './policy/policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 
-export interface IssuerConfig {
-  readonly issuer: string;
-  readonly audience: string;
-  readonly algorithms: readonly string[];
-  readonly jwksUri?: string;
-  readonly tokenType: string;
-  readonly rolesClaim: string;
-}
+export type IssuerConfig = IssuerSettings;
 
 export interface GatewayConfig {
   readonly listen: { readonly host: string; readonly port: number };
-  readonly tls: TlsFiles | undefined;
+  readonly tls: TlsConfig | undefined;
   /** How clients reach it; made from `listen` where the configuration doesn't say. */
   readonly url: string | undefined;
   readonly upstream: {
     readonly url: string;
     readonly ca: string | undefined;
+    /** What the gateway shows the API. */
+    readonly certificate: UpstreamCertificate | undefined;
     readonly timeoutMs: number;
     readonly connectionsMax: number;
     readonly forwardAuthorization: boolean;
@@ -39,6 +36,7 @@ export interface GatewayConfig {
     readonly forwardHeaders: readonly string[];
   };
   readonly issuers: readonly IssuerConfig[];
+  readonly identity: IdentitySettings;
   readonly policy: Policy;
   readonly prefixes: readonly string[];
   readonly server: { readonly url: string; readonly writeKey: string; readonly ca: string | undefined };
@@ -60,21 +58,6 @@ export interface GatewayConfig {
 const mebibyte = 1024 * 1024;
 const port = z.int().min(0).max(65_535);
 const address = z.strictObject({ host: z.string().min(1).default('127.0.0.1'), port });
-const algorithms = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
-const url = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
-const safeUrl = url.refine(isSafeUrl, { error: 'expected an https URL; plain http only to this machine' });
 const line = z
   .string()
   .min(1)
@@ -85,11 +68,13 @@ const milliseconds = (fallback: number): z.ZodDefault<z.ZodInt> => z.int().min(1
 
 const schema = z.strictObject({
   listen: address,
-  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  tls: tlsSchema.optional(),
   url: url.optional(),
   upstream: z.strictObject({
     url,
     ca: z.string().optional(),
+    cert: z.string().optional(),
+    key: z.string().optional(),
     timeoutMs: milliseconds(30_000),
     connectionsMax: z.int().min(1).max(4_096).default(128),
     forwardAuthorization: z.boolean().default(false),
@@ -104,18 +89,8 @@ const schema = z.strictObject({
       .max(32)
       .default([]),
   }),
-  issuers: z
-    .array(
-      z.strictObject({
-        issuer: safeUrl,
-        audience: z.string().min(1),
-        algorithms: z.array(z.enum(algorithms)).min(1).default(['RS256', 'ES256', 'EdDSA']),
-        jwksUri: safeUrl.optional(),
-        tokenType: z.string().min(1).default('at+jwt'),
-        rolesClaim: z.string().min(1).default('roles'),
-      }),
-    )
-    .min(1, { error: 'expected at least one issuer: nobody could sign in' }),
+  issuers: issuersSchema,
+  identity: identitySchema,
   policy: z.string(),
   routes: z
     .array(
@@ -201,6 +176,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
   const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
   const optional = (name: string | undefined, what: string): string | undefined =>
     name === undefined ? undefined : readText(from(name), what);
+  const files = { file, from, read: (name: string, what: string): string => readText(from(name), what) };
   if (raw.tls === undefined && !isLoopbackHost(raw.listen.host)) {
     throw new GatewayError(
       'config-invalid',
@@ -210,16 +186,15 @@ export function readGatewayConfig(path: string): GatewayConfig {
   const spoolDirectory = from(raw.spool.dir);
   return {
     listen: raw.listen,
-    tls:
-      raw.tls === undefined
-        ? undefined
-        : { cert: readText(from(raw.tls.cert), 'tls.cert'), key: readText(from(raw.tls.key), 'tls.key') },
+    tls: raw.tls === undefined ? undefined : readTls(raw.tls, files),
     url: raw.url?.replace(/\/+$/, ''),
-    upstream: { ...raw.upstream, ca: optional(raw.upstream.ca, 'upstream.ca') },
-    issuers: raw.issuers.map(({ jwksUri, ...issuer }) => ({
-      ...issuer,
-      ...(jwksUri === undefined ? {} : { jwksUri }),
-    })),
+    upstream: {
+      ...raw.upstream,
+      ca: optional(raw.upstream.ca, 'upstream.ca'),
+      certificate: readUpstreamCertificate(raw.upstream, files),
+    },
+    issuers: readIssuers(raw.issuers, files),
+    identity: raw.identity,
     policy: parsePolicy(readText(from(raw.policy), 'policy'), from(raw.policy)),
     prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
     server: {

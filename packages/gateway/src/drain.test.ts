@@ -95,7 +95,7 @@ describe('a server that stays away', () => {
     assert.deepEqual([ready.status, await ready.json()], [503, { ready: false, problems: ['spool-full'] }]);
     const metrics = await (await fetch(`${of.gateway.adminUrl}/metrics`)).text();
     assert.match(metrics, /watchglass_gateway_spool_open 0/);
-    assert.match(metrics, /watchglass_gateway_spool_waiting_events 2/);
+    assert.match(metrics, /watchglass_gateway_spool_waiting_events 3/);
     taken.release();
     rest.release();
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);

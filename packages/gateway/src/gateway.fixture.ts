@@ -353,9 +353,14 @@ export function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: made by a test`), { code });
 }
 
-/** Events of requests, without the gateway's own start. */
+/** Events of requests, without the gateway's own start and without the first use of a token. */
 export async function eventsOf(of: Road): Promise<Event[]> {
-  return (await of.settled()).filter(({ kind }) => kind !== 'system');
+  return (await of.settled()).filter((event) => event.kind !== 'system' && !isFirstUse(event));
+}
+
+/** A token was let in for the first time. */
+export function isFirstUse({ operation, outcome }: Event): boolean {
+  return operation === 'authenticate' && outcome.status === 'success';
 }
 
 /** The same, once there are that many: what comes after an answer takes a moment longer. */

@@ -185,7 +185,8 @@ describe('a change', () => {
       body: JSON.stringify({ resourceType: 'Observation', subject: { reference: 'Patient/p-5' } }),
     });
     assert.equal(answer.status, 201);
-    assert.equal(intentsWhenAsked, before + 1);
+    // The first use of the token, and the intent.
+    assert.equal(intentsWhenAsked, before + 2);
     const [intent, outcome] = (await eventsOf(of)) as [Event, Event];
     assert.deepEqual(intent.outcome, { status: 'success', reason: 'intent' });
     assert.deepEqual(intent.targets, [{ type: 'Observation', role: 'object', patient: 'p-5', classes: ['results'] }]);

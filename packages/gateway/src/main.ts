@@ -10,16 +10,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { countersOperation, countersToChanges } from '@watchglass/record';
 import { openSpool, SdkError, type Sender, type Spool, type SpoolDisk, startSender } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
-import { Agent, Pool } from 'undici';
+import { Pool } from 'undici';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
-import type { GatewayConfig, IssuerConfig } from './config.ts';
+import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
-import { IssuerKeys } from './identity/issuer-keys.ts';
-import { Authenticator, type TrustedIssuer } from './identity/token.ts';
+import { identify } from './identify.ts';
+import type { Revoke } from './identity/identity.ts';
 import { createListener } from './passage/listener.ts';
+import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
+import { makeUpstreamConnector, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
 import { createAdmin } from './watch/admin.ts';
 import { Metrics } from './watch/metrics.ts';
 
@@ -29,6 +31,8 @@ export interface RunningGateway extends AsyncDisposable {
   readonly adminUrl: string | undefined;
   readonly spool: Spool;
   readonly sender: Sender;
+  /** Lets a person, session, token or client in no longer. In force at once; resolves once it outlives the process. */
+  revoke(what: Revoke): Promise<void>;
 }
 
 export interface StartOptions {
@@ -98,16 +102,18 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(() => clearInterval(counting));
   const metrics = new Metrics();
   metrics.observe({ spool, sender, recorder });
-  const issuers = config.issuers.map((issuer) => trustIssuer(issuer, stack, logger));
+  const identity = stack.use(await identify(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
-  const pool = stack.adopt(makePool(config), (made) => made.destroy());
+  const upstream = makeUpstreamConnector(config);
+  const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
+  const securityHeaders = securityHeadersOf(publicUrl);
   const pipeline = new Pipeline({
     prefixes: config.prefixes,
-    authenticator: new Authenticator({ issuers, ...(config.tenant === undefined ? {} : { tenant: config.tenant }) }),
+    authenticator: identity.authenticator,
     policy: config.policy,
     recorder,
     pool,
@@ -116,6 +122,11 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     counters,
     metrics,
     publicUrl,
+    securityHeaders,
+    logoutDoor:
+      identity.logout === undefined || config.identity.logoutPath === undefined
+        ? undefined
+        : new LogoutDoor(config.identity.logoutPath, identity.logout),
     upstreamOrigin: new URL(config.upstream.url).origin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
@@ -129,15 +140,18 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     pipeline,
     tls: config.tls,
     limits: config.limits,
+    securityHeaders,
     onFault: (error) => logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself'),
   });
+  const certificates = stack.use(watchCertificates(config, { server, upstream, recorder, logger, metrics }));
   const listenPort = await listen(server, config.listen);
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(server, config.limits.drainMs));
   if (config.url === undefined) publicUrl.port = String(listenPort);
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),
-    ...((await Promise.all(issuers.map(({ keys }) => keys.prepare()))).every(Boolean) ? [] : ['issuer-keys']),
+    ...certificates.problems(),
+    ...((await identity.isReady()) ? [] : ['issuer-keys']),
   ];
   const adminUrl =
     config.admin === undefined ? undefined : await startAdmin(config.admin, { problems, metrics, stack });
@@ -150,7 +164,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const stop = onlyOnce(() => resources.disposeAsync());
   options.signal?.addEventListener('abort', () => void stop(), { once: true });
   if (options.signal?.aborted === true) await stop();
-  return { url, adminUrl, spool, sender, [Symbol.asyncDispose]: stop };
+  return { url, adminUrl, spool, sender, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
@@ -211,24 +225,7 @@ function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts
   }
 }
 
-function trustIssuer(config: IssuerConfig, stack: AsyncDisposableStack, logger: Logger): TrustedIssuer {
-  const dispatcher = stack.adopt(new Agent({ connections: 2, maxRedirections: 0 } as Agent.Options), (agent) =>
-    agent.destroy(),
-  );
-  const keys = new IssuerKeys({
-    issuer: config.issuer,
-    ...(config.jwksUri === undefined ? {} : { jwksUri: config.jwksUri }),
-    dispatcher,
-    onStale: () =>
-      logger.warn(
-        { issuer: config.issuer },
-        'the issuer does not answer; its known keys are past their age and still used',
-      ),
-  });
-  return { ...config, keys };
-}
-
-function makePool({ upstream }: GatewayConfig): Pool {
+function makePool({ upstream }: GatewayConfig, { connect }: UpstreamConnector): Pool {
   return new Pool(new URL(upstream.url).origin, {
     connections: upstream.connectionsMax,
     pipelining: 1,
@@ -236,8 +233,7 @@ function makePool({ upstream }: GatewayConfig): Pool {
     // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
     headersTimeout: 0,
     bodyTimeout: upstream.timeoutMs,
-    connectTimeout: Math.min(upstream.timeoutMs, 5_000),
-    ...(upstream.ca === undefined ? {} : { connect: { ca: upstream.ca } }),
+    connect,
   });
 }
 

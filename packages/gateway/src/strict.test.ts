@@ -57,7 +57,7 @@ describe('a server that is away', () => {
   it('stops nothing while the spool has room', async () => {
     const of = await start({ serverDown: true });
     for (let n = 0; n < 5; n++) assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
-    assert.equal(of.gateway.spool.status.waitingCount, 6);
+    assert.equal(of.gateway.spool.status.waitingCount, 7);
   });
 });
 
@@ -136,7 +136,7 @@ describe('the available mode', () => {
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
     const metrics = await (await fetch(`${of.gateway.adminUrl}/metrics`)).text();
-    assert.match(metrics, /watchglass_gateway_events_unrecorded 2/);
+    assert.match(metrics, /watchglass_gateway_events_unrecorded 3/);
     assert.equal((await fetch(`${of.gateway.adminUrl}/readyz`)).status, 503);
   });
 });

@@ -28,6 +28,8 @@ const shred = [
   { type: 'Person', id: 'p-1', role: 'approver' },
 ];
 const kept = [{ type: 'RetentionPolicy', id: 'clinic', role: 'object' }];
+const issuer = [{ type: 'Issuer', id: 'https://id.example', role: 'object' }];
+const listener = [{ type: 'Certificate', id: 'listener', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -146,6 +148,33 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'kek-destroyed' }, 'A key-encryption key has ended'],
   [{ kind: 'system', operation: 'witness-policy' }, 'Who must vouch for the log has changed'],
   [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
+  [{ kind: 'auth', operation: 'authenticate' }, 'Came through the gateway'],
+  [{ kind: 'auth', operation: 'backchannel-logout' }, 'Was signed out by the identity provider'],
+  [
+    { kind: 'auth', operation: 'backchannel-logout', outcome: denied },
+    'Tried to sign somebody out without a logout token that holds',
+  ],
+  [{ kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] }, 'Lets in no longer wg-pr-0007'],
+  [
+    { kind: 'system', operation: 'issuer-keys-stale', targets: issuer },
+    'Goes on with old keys, since the identity provider does not answer: https://id.example',
+  ],
+  [
+    { kind: 'system', operation: 'issuer-keys-gone', targets: issuer },
+    'Lets nobody in any more, since the identity provider does not answer: https://id.example',
+  ],
+  [
+    { kind: 'system', operation: 'issuer-keys-fresh', targets: issuer },
+    'The identity provider answers again: https://id.example',
+  ],
+  [
+    { kind: 'system', operation: 'certificate-replaced', targets: listener },
+    'Shows another certificate from now on, as listener',
+  ],
+  [
+    { kind: 'system', operation: 'certificate-refused', targets: listener },
+    'Could not take the certificate in its files, as listener',
+  ],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
 

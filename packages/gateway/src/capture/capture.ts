@@ -8,6 +8,7 @@ import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { parametersMax } from '../http/canonical.ts';
 import { plainAddress } from '../http/source.ts';
+import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
@@ -22,6 +23,8 @@ export interface Captured {
   readonly method: string;
   readonly traceparent: string;
   readonly source: Source;
+  /** Of the client certificate of the connection: `x5t#S256`. */
+  readonly certificate: string | undefined;
   readonly site: string | undefined;
 }
 
@@ -35,6 +38,7 @@ export function capture(
   },
 ): Captured {
   const userAgent = request.headers['user-agent'];
+  const certificate = certificateThumbprint(request.socket);
   // A port says nothing once a proxy stands in between.
   const port = options.address === plainAddress(request.socket.remoteAddress) ? request.socket.remotePort : undefined;
   return {
@@ -48,7 +52,9 @@ export function capture(
       ...(options.address === undefined ? {} : { address: options.address }),
       ...(port === undefined ? {} : { port }),
       ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, 512).replace(/[^\x20-\x7e]/g, '?') }),
+      ...(certificate === undefined ? {} : { device: `x5t-S256:${certificate}` }),
     },
+    certificate,
     site: options.site,
   };
 }
@@ -67,7 +73,7 @@ export const anonymous: Actor = { id: 'anonymous' };
 
 /** Who it was, as the verified token says. */
 export function actorOf(principal: Principal): Actor {
-  const { id, roles, client, session, tokenId, mfa, assurance, authenticatedAt } = principal;
+  const { id, roles, client, session, tokenId, method = 'bearer', mfa, assurance, authenticatedAt } = principal;
   return {
     id,
     type: typeOf(principal),
@@ -76,7 +82,7 @@ export function actorOf(principal: Principal): Actor {
     ...(session === undefined ? {} : { session }),
     ...(tokenId === undefined ? {} : { tokenId }),
     authentication: {
-      method: 'bearer',
+      method,
       ...(mfa === undefined ? {} : { mfa }),
       ...(assurance === undefined ? {} : { assurance }),
       ...(authenticatedAt === undefined ? {} : { time: authenticatedAt }),
@@ -163,6 +169,50 @@ export function refusalEvent(input: {
       status: input.status,
       durationMs: elapsedMs(captured),
     },
+  };
+}
+
+/** The event of a token that is let in for the first time. How they signed in stands behind the class of it (RFC 8176 `amr`). */
+export function authenticationEvent(captured: Captured, principal: Principal): EventDraftFacts {
+  const { assurance, methods = [] } = principal;
+  const said = [...(assurance === undefined ? [] : [assurance]), ...(methods.length === 0 ? [] : [`amr=${methods}`])];
+  const actor = actorOf(principal);
+  return {
+    ...shared(captured),
+    kind: 'auth',
+    action: 'execute',
+    operation: 'authenticate',
+    outcome: { status: 'success' },
+    actor: {
+      ...actor,
+      authentication: {
+        method: 'bearer',
+        ...actor.authentication,
+        ...(said.length === 0 ? {} : { assurance: said.join(' ').slice(0, 128).trimEnd() }),
+      },
+    },
+    request: sharedRequest(captured),
+  };
+}
+
+/** The event of a session that its issuer ended, or of somebody who said so and was not believed. */
+export function logoutEvent(input: {
+  readonly captured: Captured;
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly route: string;
+  readonly actor: Actor;
+  readonly issuer: string | undefined;
+}): EventDraftFacts {
+  const { captured, status, reason, issuer } = input;
+  const event = refusalEvent({ ...input, kind: 'auth', operation: 'backchannel-logout', reason: reason ?? '' });
+  return {
+    ...event,
+    outcome: status < 400 ? { status: 'success', code: status } : event.outcome,
+    ...(issuer === undefined || issuer.length > 256
+      ? {}
+      : { targets: [{ type: 'Issuer', id: issuer, role: 'object' }] }),
+    request: { ...sharedRequest(captured), route: input.route, status, durationMs: elapsedMs(captured) },
   };
 }
 

@@ -6,7 +6,9 @@
  * in: that is `unavailable`, not an invalid token.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
-import { type Agent, request } from 'undici';
+import type { Agent } from 'undici';
+
+import { askJson } from './bounded-json.ts';
 
 const maxAgeMs = 10 * 60_000;
 const staleMaxMs = 60 * 60_000;
@@ -23,9 +25,16 @@ export interface IssuerKeysOptions {
   readonly dispatcher: Agent;
   /** Milliseconds; for tests with a clock of their own. */
   readonly now?: () => number;
-  /** Called when keys past their age are still used because the issuer doesn't answer. */
+  /** Called once when keys past their age begin to be used because the issuer doesn't answer. */
   readonly onStale?: () => void;
+  /** Called once when they may be used no longer, and nobody gets in. */
+  readonly onGone?: () => void;
+  /** Called when the issuer has answered again after either. */
+  readonly onFresh?: () => void;
 }
+
+/** `stale`: past their age, and still used. `gone`: none that may be used. */
+export type KeysState = 'fresh' | 'stale' | 'gone';
 
 /** The issuer can't be asked, and nothing that is known may be used any longer. */
 export class KeysUnavailableError extends Error {
@@ -43,6 +52,7 @@ export class IssuerKeys {
   #triedAtMs = Number.NEGATIVE_INFINITY;
   #fetching: Promise<void> | undefined;
   #lastError: unknown;
+  #state: KeysState = 'fresh';
   fetchCount = 0;
 
   constructor(options: IssuerKeysOptions) {
@@ -51,8 +61,9 @@ export class IssuerKeys {
     this.#now = options.now ?? ((): number => performance.now());
   }
 
-  get known(): boolean {
-    return this.#keys !== undefined;
+  /** As it was when they were last used. */
+  get state(): KeysState {
+    return this.#state;
   }
 
   /** For `jwtVerify`: the key of a token's header, by `kid`. */
@@ -69,18 +80,38 @@ export class IssuerKeys {
     }
   };
 
-  /** Fetches the keys if there are none yet; for readiness. */
+  /** Fetches the keys if there are none yet; false while there are none that may be used. For readiness. */
   async prepare(): Promise<boolean> {
     await this.#refreshIfOld();
-    return this.known;
+    return this.#isUsable();
   }
 
   #current(): ReturnType<typeof createLocalJWKSet> {
     if (this.#keys === undefined || !this.#isUsable()) {
+      this.#become('gone');
       throw new KeysUnavailableError(this.#options.issuer, this.#lastError);
     }
-    if (this.#now() - this.#fetchedAtMs > maxAgeMs) this.#options.onStale?.();
+    if (this.#now() - this.#fetchedAtMs > maxAgeMs) this.#become('stale');
     return this.#keys;
+  }
+
+  #become(state: KeysState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    const { onStale, onGone, onFresh } = this.#options;
+    switch (state) {
+      case 'stale':
+        onStale?.();
+        break;
+      case 'gone':
+        onGone?.();
+        break;
+      case 'fresh':
+        onFresh?.();
+        break;
+      default:
+        state satisfies never;
+    }
   }
 
   #isUsable(): boolean {
@@ -114,6 +145,7 @@ export class IssuerKeys {
       const document = (await this.#getJson(jwksUri)) as JSONWebKeySet;
       this.#keys = createLocalJWKSet(document);
       this.#fetchedAtMs = this.#now();
+      this.#become('fresh');
     } catch (error) {
       this.#lastError = error;
     }
@@ -134,21 +166,11 @@ export class IssuerKeys {
   }
 
   async #getJson(url: string): Promise<unknown> {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const { statusCode, body } = await request(url, {
-      dispatcher: this.#options.dispatcher,
-      signal,
-      headers: { accept: 'application/json' },
-    });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > answerBytesMax) throw new Error(`expected at most ${answerBytesMax} bytes`);
-      chunks.push(chunk);
-    }
-    if (statusCode !== 200) throw new Error(`expected status 200, got ${statusCode}`);
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const { dispatcher } = this.#options;
+    const { status, json } = await askJson(url, { dispatcher, timeoutMs, answerBytesMax });
+    if (status !== 200) throw new Error(`expected status 200, got ${status}`);
+    if (typeof json !== 'object' || json === null) throw new Error('expected a JSON object');
+    return json;
   }
 }
 

@@ -5,7 +5,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Actor, Purpose } from '@watchglass/record';
-import { actorOf, anonymous, type Captured, interactionEvent } from '../capture/capture.ts';
+import { actorOf, anonymous, authenticationEvent, type Captured, interactionEvent } from '../capture/capture.ts';
+import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
 import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
@@ -15,15 +16,19 @@ import { chooseAccept, wantsJson } from '../http/headers.ts';
 import { isForm, isJson, isUtf8 } from '../http/media-type.ts';
 import { hasBody, messageFault } from '../http/message.ts';
 import { parseOneReading } from '../http/one-reading.ts';
+import type { Presentation } from '../identity/dpop.ts';
 import type { Authenticator, Principal } from '../identity/token.ts';
 import { authorise, authoriseEntry, type Decision } from '../policy/authorise.ts';
 import type { Policy } from '../policy/policy.ts';
-import { denied, noRoute, notAuthenticated, violation } from './refused.ts';
+import { denied, noRoute, notAuthenticated, Refused, violation } from './refused.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
   readonly prefixes: readonly string[];
   readonly authenticator: Authenticator;
+  readonly recorder: Pick<Recorder, 'record'>;
+  /** How clients reach the gateway: what proofs of possession are made for. */
+  readonly publicUrl: URL;
   readonly policy: Policy;
   /** How much of a body is read for what it is about. */
   readonly exposureBytesMax: number;
@@ -173,19 +178,48 @@ export class Admission {
   }
 
   async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization);
+    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization, () =>
+      this.#present(request, captured),
+    );
     switch (authentication.kind) {
-      case 'authenticated':
-        return authentication.principal;
+      case 'authenticated': {
+        const { principal, unsaid } = authentication;
+        if (unsaid !== undefined) await this.#recordFirstUse(authenticationEvent(captured, principal), unsaid);
+        return principal;
+      }
       case 'missing':
         throw notAuthenticated(captured, 'token-missing', { reason: 'token-missing', route });
-      case 'invalid':
-        throw notAuthenticated(captured, 'token-invalid', { reason: authentication.reason, route });
-      case 'unavailable':
-        throw notAuthenticated(captured, 'identity-unavailable', { reason: 'issuer-keys-unavailable', route });
+      case 'invalid': {
+        const { reason, principal, headers } = authentication;
+        const known = principal === undefined ? {} : { actor: actorOf(principal) };
+        throw notAuthenticated(captured, 'token-invalid', { reason, route, ...known }, headers);
+      }
+      case 'unavailable': {
+        const { reason = 'issuer-keys-unavailable' } = authentication;
+        throw notAuthenticated(captured, 'identity-unavailable', { reason, route });
+      }
       default:
         return authentication satisfies never;
     }
+  }
+
+  #present(request: IncomingMessage, { method, certificate }: Captured): Presentation {
+    const { dpop } = request.headers;
+    const [path] = (request.url ?? '').split('?', 1);
+    return {
+      method,
+      url: this.#parts.publicUrl.href.replace(/\/+$/, '') + path,
+      proof: typeof dpop === 'string' ? dpop : undefined,
+      certificate,
+    };
+  }
+
+  /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
+  async #recordFirstUse(event: EventDraftFacts, unsaid: () => void): Promise<void> {
+    const recorded = await this.#parts.recorder.record([event]);
+    if (recorded.kind === 'durable') return;
+    unsaid();
+    throw new Refused('audit-unavailable', undefined);
   }
 
   #purposeOf(request: IncomingMessage): Purpose | 'refused' | undefined {

@@ -13,6 +13,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+import { type CertificateMaterial, tlsRules } from '../identity/own-certificate.ts';
 import type { Pipeline } from './pipeline.ts';
 
 export interface ListenerLimits {
@@ -26,10 +27,9 @@ export interface ListenerLimits {
   readonly connectionsMax: number;
 }
 
-export interface TlsFiles {
-  /** PEM */
-  readonly cert: string;
-  readonly key: string;
+export interface TlsFiles extends CertificateMaterial {
+  /** Whether clients are asked for a certificate, and hung up on without a good one. */
+  readonly clientAuth?: 'off' | 'request' | 'require';
 }
 
 const headerBytesMax = 16 * 1024;
@@ -41,10 +41,15 @@ export function createListener(parts: {
   readonly pipeline: Pipeline;
   readonly tls: TlsFiles | undefined;
   readonly limits: ListenerLimits;
+  /** Set on the answers that are given here, below the pipeline. */
+  readonly securityHeaders: Readonly<Record<string, string>>;
   /** A fault of the program itself: the request is answered with 500 and this is told. */
   readonly onFault: (error: unknown) => void;
 }): Server {
-  const { pipeline, tls, limits, onFault } = parts;
+  const { pipeline, tls, limits, securityHeaders, onFault } = parts;
+  const extra = Object.entries(securityHeaders)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('');
   const options: ServerOptions = {
     maxHeaderSize: headerBytesMax,
     headersTimeout: limits.headersTimeoutMs,
@@ -64,9 +69,12 @@ export function createListener(parts: {
       ? createHttpServer(options)
       : createHttpsServer({
           ...options,
-          ...tls,
-          minVersion: 'TLSv1.2',
-          honorCipherOrder: true,
+          ...tlsRules,
+          cert: tls.cert,
+          key: tls.key,
+          ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+          requestCert: tls.clientAuth === 'request' || tls.clientAuth === 'require',
+          rejectUnauthorized: tls.clientAuth === 'require',
           ALPNProtocols: ['http/1.1'],
         });
   server.maxConnections = limits.connectionsMax;
@@ -78,7 +86,8 @@ export function createListener(parts: {
       .handle(request, response)
       .catch((error: unknown) => {
         onFault(error);
-        if (!response.headersSent) response.writeHead(500, { connection: 'close', 'content-length': '0' });
+        if (!response.headersSent)
+          response.writeHead(500, { ...securityHeaders, connection: 'close', 'content-length': '0' });
         response.end();
       })
       .catch(onFault);
@@ -128,7 +137,7 @@ export function createListener(parts: {
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     socket.on('error', () => undefined);
     const fault = { status: 405, reason: 'connect-method' };
-    hangUp(request.socket, fault, () => endWith(socket, fault.status));
+    hangUp(request.socket, fault, () => endWith(socket, fault.status, extra));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const fault = connectionFault(error);
@@ -147,13 +156,15 @@ export function createListener(parts: {
     if (line !== undefined) line.waiting.length = 0;
     // Once its response is finished, Node no longer tells a request that the rest of its body will never come.
     if (request !== undefined) socket.once('close', () => request.destroy());
-    if (response === undefined || response.writableFinished) endWith(socket, fault.status);
+    if (response === undefined || response.writableFinished) endWith(socket, fault.status, extra);
     // It asked to close and went on talking: it gets its answer, and nothing behind it is heard.
     else if (fault.reason === 'closed-connection') return;
     // A fault behind a head that is already being served: its answer is this one. With an answer under way, only hanging up is left.
     else if (response.headersSent) socket.destroy();
     else
-      response.writeHead(fault.status, { connection: 'close', 'content-length': '0' }).end(() => socket.destroySoon());
+      response
+        .writeHead(fault.status, { ...securityHeaders, connection: 'close', 'content-length': '0' })
+        .end(() => socket.destroySoon());
   };
   return server;
 }
@@ -182,8 +193,9 @@ const reasonPhrases: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
-function endWith(socket: Duplex, status: number): void {
-  const head = `HTTP/1.1 ${status} ${reasonPhrases[status] ?? 'Error'}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+/** `extra` are whole header lines. */
+function endWith(socket: Duplex, status: number, extra: string): void {
+  const head = `HTTP/1.1 ${status} ${reasonPhrases[status] ?? 'Error'}\r\n${extra}connection: close\r\ncontent-length: 0\r\n\r\n`;
   socket.end(head, () => socket.destroy());
 }
 

@@ -32,8 +32,9 @@ import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
+import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
-import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
+import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 
 export interface PipelineParts extends AdmissionParts {
@@ -43,7 +44,10 @@ export interface PipelineParts extends AdmissionParts {
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
   readonly metrics: Metrics;
-  readonly publicUrl: URL;
+  /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
+  readonly securityHeaders: Readonly<Record<string, string>>;
+  /** Where issuers tell that a session has ended. */
+  readonly logoutDoor: LogoutDoor | undefined;
   readonly upstreamOrigin: string;
   readonly forwardAuthorization: boolean;
   readonly forwardHeaders: readonly string[];
@@ -153,6 +157,7 @@ export class Pipeline {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const carried = await this.#admission.readRequest(admitted);
@@ -165,6 +170,17 @@ export class Pipeline {
     } finally {
       reservation.release();
     }
+  }
+
+  /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
+  async #serveLogout(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    const answered = await (this.#parts.logoutDoor as LogoutDoor).serve(request, captured);
+    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded')
+      throw new Refused('audit-unavailable', undefined);
+    if (response.headersSent || response.destroyed) return;
+    response.writeHead(answered.status, { ...this.#parts.securityHeaders, ...ownAnswerHeaders, 'content-length': '0' });
+    response.end();
+    this.#parts.counters.answered += 1;
   }
 
   /** Intent, upstream, outcome, release. */
@@ -299,6 +315,7 @@ export class Pipeline {
     const { upstreamOrigin, publicUrl } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
+      ...this.#parts.securityHeaders,
       ...clientHeaders(held.headers, {
         requestId: captured.id,
         auditId: captured.auditId,
@@ -340,7 +357,7 @@ export class Pipeline {
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
     // What is left of a body nobody reads must not be taken for the next request.
     const unread = hasBody(request) && !request.complete ? { connection: 'close' } : {};
-    response.writeHead(answer.status, { ...answer.headers, ...unread });
+    response.writeHead(answer.status, { ...this.#parts.securityHeaders, ...answer.headers, ...unread });
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 

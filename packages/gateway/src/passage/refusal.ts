@@ -17,6 +17,7 @@ export type RefusalCode =
   | 'target-refused'
   | 'target-too-long'
   | 'body-unreadable'
+  | 'logout-invalid'
   | 'token-missing'
   | 'token-invalid'
   | 'forbidden'
@@ -65,6 +66,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'The body cannot be read',
     detail: 'Send what Content-Type says, in UTF-8.',
     issue: 'structure',
+  },
+  'logout-invalid': {
+    status: 400,
+    title: 'The logout token is not valid',
+    detail: 'Post a logout token of an issuer that the configuration names, made just now for this gateway, as a form.',
+    issue: 'login',
   },
   'token-missing': {
     status: 401,
@@ -190,6 +197,14 @@ export interface Answer {
   readonly body: Buffer;
 }
 
+/** Nothing that the gateway itself says is kept, guessed at, framed, or run. */
+export const ownAnswerHeaders: Readonly<Record<string, string>> = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+
 /** The answer to a refused request. */
 export function answerRefusal(
   code: RefusalCode,
@@ -207,7 +222,7 @@ export function answerRefusal(
     headers: {
       'content-type': fhir ? 'application/fhir+json; charset=utf-8' : 'application/problem+json',
       'content-length': String(body.length),
-      'cache-control': 'no-store',
+      ...ownAnswerHeaders,
       'x-request-id': options.requestId,
       ...(row.status === 503 && code !== 'outcome-unrecorded' ? { 'retry-after': '2' } : {}),
       ...options.headers,

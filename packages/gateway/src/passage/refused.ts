@@ -57,12 +57,13 @@ export function noRoute(
 export function notAuthenticated(
   captured: Captured,
   code: 'token-missing' | 'token-invalid' | 'identity-unavailable',
-  facts: { readonly reason: string; readonly route: string },
+  facts: { readonly reason: string; readonly route: string; readonly actor?: Actor },
+  headers: Readonly<Record<string, string>> = {},
 ): Refused {
   const { status } = refusals[code];
   const event = refusalEvent({ captured, kind: 'auth', operation: 'authenticate', status, ...facts });
   return new Refused(code, event, {
-    ...(status === 401 ? { headers: { 'www-authenticate': bearerChallenge(code) } } : {}),
+    headers: status === 401 ? { 'www-authenticate': bearerChallenge(code), ...headers } : {},
     floodKey: `auth ${facts.reason} ${neighbourhood(captured.source.address)}`,
   });
 }

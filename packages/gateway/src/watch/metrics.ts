@@ -11,6 +11,7 @@ export class Metrics {
   readonly duration: Histogram<'interaction'>;
   readonly truncated: Counter;
   readonly connectionFaults: Counter<'reason'>;
+  readonly introspectionProblems: Counter<'problem'>;
 
   constructor() {
     const registers = [this.registry];
@@ -44,6 +45,17 @@ export class Metrics {
       labelNames: ['reason'],
       registers,
     });
+    this.introspectionProblems = new Counter({
+      name: 'watchglass_gateway_introspection_problems_total',
+      help: 'Questions about opaque tokens that got no usable answer, by problem',
+      labelNames: ['problem'],
+      registers,
+    });
+  }
+
+  /** A number that is read at the moment of asking. */
+  watch(name: string, help: string, read: () => number): void {
+    this.#gauge(name, help, read);
   }
 
   /** Adds what is read at the moment of asking. */

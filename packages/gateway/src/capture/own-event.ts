@@ -1,0 +1,42 @@
+/** Events of the gateway itself: what it noticed, what it did to itself, what it was told. */
+import type { OutcomeStatus } from '@watchglass/record';
+
+import type { EventDraftFacts } from './recorder.ts';
+
+/** Whose events these are. */
+export interface Own {
+  readonly emitter: string;
+  readonly site: string | undefined;
+}
+
+export type OwnOperation =
+  | 'issuer-keys-stale'
+  | 'issuer-keys-gone'
+  | 'issuer-keys-fresh'
+  | 'certificate-replaced'
+  | 'certificate-refused'
+  | 'tokens-revoked';
+
+export function ownEvent(
+  { emitter, site }: Own,
+  facts: {
+    readonly operation: OwnOperation;
+    readonly status: OutcomeStatus;
+    readonly reason?: string;
+    /** What it was about. An id that can't stand in an event is left out. */
+    readonly target?: { readonly type: string; readonly id: string };
+  },
+): EventDraftFacts {
+  const { operation, status, reason, target } = facts;
+  const fits = target !== undefined && /^[!-~]{1,256}$/.test(target.id);
+  return {
+    time: new Date().toISOString(),
+    kind: operation === 'tokens-revoked' ? 'auth' : 'system',
+    action: 'execute',
+    operation,
+    outcome: { status, ...(reason === undefined ? {} : { reason }) },
+    actor: { id: `gateway:${emitter}`, type: 'service' },
+    ...(target === undefined ? {} : { targets: [{ ...target, ...(fits ? {} : { id: '-' }), role: 'object' }] }),
+    ...(site === undefined ? {} : { site }),
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * The room's front: builds everything that says who is calling from the configuration, and takes it down again. Others see the authenticator, the end of
+ * sessions, `revoke`, and what there is to watch.
+ */
+import { join } from 'node:path';
+
+import { Agent } from 'undici';
+
+import { BackChannelLogout } from './back-channel-logout.ts';
+import { ProofChecker } from './dpop.ts';
+import { type ClientAuthentication, Introspection } from './introspection.ts';
+import { IssuerKeys, type KeysState } from './issuer-keys.ts';
+import { MemoryReplayStore, type ReplayStore } from './replay-store.ts';
+import { clockToleranceSeconds, type Revocation, Revocations } from './revocations.ts';
+import { Authenticator, type TrustedIssuer } from './token.ts';
+
+export interface IssuerSettings {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly string[];
+  readonly jwksUri?: string | undefined;
+  readonly tokenType: string;
+  readonly rolesClaim: string;
+  readonly roles?: readonly string[] | undefined;
+  readonly actorPrefix?: string | undefined;
+  /** Its opaque tokens are asked about. */
+  readonly introspection?: IntrospectionSettings | undefined;
+  /** The client as which the gateway hears of its logouts. */
+  readonly logoutClientId?: string | undefined;
+}
+
+export interface IntrospectionSettings {
+  readonly endpoint: string;
+  readonly client: ClientAuthentication;
+  readonly tokenPrefix: string;
+  readonly jwtToo: boolean;
+  readonly requireAudience: boolean;
+  readonly timeoutMs: number;
+}
+
+export interface IdentitySettings {
+  readonly dpop: { readonly nonce: boolean; readonly proofsMax: number };
+  readonly revocation: { readonly keepMs: number };
+  /** Where on the listener the issuers post their logout tokens. */
+  readonly logoutPath?: string | undefined;
+}
+
+/** What becomes of an issuer's keys, for the record and the log. */
+export type IssuerNews = 'issuer-keys-stale' | 'issuer-keys-gone' | 'issuer-keys-fresh';
+
+/** Who or what is to be let in no longer. Tokens issued from half a minute on are let in again, except of a session or by id. */
+export type Revoke = { readonly issuer?: string } & (
+  | { /** The actor's id, as events have it. */ readonly sub: string }
+  | { readonly sid: string }
+  | { readonly jti: string }
+  | { readonly client: string }
+);
+
+export interface Identity extends AsyncDisposable {
+  readonly authenticator: Authenticator;
+  readonly logout: BackChannelLogout | undefined;
+  readonly revocations: Revocations;
+  readonly proofsCount: () => number;
+  keysState(): Readonly<Record<KeysState, number>>;
+  /** In force at once; resolves once it outlives the process, and rejects where that can't be had. */
+  revoke(what: Revoke): Promise<void>;
+  /** True once the keys of every issuer that needs them are there. */
+  isReady(): Promise<boolean>;
+}
+
+export async function openIdentity(options: {
+  readonly issuers: readonly IssuerSettings[];
+  readonly settings: IdentitySettings;
+  readonly tenant: string | undefined;
+  /** What has been revoked is kept here. */
+  readonly directory: string;
+  readonly onIssuerNews: (issuer: string, news: IssuerNews) => void;
+  readonly onIntrospectionProblem: (issuer: string, problem: string) => void;
+  /** One for many gateways; this process's own without it. */
+  readonly replayStore?: ReplayStore;
+}): Promise<Identity> {
+  await using stack = new AsyncDisposableStack();
+  const { settings, tenant } = options;
+  const revocations = stack.use(
+    await Revocations.open({ file: join(options.directory, 'revocations'), keepMs: settings.revocation.keepMs }),
+  );
+  const dispatcher = stack.adopt(new Agent({ connections: 16, allowH2: false }), (agent) => agent.destroy());
+  const issuers = options.issuers.map((issuer) => trust(issuer, { ...options, dispatcher }));
+  const { proofsMax, nonce } = settings.dpop;
+  const memory = new MemoryReplayStore({ entriesMax: proofsMax, perHolderMax: Math.ceil(proofsMax / 2) });
+  const authenticator = new Authenticator({
+    issuers,
+    ...(tenant === undefined ? {} : { tenant }),
+    proofs: new ProofChecker({ store: options.replayStore ?? memory, nonce }),
+    revocations,
+  });
+  const loggingOut = options.issuers.flatMap(({ logoutClientId: clientId }, position) => {
+    const trusted = issuers[position];
+    return clientId === undefined || trusted === undefined ? [] : [{ ...trusted, clientId }];
+  });
+  // Who only answers questions about its tokens may have no keys at all.
+  const needed = issuers.filter(({ opaque }) => opaque?.jwtToo !== true);
+  const resources = stack.move();
+  return {
+    authenticator,
+    logout: loggingOut.length === 0 ? undefined : new BackChannelLogout({ issuers: loggingOut, revocations }),
+    revocations,
+    proofsCount: () => memory.size,
+    keysState() {
+      const counts = { fresh: 0, stale: 0, gone: 0 };
+      for (const { keys } of issuers) counts[keys.state] += 1;
+      return counts;
+    },
+    revoke: (what) => revocations.add([revocationOf(what)]),
+    async isReady() {
+      return (await Promise.all(needed.map(({ keys }) => keys.prepare()))).every(Boolean);
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function trust(
+  { jwksUri, introspection, ...issuer }: IssuerSettings,
+  parts: {
+    readonly issuers: readonly IssuerSettings[];
+    readonly dispatcher: Agent;
+    readonly onIssuerNews: (issuer: string, news: IssuerNews) => void;
+    readonly onIntrospectionProblem: (issuer: string, problem: string) => void;
+  },
+): TrustedIssuer {
+  const { dispatcher, onIssuerNews, onIntrospectionProblem } = parts;
+  const tell = (news: IssuerNews) => (): void => onIssuerNews(issuer.issuer, news);
+  const keys = new IssuerKeys({
+    issuer: issuer.issuer,
+    ...(jwksUri === undefined ? {} : { jwksUri }),
+    dispatcher,
+    onStale: tell('issuer-keys-stale'),
+    onGone: tell('issuer-keys-gone'),
+    onFresh: tell('issuer-keys-fresh'),
+  });
+  const otherPrefixes = parts.issuers.flatMap(({ actorPrefix }) => (actorPrefix === undefined ? [] : [actorPrefix]));
+  if (introspection === undefined) return { ...issuer, otherPrefixes, keys };
+  const { tokenPrefix, jwtToo, ...how } = introspection;
+  const asking = new Introspection({
+    ...how,
+    issuer: issuer.issuer,
+    audience: issuer.audience,
+    dispatcher,
+    onProblem: (problem) => onIntrospectionProblem(issuer.issuer, problem),
+  });
+  return { ...issuer, otherPrefixes, keys, opaque: { introspection: asking, tokenPrefix, jwtToo } };
+}
+
+function revocationOf(what: Revoke): Revocation {
+  const { issuer } = what;
+  // The issuer's clock may be ahead: what it issued a moment ago would look as if it came after.
+  const issuedUntil = Math.floor(Date.now() / 1_000) + clockToleranceSeconds;
+  if ('sub' in what) return { by: 'sub', value: what.sub, issuedUntil };
+  if ('sid' in what) return { by: 'sid', value: what.sid, issuer };
+  if ('jti' in what) return { by: 'jti', value: what.jti, issuer };
+  return { by: 'client', value: what.client, issuer, issuedUntil };
+}

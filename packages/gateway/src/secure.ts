@@ -1,0 +1,126 @@
+/**
+ * The gateway's own certificates: which it shows to clients and to the API behind it, exchanged while it runs, and what is to be said about them: an event and
+ * a line of the log for each change, a metric for the end that comes, readiness for the end that came.
+ */
+import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:tls';
+
+import type { Logger } from 'pino';
+import { buildConnector } from 'undici';
+
+import { type Own, ownEvent } from './capture/own-event.ts';
+import type { Recorder } from './capture/recorder.ts';
+import type { GatewayConfig } from './config.ts';
+import {
+  type CertificateMaterial,
+  type CertificateNews,
+  tlsRules,
+  WatchedCertificate,
+} from './identity/own-certificate.ts';
+import type { Metrics } from './watch/metrics.ts';
+
+const hstsSeconds = 31_536_000;
+
+/** What goes on every answer. A browser takes it for all ports of a name, so not for this machine's own (RFC 6797 §8.3; addresses it ignores anyway). */
+export function securityHeadersOf(publicUrl: URL): Readonly<Record<string, string>> {
+  const { protocol, hostname } = publicUrl;
+  const named =
+    /[a-z]/i.test(hostname.split('.').at(-1) ?? '') && hostname !== 'localhost' && !hostname.endsWith('.localhost');
+  return protocol === 'https:' && named ? { 'strict-transport-security': `max-age=${hstsSeconds}` } : {};
+}
+
+export interface UpstreamConnector {
+  readonly connect: buildConnector.connector;
+  /** Shows another certificate on connections from now on. */
+  show(material: CertificateMaterial): void;
+}
+
+export function makeUpstreamConnector({ upstream }: GatewayConfig): UpstreamConnector {
+  const build = (shown: CertificateMaterial | undefined): buildConnector.connector =>
+    buildConnector({
+      allowH2: false,
+      timeout: Math.min(upstream.timeoutMs, 5_000),
+      ...(upstream.ca === undefined ? {} : { ca: upstream.ca }),
+      ...(shown === undefined ? {} : { cert: shown.cert, key: shown.key }),
+    });
+  let current = build(upstream.certificate?.current);
+  return {
+    connect: (options, callback) => current(options, callback),
+    show(material) {
+      current = build(material);
+    },
+  };
+}
+
+/** Watches the files of the listener and of the upstream. The problems are those of readiness. */
+export function watchCertificates(
+  config: GatewayConfig,
+  parts: {
+    readonly server: Server;
+    readonly upstream: UpstreamConnector;
+    readonly recorder: Recorder;
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+  },
+): Disposable & { problems(): readonly string[] } {
+  using stack = new DisposableStack();
+  const { server, upstream, metrics } = parts;
+  const { tls } = config;
+  const everyMs = tls?.reloadEveryMs ?? 10_000;
+  const watch = (
+    name: 'listener' | 'upstream',
+    options: Omit<ConstructorParameters<typeof WatchedCertificate>[0], 'everyMs' | 'onNews'>,
+  ): WatchedCertificate => {
+    const onNews = (news: CertificateNews): void => tell(config, name, news, parts);
+    const watched = stack.use(new WatchedCertificate({ ...options, everyMs, onNews }));
+    metrics.watch(
+      `watchglass_gateway_${name}_certificate_expires_seconds`,
+      'When the certificate is over, in seconds since 1970',
+      () => watched.expiresMs / 1_000,
+    );
+    if (watched.expiresMs <= Date.now()) tell(config, name, { kind: 'refused', fault: 'expired' }, parts);
+    return watched;
+  };
+  const listener =
+    tls === undefined
+      ? undefined
+      : watch('listener', {
+          files: tls.files,
+          current: { cert: tls.cert, key: tls.key, ca: tls.ca },
+          apply: ({ cert, key, ca }) => {
+            if (server instanceof TlsServer)
+              server.setSecureContext({ ...tlsRules, cert, key, ...(ca === undefined ? {} : { ca }) });
+          },
+        });
+  if (config.upstream.certificate !== undefined)
+    watch('upstream', { ...config.upstream.certificate, apply: (material) => upstream.show(material) });
+  const moved = stack.move();
+  return {
+    problems: () => (listener !== undefined && listener.expiresMs <= Date.now() ? ['certificate-expired'] : []),
+    [Symbol.dispose]: () => moved.dispose(),
+  };
+}
+
+function tell(
+  own: Own,
+  name: 'listener' | 'upstream',
+  news: CertificateNews,
+  { logger, recorder }: { readonly logger: Logger; readonly recorder: Recorder },
+): void {
+  const target = { type: 'Certificate', id: name };
+  if (news.kind === 'replaced') {
+    logger.info(
+      { certificate: name, expires: new Date(news.expiresMs).toISOString() },
+      'another certificate is shown from now on',
+    );
+    void recorder.record([ownEvent(own, { operation: 'certificate-replaced', status: 'success', target })]);
+    return;
+  }
+  logger.error(
+    { certificate: name, fault: news.fault },
+    'the certificate in the files cannot be used; the one in use stays',
+  );
+  void recorder.record([
+    ownEvent(own, { operation: 'certificate-refused', status: 'failed', reason: news.fault, target }),
+  ]);
+}
