@@ -12,8 +12,9 @@ import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import { isSafeUrl } from './identity/issuer-keys.ts';
 import type { ListenerLimits, TlsFiles } from './passage/listener.ts';
-import { type Policy, parsePolicy } from './policy/policy.ts';
+import { parsePolicy } from './policy/policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
+import type { Policy } from './policy/tables.ts';
 
 export interface IssuerConfig {
   readonly issuer: string;

@@ -108,7 +108,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const pipeline = new Pipeline({
     prefixes: config.prefixes,
     authenticator: new Authenticator({ issuers, ...(config.tenant === undefined ? {} : { tenant: config.tenant }) }),
-    policy: config.policy,
+    policies: { current: config.policy },
     recorder,
     pool,
     proxies: config.trustedProxies,

@@ -26,6 +26,8 @@ export interface Principal {
   readonly session: string | undefined;
   readonly assurance: string | undefined;
   readonly mfa: boolean | undefined;
+  /** `amr` (RFC 8176): how they signed in; empty where the token doesn't say. */
+  readonly methods: readonly string[];
   /** RFC 3339: when they signed in. */
   readonly authenticatedAt: string | undefined;
   /** The launch context of `patient/` scopes. */
@@ -195,6 +197,7 @@ function principalOf(payload: JWTPayload, trusted: TrustedIssuer): Principal | s
     session: lineOf(payload.sid, 256),
     assurance: lineOf(payload.acr, 128),
     mfa: methods === undefined ? undefined : isMultiFactor(methods),
+    methods: stringsOf(amr),
     authenticatedAt:
       typeof authTime === 'number' && authTime > 0 && authTime < 32_503_680_000
         ? new Date(authTime * 1_000).toISOString()
