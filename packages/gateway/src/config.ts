@@ -14,8 +14,9 @@ import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { ListenerLimits } from './passage/listener.ts';
-import { type Policy, parsePolicy } from './policy/policy.ts';
+import { parsePolicy } from './policy/policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
+import type { Policy } from './policy/tables.ts';
 
 export type IssuerConfig = IssuerSettings;
 

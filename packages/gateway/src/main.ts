@@ -114,7 +114,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const pipeline = new Pipeline({
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
-    policy: config.policy,
+    policies: { current: config.policy },
     recorder,
     pool,
     proxies: config.trustedProxies,

@@ -31,6 +31,8 @@ export interface Learned {
   readonly targets: readonly Target[];
   /** Types of the resources that left. */
   readonly types: ReadonlySet<string>;
+  /** And the classes of data in those of each type. */
+  readonly classes: ReadonlyMap<string, ReadonlySet<DataClass>>;
   /** Something about patients left that names no patient. */
   readonly unattributed: boolean;
   /** Not all of it could be read: `types` may lack some. */
@@ -91,6 +93,7 @@ class Learner {
   readonly #patients = new Map<string, PatientTally>();
   readonly #targets: Target[] = [];
   readonly #types = new Set<string>();
+  readonly #classes = new Map<string, Set<DataClass>>();
   /** `urn:uuid:…` of a Bundle's own entries → patient id. */
   readonly #aliases = new Map<string, string>();
   /** Patients without an id of their own → that of the entry they came in. */
@@ -140,6 +143,7 @@ class Learner {
       },
       targets: this.#targets,
       types: this.#types,
+      classes: this.#classes,
       unattributed: this.#unattributed || this.#nameless,
       unread: facts.unread,
     };
@@ -160,6 +164,9 @@ class Learner {
     this.#count += 1;
     const id = bareId(resource.id) ?? this.#entryIds.get(resource);
     const classes = [...classesOf(resource, type).union(found.classes)];
+    const ofType = this.#classes.get(known ? type : 'unknown') ?? new Set<DataClass>();
+    this.#classes.set(known ? type : 'unknown', ofType);
+    for (const dataClass of classes) ofType.add(dataClass);
     const patients = this.#subjectsFirst(resource, type, id).union(found.patients);
     for (const patient of patients) this.#tally(patient, classes);
     const subject = subjectOf(resource, (reference) => this.#patientOf(reference));

@@ -5,11 +5,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Actor, Purpose } from '@watchglass/record';
-import { actorOf, anonymous, authenticationEvent, type Captured, interactionEvent } from '../capture/capture.ts';
+import { actorOf, anonymous, authenticationEvent, type Captured, interactionEvent, namedTargets } from '../capture/capture.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
 import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import { bareId } from '../fhir/reference.ts';
 import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http/body.ts';
 import { canonicalise, type Parameter, parametersMax, parseParameters } from '../http/canonical.ts';
 import { chooseAccept, wantsJson } from '../http/headers.ts';
@@ -18,9 +19,10 @@ import { hasBody, messageFault } from '../http/message.ts';
 import { parseOneReading } from '../http/one-reading.ts';
 import type { Presentation } from '../identity/dpop.ts';
 import type { Authenticator, Principal } from '../identity/token.ts';
-import { authorise, authoriseEntry, type Decision } from '../policy/authorise.ts';
-import type { Policy } from '../policy/policy.ts';
-import { denied, noRoute, notAuthenticated, Refused, violation } from './refused.ts';
+import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
+import { circumstancesOf } from '../policy/conditions.ts';
+import type { Policy } from '../policy/tables.ts';
+import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
@@ -29,7 +31,8 @@ export interface AdmissionParts {
   readonly recorder: Pick<Recorder, 'record'>;
   /** How clients reach the gateway: what proofs of possession are made for. */
   readonly publicUrl: URL;
-  readonly policy: Policy;
+  /** The policy in force: a request keeps to its end the one it began with. */
+  readonly policies: { readonly current: Policy };
   /** How much of a body is read for what it is about. */
   readonly exposureBytesMax: number;
   readonly requestBytesMax: number;
@@ -42,10 +45,10 @@ export interface Admitted {
   readonly interaction: Interaction;
   readonly parameters: readonly Parameter[];
   /** Undefined for what the policy leaves to anybody. */
-  readonly principal: Principal | undefined;
+  readonly asker: Asker | undefined;
   readonly actor: Actor;
-  /** Nothing about anybody but this patient may leave. */
-  readonly patient: string | undefined;
+  /** By the head alone. */
+  readonly decision: Allowed;
   readonly purpose: Purpose | undefined;
   /** What the upstream is asked for. */
   readonly accept: string;
@@ -58,6 +61,8 @@ export interface Carried {
   /** Those of the query, and those of a form. */
   readonly parameters: readonly Parameter[];
   readonly entries: readonly BatchEntry[];
+  /** Once everything that decides was read. */
+  readonly decision: Allowed;
   /** What the body says it is about. */
   readonly learned: Learned | undefined;
 }
@@ -74,7 +79,7 @@ export class Admission {
 
   /** Judges the head. */
   async admit(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Admitted> {
-    const { policy } = this.#parts;
+    const policy = this.#parts.policies.current;
     const fault = messageFault(request);
     if (fault !== undefined)
       throw violation(captured, fault === 'too-many-headers' ? 'headers-too-large' : 'protocol-violation', fault);
@@ -89,18 +94,18 @@ export class Admission {
     const { interaction, parameters } = this.#recognise(request, target, captured);
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
     const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    const purpose = purposeOf(request, policy);
     const facts = {
       captured,
       interaction,
       parameters,
       actor: principal === undefined ? anonymous : actorOf(principal),
+      purpose: purpose === 'refused' ? undefined : purpose,
     };
-    const decision: Decision =
-      principal === undefined
-        ? { kind: 'allowed', patient: undefined }
-        : authorise({ policy, principal, interaction, parameters, formToCome: interaction.form });
-    if (decision.kind === 'denied') throw denied(facts, decision.code, decision.reason);
-    const purpose = this.#purposeOf(request);
+    const asker = principal === undefined ? undefined : askerOf({ ...facts, request, policy, principal });
+    const decision =
+      asker === undefined ? openToAll : authorise({ ...asker, interaction, parameters, formToCome: interaction.form });
+    if (decision.kind === 'denied') throw deniedByPolicy(facts, decision, policy);
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
     const accept = chooseAccept(request.headers.accept, parameters);
     if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
@@ -108,9 +113,8 @@ export class Admission {
       ...facts,
       request,
       response,
-      principal,
-      patient: decision.patient,
-      purpose,
+      asker,
+      decision,
       accept: accept.accept,
       target: target.query === undefined ? target.path : `${target.path}?${target.query}`,
     };
@@ -118,11 +122,11 @@ export class Admission {
 
   /** Reads the body, as far as something in it decides. */
   async readRequest(admitted: Admitted): Promise<Carried> {
-    const { request, interaction, parameters } = admitted;
-    const nothing: Carried = { body: null, parameters, entries: [], learned: undefined };
+    const { request, interaction, parameters, decision } = admitted;
+    const nothing: Carried = { body: null, parameters, entries: [], decision, learned: undefined };
     if (!hasBody(request)) {
       if (interaction.name === 'batch') throw denied(admitted, 'body-unreadable', 'body-missing');
-      return interaction.form ? { ...nothing, parameters: this.#readForm(admitted, Buffer.alloc(0)) } : nothing;
+      return interaction.form ? { ...nothing, ...this.#readForm(admitted, Buffer.alloc(0)) } : nothing;
     }
     const bytesMax = this.#bodyBytesMax(admitted);
     // Until here a client that waits for 100 Continue hasn't sent a byte of it.
@@ -137,7 +141,7 @@ export class Admission {
         ? denied(admitted, 'body-too-large', 'body-too-large')
         : denied(admitted, 'body-unreadable', 'client-closed');
     });
-    if (interaction.form) return { ...nothing, body, parameters: this.#readForm(admitted, body) };
+    if (interaction.form) return { ...nothing, body, ...this.#readForm(admitted, body) };
     if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
@@ -222,13 +226,6 @@ export class Admission {
     throw new Refused('audit-unavailable', undefined);
   }
 
-  #purposeOf(request: IncomingMessage): Purpose | 'refused' | undefined {
-    const rule = this.#parts.policy.purposeOfUse;
-    const value = rule === undefined ? undefined : request.headers[rule.header];
-    if (rule === undefined || value === undefined) return undefined;
-    return typeof value === 'string' && rule.allow.has(value) ? { code: value } : 'refused';
-  }
-
   /** The bound of the body, once its declared length and type are in order. */
   #bodyBytesMax(admitted: Admitted): number {
     const { request, interaction } = admitted;
@@ -250,32 +247,33 @@ export class Admission {
   }
 
   /** A form decides like a query, so it is judged like one. */
-  #readForm(admitted: Admitted, body: Buffer): readonly Parameter[] {
+  #readForm(admitted: Admitted, body: Buffer): Pick<Carried, 'parameters' | 'decision'> {
     const form = parseParameters(body.toString('latin1'));
     if (typeof form === 'string') throw denied(admitted, 'body-unreadable', form);
     const parameters = [...admitted.parameters, ...form];
     if (parameters.length > parametersMax) throw denied(admitted, 'body-unreadable', 'target-query');
     if (!form.every(wantsJson)) throw denied({ ...admitted, parameters }, 'not-acceptable', 'not-acceptable');
-    const { principal, interaction } = admitted;
-    if (principal === undefined) return parameters;
-    const decision = authorise({ policy: this.#parts.policy, principal, interaction, parameters });
-    if (decision.kind === 'denied') throw denied({ ...admitted, parameters }, decision.code, decision.reason);
-    return parameters;
+    const { asker, interaction } = admitted;
+    if (asker === undefined) return { parameters, decision: admitted.decision };
+    const decision = authorise({ ...asker, interaction, parameters });
+    if (decision.kind === 'denied') throw deniedByPolicy({ ...admitted, parameters }, decision, asker.policy);
+    return { parameters, decision };
   }
 
   /** One entry that isn't allowed denies all of them, and each is recorded. */
   #readBatch(admitted: Admitted, body: Buffer): readonly BatchEntry[] {
-    const { principal, captured, actor, interaction } = admitted;
+    const { asker, captured, actor, interaction } = admitted;
     const batch = parseBatch(body, interaction.route.replace(/\/$/, ''));
     if (batch.kind === 'unreadable') {
       throw denied(admitted, batch.reason === 'too-many-entries' ? 'body-too-large' : 'body-unreadable', batch.reason);
     }
-    if (principal === undefined) throw denied(admitted, 'forbidden', 'policy');
-    const verdicts = batch.entries.map((entry) => authoriseEntry({ policy: this.#parts.policy, principal, ...entry }));
+    if (asker === undefined) throw denied(admitted, 'forbidden', 'policy');
+    const verdicts = batch.entries.map((entry) => authoriseEntry({ ...asker, ...entry }));
     const first = verdicts.find((verdict) => verdict.kind === 'denied');
     if (first === undefined) return batch.entries;
-    const events = batch.entries.map((entry, position) => {
+    const more = batch.entries.map((entry, position) => {
       const verdict = verdicts[position];
+      const rule = verdict?.kind === 'denied' ? ruleTarget(verdict, asker.policy.digest) : undefined;
       return interactionEvent({
         captured,
         interaction: entry.interaction,
@@ -283,8 +281,37 @@ export class Admission {
         parameterNames: entry.parameters.map(({ name }) => name),
         outcome: { status: 'denied', code: 403, reason: verdict?.kind === 'denied' ? verdict.reason : 'batch-denied' },
         facts: { status: 403 },
+        ...(rule === undefined ? {} : { rest: { targets: [...namedTargets(entry.interaction), rule] } }),
       });
     });
-    throw denied(admitted, first.code, first.reason, events);
+    throw deniedByPolicy(admitted, first, { digest: asker.policy.digest, more });
   }
+}
+
+/** What the header says that the policy names; `refused` where that is no purpose it allows. */
+function purposeOf(request: IncomingMessage, { purposeOfUse }: Policy): Purpose | 'refused' | undefined {
+  const value = purposeOfUse === undefined ? undefined : request.headers[purposeOfUse.header];
+  if (purposeOfUse === undefined || value === undefined) return undefined;
+  return typeof value === 'string' && purposeOfUse.allow.has(value) ? { code: value } : 'refused';
+}
+
+function askerOf(of: {
+  readonly request: IncomingMessage;
+  readonly captured: Captured;
+  readonly policy: Policy;
+  readonly principal: Principal;
+  readonly purpose: Purpose | undefined;
+}): Asker {
+  const { request, captured, policy, principal, purpose } = of;
+  const glassPatient = policy.breakGlass === undefined ? undefined : request.headers[policy.breakGlass.patientHeader];
+  return {
+    policy,
+    principal,
+    circumstances: circumstancesOf(principal, {
+      timeMs: captured.timeMs,
+      address: captured.source.address,
+      purpose: purpose?.code,
+    }),
+    glassPatient: bareId(glassPatient),
+  };
 }

@@ -255,17 +255,11 @@ export class Pipeline {
   }
 
   #withheld(admitted: Admitted, carried: Carried, learned: Learned): string | undefined {
-    const { principal, interaction, patient } = admitted;
+    const { asker, interaction } = admitted;
     // What was changed is changed: holding back its answer would only hide that.
-    if (principal === undefined || !interaction.safe) return undefined;
-    return withholdReason({
-      policy: this.#parts.policy,
-      principal,
-      interaction,
-      parameters: carried.parameters,
-      patient,
-      learned,
-    });
+    if (asker === undefined || !interaction.safe) return undefined;
+    const { parameters, decision } = carried;
+    return withholdReason({ ...asker, interaction, parameters, decision, learned });
   }
 
   #release(admitted: Admitted, held: HeldWhole): void {

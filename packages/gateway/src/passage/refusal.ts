@@ -20,10 +20,13 @@ export type RefusalCode =
   | 'logout-invalid'
   | 'token-missing'
   | 'token-invalid'
+  | 'step-up-required'
   | 'forbidden'
   | 'insufficient-scope'
   | 'response-withheld'
   | 'purpose-refused'
+  | 'break-glass-refused'
+  | 'consent-refused'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -37,6 +40,7 @@ export type RefusalCode =
   | 'audit-unavailable'
   | 'outcome-unrecorded'
   | 'identity-unavailable'
+  | 'consent-unavailable'
   | 'over-capacity'
   | 'upstream-timeout';
 
@@ -85,6 +89,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     detail: 'Get a new access token from the identity provider, for this API.',
     issue: 'login',
   },
+  'step-up-required': {
+    status: 401,
+    title: 'A better sign-in is needed',
+    detail: 'Sign in again as WWW-Authenticate says, and repeat the request with the new token.',
+    issue: 'login',
+  },
   forbidden: {
     status: 403,
     title: 'Not allowed',
@@ -107,6 +117,18 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'The purpose of use is not accepted',
     detail: 'Send one of the purposes of use that the policy names.',
+    issue: 'forbidden',
+  },
+  'break-glass-refused': {
+    status: 403,
+    title: 'The glass stays whole',
+    detail: 'Name one of the reasons of the policy and one patient, and ask for that patient only. See docs/policy.md.',
+    issue: 'forbidden',
+  },
+  'consent-refused': {
+    status: 403,
+    title: 'Consent does not allow it',
+    detail: 'The patient has not agreed to this. Ask who keeps consents, if your work needs it.',
     issue: 'forbidden',
   },
   'not-found': {
@@ -180,6 +202,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 503,
     title: 'Tokens cannot be checked',
     detail: 'The identity provider does not answer. Try again later.',
+    issue: 'transient',
+  },
+  'consent-unavailable': {
+    status: 503,
+    title: 'Consent cannot be checked',
+    detail: 'Who keeps consents does not answer. Try again later.',
     issue: 'transient',
   },
   'over-capacity': { status: 503, title: 'Too much at once', detail: 'Try again in a moment.', issue: 'throttled' },

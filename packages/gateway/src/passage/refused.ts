@@ -1,10 +1,19 @@
 /** How a request is ended early inside the pipeline: thrown there, caught at its top, recorded, and only then said. */
-import type { Actor } from '@watchglass/record';
-import { type Captured, elapsedMs, interactionEvent, outcomeOfStatus, refusalEvent } from '../capture/capture.ts';
+import type { Actor, Purpose, Target } from '@watchglass/record';
+import {
+  type Captured,
+  elapsedMs,
+  interactionEvent,
+  namedTargets,
+  outcomeOfStatus,
+  refusalEvent,
+} from '../capture/capture.ts';
 import type { EventDraftFacts } from '../capture/recorder.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { neighbourhood } from '../http/source.ts';
+import type { Denied } from '../policy/authorise.ts';
+import type { Assurance } from '../policy/conditions.ts';
 import { bearerChallenge, type RefusalCode, refusals } from './refusal.ts';
 
 export interface RefusedOptions {
@@ -68,26 +77,69 @@ export function notAuthenticated(
   });
 }
 
+interface Facts {
+  readonly captured: Captured;
+  readonly interaction: Interaction;
+  readonly actor: Actor;
+  readonly parameters: readonly Parameter[];
+  readonly purpose?: Purpose | undefined;
+}
+
 /** A recognised interaction of somebody who is known: always an event of its own. */
 export function denied(
-  facts: {
-    readonly captured: Captured;
-    readonly interaction: Interaction;
-    readonly actor: Actor;
-    readonly parameters: readonly Parameter[];
-  },
+  facts: Facts,
   code: RefusalCode,
   reason: string,
-  more: readonly EventDraftFacts[] = [],
+  options: RefusedOptions & { readonly rule?: Target | undefined } = {},
 ): Refused {
+  const { rule, headers, more } = options;
+  const { captured, interaction, actor, purpose } = facts;
   const { status } = refusals[code];
   const event = interactionEvent({
-    ...facts,
+    captured,
+    interaction,
+    actor,
     parameterNames: facts.parameters.map(({ name }) => name),
     outcome: { status: outcomeOfStatus(status), code: status, reason },
-    facts: { status, durationMs: elapsedMs(facts.captured) },
-    rest: { id: facts.captured.auditId },
+    facts: { status, durationMs: elapsedMs(captured) },
+    rest: {
+      id: captured.auditId,
+      ...(rule === undefined ? {} : { targets: [...namedTargets(interaction), rule] }),
+      ...(purpose === undefined ? {} : { purpose }),
+    },
   });
-  const headers = code === 'insufficient-scope' ? { 'www-authenticate': bearerChallenge(code) } : {};
-  return new Refused(code, event, { headers, more });
+  const challenge = code === 'insufficient-scope' ? { 'www-authenticate': bearerChallenge(code) } : {};
+  return new Refused(code, event, { headers: { ...challenge, ...headers }, ...(more === undefined ? {} : { more }) });
+}
+
+/** The same, by the policy: the event names the rule, and who has to sign in better is told how. */
+export function deniedByPolicy(
+  facts: Facts,
+  decision: Denied,
+  options: { readonly digest: string; readonly more?: readonly EventDraftFacts[] },
+): Refused {
+  const { code, reason, assurance } = decision;
+  return denied(facts, code, reason, {
+    rule: ruleTarget(decision, options.digest),
+    ...(assurance === undefined ? {} : { headers: { 'www-authenticate': stepUpChallenge(assurance) } }),
+    ...(options.more === undefined ? {} : { more: options.more }),
+  });
+}
+
+/** The rule that decided, by its name or place, and the policy by the beginning of its SHA-256. */
+export function ruleTarget({ rule }: Pick<Denied, 'rule'>, digest: string): Target | undefined {
+  return rule === undefined
+    ? undefined
+    : { type: 'Rule', id: rule.slice(0, 256), version: digest.slice(0, 16), role: 'rule' };
+}
+
+/** RFC 9470 §3. */
+export function stepUpChallenge({ acr, maxAgeSeconds }: Assurance): string {
+  const wanted = [
+    'Bearer realm="watchglass"',
+    'error="insufficient_user_authentication"',
+    ...(acr === undefined ? [] : [`acr_values="${acr.join(' ')}"`]),
+    ...(maxAgeSeconds === undefined ? [] : [`max_age="${maxAgeSeconds}"`]),
+  ];
+  return wanted.join(', ');
 }

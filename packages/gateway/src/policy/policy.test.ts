@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
 import { GatewayError } from '../errors.ts';
-import { allows, mayReceive, parsePolicy } from './policy.ts';
+import { nowhere } from './policy.fixture.ts';
+import { parsePolicy } from './policy.ts';
 import { samplePolicyPath } from './sample-policy.ts';
+import { type Asked, judge, type Policy, receivable } from './tables.ts';
 
 const policy = parsePolicy(
   `
@@ -24,12 +26,15 @@ roles:
   'test.yaml',
 );
 
-function allowed(
-  roles: string[],
-  name: Parameters<typeof allows>[2]['name'],
-  type?: string,
-  operation: string = name,
-): boolean {
+function allows(of: Policy, roles: readonly string[], asked: Asked): boolean {
+  return judge(of, roles, asked, nowhere).kind === 'allowed';
+}
+
+function mayReceive(of: Policy, roles: readonly string[], type: string): boolean {
+  return receivable(of, roles, type, nowhere) !== 0;
+}
+
+function allowed(roles: string[], name: Asked['name'], type?: string, operation: string = name): boolean {
   return allows(policy, roles, { name, operation, type });
 }
 

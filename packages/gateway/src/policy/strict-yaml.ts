@@ -1,31 +1,77 @@
 /**
  * YAML held against a schema: an unknown key is refused with its path and the key that was probably meant, a wrong value with its path and
- * what was expected. Values are never repeated, since one may be a secret.
+ * what was expected, each with the line it stands in. Values are never repeated, since one may be a secret.
  */
-import { parseDocument } from 'yaml';
+import { isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 
 import { GatewayError, type GatewayErrorCode } from '../errors.ts';
+
+/** A configuration of a hospital has a few kilobytes. */
+const bytesMax = 1024 * 1024;
+
+export interface StrictYaml<T> {
+  readonly value: T;
+  /** The line of what stands at this path, or of the nearest thing above it. */
+  lineOf(path: readonly PropertyKey[]): number;
+}
 
 /** Parses `text` by `schema`, or throws a `GatewayError` of that code naming `file`. */
 export function parseStrictYaml<T extends z.ZodType>(
   text: string,
   options: { readonly schema: T; readonly file: string; readonly code: GatewayErrorCode },
 ): z.output<T> {
+  return readStrictYaml(text, options).value;
+}
+
+/** The same, with the lines for whoever has more to say about it. */
+export function readStrictYaml<T extends z.ZodType>(
+  text: string,
+  options: { readonly schema: T; readonly file: string; readonly code: GatewayErrorCode },
+): StrictYaml<z.output<T>> {
   const { schema, file, code } = options;
-  const document = parseDocument(text, { uniqueKeys: true });
-  const [broken] = document.errors;
-  if (broken !== undefined) {
-    const line = broken.linePos?.[0].line ?? 0;
-    throw new GatewayError(
-      code,
-      `${file}: expected YAML, got a text that breaks off at line ${line} (${broken.code.toLowerCase()})`,
-    );
-  }
+  const lines = new LineCounter();
+  const document = parseOrRefuse(text, lines, file, code);
+  const lineOf = (path: readonly PropertyKey[]): number => {
+    for (let length = path.length; length > 0; length--) {
+      const node = document.getIn(path.slice(0, length), true);
+      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+    }
+    return 1;
+  };
   const result = schema.safeParse(readValue(document, file, code));
-  if (result.success) return result.data;
-  const problems = result.error.issues.slice(0, 10).map((issue) => `${file}: ${explain(schema, issue)}`);
+  if (result.success) return { value: result.data, lineOf };
+  const problems = result.error.issues
+    .slice(0, 10)
+    .map((issue) => `${file}: line ${lineOf(placeOf(issue))}: ${explain(schema, issue)}`);
   throw new GatewayError(code, problems.join('\n'));
+}
+
+/** An unknown key stands in its own line, not in that of what holds it. */
+function placeOf(issue: z.core.$ZodIssue): readonly PropertyKey[] {
+  const [key] = issue.code === 'unrecognized_keys' ? issue.keys : [];
+  return key === undefined ? issue.path : [...issue.path, key];
+}
+
+function parseOrRefuse(
+  text: string,
+  lineCounter: LineCounter,
+  file: string,
+  code: GatewayErrorCode,
+): ReturnType<typeof parseDocument> {
+  const refuse = (what: string): GatewayError => new GatewayError(code, `${file}: expected YAML, got ${what}`);
+  if (text.length > bytesMax) throw refuse(`more than ${bytesMax} characters`);
+  let document: ReturnType<typeof parseDocument>;
+  try {
+    document = parseDocument(text, { uniqueKeys: true, lineCounter });
+  } catch {
+    // The parser goes down a level for each bracket.
+    throw refuse('a text that is nested too deeply');
+  }
+  const [broken] = document.errors;
+  if (broken === undefined) return document;
+  const line = broken.linePos?.[0].line ?? 0;
+  throw refuse(`a text that breaks off at line ${line} (${broken.code.toLowerCase()})`);
 }
 
 /** Aliases are fine, as long as they don't multiply. */
@@ -43,6 +89,7 @@ function explain(schema: z.ZodType, issue: z.core.$ZodIssue): string {
   if (issue.code === 'unrecognized_keys') {
     const known = knownKeys(schema, issue.path);
     return issue.keys
+      .slice(0, 10)
       .map((key) => {
         const near = nearest(key, known);
         const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
