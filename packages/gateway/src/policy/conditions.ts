@@ -44,7 +44,7 @@ export function circumstancesOf(
   return {
     ...request,
     acr: assurance,
-    amr: methods: principal.methods ?? [],
+    amr: methods ?? [],
     mfa: mfa === true,
     authenticatedMs: authenticatedAt === undefined ? undefined : Date.parse(authenticatedAt),
   };
