@@ -32,7 +32,7 @@ export class AccessListener implements Listener {
   readonly #sessions: Map<string, { readonly openedMs: number; readonly index: number }> = new Map();
 
   hear(heard: HeardRecord): void {
-    const { record, tenant, tell, partial } = heard;
+    const { record } = heard;
     const { submitter, event, received } = record;
     const receivedMs = Date.parse(received);
     if (submitter !== 'self') {
