@@ -4,7 +4,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { makeFolder, watchglass, watchglassJson } from './command.fixture.ts';
+import { run } from '../../packages/cli/src/main.ts';
+import { makeFolder, type Ran, watchglassJson } from './command.fixture.ts';
 import { anEvent, install, post, serve } from './server.fixture.ts';
 
 interface Report {
@@ -13,6 +14,20 @@ interface Report {
   readonly findings: readonly { readonly code: string; readonly place?: string; readonly index?: number }[];
   readonly compared: number;
   readonly skipped: readonly string[];
+}
+
+/** The same command without a process of its own. */
+async function watchglass(argv: readonly string[]): Promise<Ran> {
+  let out = '';
+  let err = '';
+  const code = await run(argv, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env: {},
+    cwd: '/',
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
 }
 
 test('fsck finds an installation sound beside its server, and what a hand changed in its state afterwards', async () => {

@@ -53,7 +53,7 @@ function makeProgram(io: Io, json: boolean): Command {
     })
     .addHelpText(
       'after',
-      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove and bundle).',
+      '\nExamples:\n  watchglass demo\n  watchglass search --help\n\nExit codes: 0 fine, 1 failed, 2 usage, 3 not intact (verify, monitor, prove, bundle and fsck).',
     );
 
   command(
