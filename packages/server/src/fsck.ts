@@ -289,7 +289,7 @@ class Fsck {
     for (const finding of last?.findings ?? []) this.#findings.add(finding);
     if ((last?.unknown ?? 0) > 0)
       this.#skipped.push(
-        `${last?.unknown} values of the state: events of an older version, shredded or not opened would say whether they are right`,
+        `${last?.unknown} values of the state: events of an older version, shredded, of a log before this one or not opened would say whether they are right`,
       );
     return last?.compared ?? 0;
   }
