@@ -31,7 +31,7 @@ export const cliErrors = {
   'key-change-failed': 1,
   'hospital-missing': 1,
   'not-found-again': 1,
-  /** Something is not what was written: verify, monitor, prove, bundle, and completeness --strict. */
+  /** Something is not what was written, or makes no sense: verify, monitor, prove, bundle, fsck, and completeness --strict. */
   'not-intact': 3,
 } as const;
 

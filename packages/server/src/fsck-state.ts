@@ -4,13 +4,24 @@ import type { MeaningFinding } from '@watchglass/record/reader';
 import { readAccessFacts, shownName } from './access/access-facts.ts';
 import { compareFacts, type HeldFacts, type Listener } from './access/facts.ts';
 import { isFull, readRetentionFacts } from './retention/retention-facts.ts';
+import { readKeyFacts, readWitnessFacts } from './review/key-facts.ts';
 import type { World } from './world/world.ts';
 
 export interface HeardLogs {
   /** Only of this one. */
   readonly tenant: string | undefined;
+  /** What all share is in the log of each, so in this one. */
+  readonly first: string;
   readonly isWhole: (tenant: string) => boolean;
   readonly isHeard: (tenant: string) => boolean;
+}
+
+/** One a file. */
+export interface StateListeners {
+  readonly access: Listener;
+  readonly retention: Listener;
+  readonly keys: Listener;
+  readonly witnesses: Listener;
 }
 
 export interface StateComparison {
@@ -27,7 +38,7 @@ export async function compareState(
   world: World,
   dataDir: string,
   logs: HeardLogs,
-  listeners: { readonly access: Listener; readonly retention: Listener },
+  listeners: StateListeners,
   readOn: () => Promise<void>,
 ): Promise<StateComparison> {
   const statePath = join(dataDir, 'state.sqlite');
@@ -36,6 +47,9 @@ export async function compareState(
     (await world.disk.size(statePath)) === undefined ? undefined : readAccessFacts(statePath, world.clock.now()),
   );
   const retention = await readAs(() => readRetentionFacts(world, retentionPath));
+  const { said } = listeners.keys;
+  const keys = await readAs(() => readKeyFacts(world, join(dataDir, 'keys'), { said, tenant: logs.first }));
+  const witnesses = await readAs(() => readWitnessFacts(world, join(dataDir, 'witnesses')));
   await readOn();
   const isPatient = (person: string): boolean => {
     const name = `people/${person}/roles/patient`;
@@ -43,7 +57,9 @@ export async function compareState(
   };
   const parts = [
     compareFile('state.sqlite', access, listeners.access, logs, (name) => shownName(name, isPatient)),
-    compareFile('retention.json', retention, listeners.retention, logs, (name) => name),
+    compareFile('retention.json', retention, listeners.retention, logs),
+    compareFile('keys/keyring.json', keys, listeners.keys, logs),
+    compareFile('witnesses', witnesses, listeners.witnesses, logs),
   ];
   return {
     findings: parts.flatMap(({ findings }) => findings),
@@ -65,7 +81,7 @@ function compareFile(
   read: Read,
   { said }: Listener,
   logs: HeardLogs,
-  nameOf: (name: string) => string,
+  nameOf = (name: string): string => name,
 ): StateComparison {
   const none = { findings: [], compared: 0, unknown: 0 };
   if ('fault' in read) {

@@ -82,6 +82,7 @@ async function livedIn(
   const shred = await made(ann, '/v1/retention/proposals', { units: [unit] });
   await made(bob, `/v1/retention/proposals/${shred.id}/approve`, { plan: shred.plan });
   await made(bob, `/v1/retention/proposals/${shred.id}/execute`, {});
+  await made(server.operator, '/v1/keys/rotate', { of: 'installation' });
   await indexed(server);
   return { server, nurse: added.id, key: key.id, hold: kept.id };
 }
@@ -101,8 +102,7 @@ function editState(dir: string, ...statements: readonly string[]): void {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: whatever a hand does to the file
-async function editRetention(dir: string, edit: (state: any) => void): Promise<void> {
-  const path = join(dir, 'retention.json');
+async function editJson(path: string, edit: (state: any) => void): Promise<void> {
   const state = JSON.parse(await readFile(path, 'utf8')) as unknown;
   edit(state);
   await writeFile(path, `${JSON.stringify(state)}\n`);
@@ -130,7 +130,7 @@ test('what happened to an installation is what its state says; one edit by hand 
     (to: string): void =>
       editState(to, ...statements);
   // biome-ignore lint/suspicious/noExplicitAny: as above
-  const json = (edit: (state: any) => void) => (to: string) => editRetention(to, edit);
+  const json = (file: string, edit: (state: any) => void) => (to: string) => editJson(join(to, file), edit);
   const edits: readonly [what: string, edit: (to: string) => unknown, expected: RegExp][] = [
     ['nothing', () => undefined, /^$/],
     [
@@ -197,45 +197,61 @@ test('what happened to an installation is what its state says; one edit by hand 
     ['a state of a later version', sql('PRAGMA user_version = 99'), exact('state-unreadable state.sqlite')],
     [
       'another policy',
-      json((now) => {
+      json('retention.json', (now) => {
         now.recorded.clinic.access = 1;
       }),
       /^state-differs retention\.json: recorded\/clinic\/access \d+$/,
     ],
     [
       'a confirmation that nobody gave',
-      json((now) => {
+      json('retention.json', (now) => {
         now.confirmed.clinic = { access: { days: 1, at: 3 } };
       }),
       exact(`state-unsaid ${kept('confirmed/clinic/access')}`),
     ],
     [
       'a hold removed',
-      json((now) => {
+      json('retention.json', (now) => {
         now.holds.clinic = [];
       }),
       new RegExp(`^state-lacking retention\\.json: holds/clinic/${hold} \\d+$`),
     ],
     [
       'an approval forged',
-      json((now) => {
+      json('retention.json', (now) => {
         now.proposals.push({ ...now.proposals.at(-1), id: 'rp-0', state: 'approved', orderedBy: null });
       }),
       /^(state-unsaid retention\.json: proposals\/rp-0[a-z/]*\n?){4}$/,
     ],
     [
       'an approval by another person',
-      json((now) => {
+      json('retention.json', (now) => {
         now.proposals.at(-1).approvedBy = 'ann';
       }),
       /^state-differs retention\.json: proposals\/rp-[0-9a-f]+\/approved \d+$/,
     ],
     [
       'another unit in a proposal',
-      json((now) => {
+      json('retention.json', (now) => {
         now.proposals.at(-1).about.units[0].epoch += 1;
       }),
       /^state-differs retention\.json: proposals\/rp-[0-9a-f]+\/units \d+$/,
+    ],
+    [
+      'another key made current',
+      json('keys/keyring.json', (now) => {
+        now.shared.current = now.shared.keks.find(
+          ({ id, state }: { id: string; state: string }) => id !== now.shared.current && state === 'there',
+        ).id;
+      }),
+      /^state-differs keys\/keyring\.json: current\/\* \d+$/,
+    ],
+    [
+      'a destroyed key back again',
+      json('keys/keyring.json', (now) => {
+        now.shared.keks.find(({ state }: { state: string }) => state === 'destroyed').state = 'there';
+      }),
+      /^state-lacking keys\/keyring\.json: keks\/local:[0-9a-f]+ \d+$/,
     ],
     ['no retention.json', (to) => rm(join(to, 'retention.json')), exact('state-absent retention.json')],
     [
@@ -309,6 +325,7 @@ test('records that a writer with the right keys made, and that make no sense, ar
     { ...odd!, envelope: { ...odd!.envelope, submitter: 'someone' } },
     own('role-granted', 'p-unknown', [role]),
     own('person-added', 'p-1', [{ path: '/username', op: 'add', after: 'a' }, role]),
+    own('role-granted', 'p-1', []),
     own('role-granted', 'p-1', [role]),
     own('password-set', 'p-1', [{ path: '/password', op: 'replace' }]),
   ]);
@@ -317,7 +334,7 @@ test('records that a writer with the right keys made, and that make no sense, ar
     'submitter-unknown 0',
     'envelope-invalid 1',
     'own-event-senseless 2',
-    'own-event-senseless 4',
+    'own-event-invalid 4',
     'state-absent state.sqlite',
   ]);
   assert.deepEqual(told(await check(place.dir, { world, ledgerDir: place.ledgerDir })).length, 4);

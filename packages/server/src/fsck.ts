@@ -19,9 +19,11 @@ import {
   unitName,
 } from '@watchglass/record/reader';
 import { AccessListener } from './access/access-facts.ts';
-import { compareState, type HeardLogs, type StateComparison } from './fsck-state.ts';
+import type { Listener } from './access/facts.ts';
+import { compareState, type HeardLogs, type StateComparison, type StateListeners } from './fsck-state.ts';
 import { countIndexes, type IndexCount } from './indexes/index-counts.ts';
 import { RetentionListener } from './retention/retention-facts.ts';
+import { KeyListener, WitnessListener } from './review/key-facts.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
@@ -99,8 +101,12 @@ class Fsck {
   readonly #findings: MeaningFindings = new MeaningFindings();
   readonly #skipped: string[] = [];
   readonly #logs: Map<string, Log> = new Map();
-  readonly #access: AccessListener = new AccessListener();
-  readonly #retention: RetentionListener = new RetentionListener();
+  readonly #listeners: StateListeners = {
+    access: new AccessListener(),
+    retention: new RetentionListener(),
+    keys: new KeyListener(),
+    witnesses: new WitnessListener(),
+  };
   #ledger: OfflineLedger | undefined;
 
   constructor(options: FsckOptions) {
@@ -110,8 +116,7 @@ class Fsck {
 
   async run(): Promise<FsckReport> {
     const { dataDir, keyrings, ledgerDir, tenant } = this.#options;
-    if (keyrings === undefined)
-      this.#skipped.push('no key-encryption key is here: no record was opened, and the state was not compared');
+    if (keyrings === undefined) this.#skipped.push('no key-encryption key is here: no record was opened');
     // The indexes first: the ledger is then at least as far as they are.
     const indexDir = join(dataDir, 'index');
     const ledger = await this.#open();
@@ -122,7 +127,7 @@ class Fsck {
     for (const log of this.#logs.values()) if (log.isHeard) log.check.end();
     let compared = this.#compareIndexes();
     if (ledgerDir !== undefined) this.#skipped.push('the ledger alone was named: no state was compared');
-    else if (keyrings !== undefined) compared += await this.#compareState();
+    else compared += await this.#compareState();
     return {
       sound: this.#findings.count === 0,
       tenants: [...this.#logs.values()].map(({ tenant: name, origin, size, check }) => ({
@@ -247,8 +252,7 @@ class Fsck {
     const { tenant } = log;
     const tell: TellMeaning = (code, expected, got) => this.#findings.add({ code, tenant, index, expected, got });
     const heard = { tenant, index, record, partial: !isWhole(log), tell };
-    this.#access.hear(heard);
-    this.#retention.hear(heard);
+    for (const listener of Object.values(this.#listeners) as Listener[]) listener.hear(heard);
   }
 
   #compareIndexes(): number {
@@ -270,19 +274,14 @@ class Fsck {
     const { dataDir, tenant, signal } = this.#options;
     const logs: HeardLogs = {
       tenant,
+      first: tenant ?? this.#logs.keys().next().value ?? '',
       // Of a log that isn't there, nothing was ever said.
       isWhole: (name) => isWhole(this.#logs.get(name)),
       isHeard: (name) => this.#logs.get(name)?.isHeard ?? tenant === undefined,
     };
     let last: StateComparison | undefined;
     for (let look = 0; look < looksMax; look++) {
-      const now = await compareState(
-        this.#world,
-        dataDir,
-        logs,
-        { access: this.#access, retention: this.#retention },
-        () => this.#readOn(),
-      );
+      const now = await compareState(this.#world, dataDir, logs, this.#listeners, () => this.#readOn());
       last = last === undefined ? now : { ...now, findings: now.findings.filter((one) => isAmong(one, last)) };
       if (last.findings.length === 0) break;
       if (look < looksMax - 1) await this.#world.clock.sleep(againMs, signal);
@@ -290,7 +289,7 @@ class Fsck {
     for (const finding of last?.findings ?? []) this.#findings.add(finding);
     if ((last?.unknown ?? 0) > 0)
       this.#skipped.push(
-        `${last?.unknown} values of the state: events of an older version, shredded or not opened would say whether they are right`,
+        `${last?.unknown} values of the state: events of an older version, shredded, of a log before this one or not opened would say whether they are right`,
       );
     return last?.compared ?? 0;
   }

@@ -74,14 +74,7 @@ function print(what: string, report: FsckReport, json: boolean, io: Io): void {
     if (report.findingCount > report.findings.length)
       printLine(io, `  and ${grouped(report.findingCount - report.findings.length)} more`);
     for (const one of report.skipped) note(io, `  not looked at: ${one}`);
-    if (report.sound) {
-      const verdict = paint(io, io.stdout, 'green', '✔ sound');
-      const left = report.skipped.length === 0 ? '' : ', as far as it could be looked at';
-      printLine(
-        io,
-        `${verdict}: what ${what} holds makes sense, and ${grouped(report.compared)} values of its state are what the log says${left}.`,
-      );
-    }
+    if (report.sound) printLine(io, verdictOf(what, report, io));
   }
   if (report.sound) return;
   throw new CliError(
@@ -91,6 +84,14 @@ function print(what: string, report: FsckReport, json: boolean, io: Io): void {
       remedy: 'docs/completeness.md says what each means; keep a copy as it is before anything is mended.',
     },
   );
+}
+
+function verdictOf(what: string, { tenants, compared, skipped }: FsckReport, io: Io): string {
+  if (skipped.length > 0 && tenants.every(({ checked }) => checked === 0))
+    return `${paint(io, io.stdout, 'yellow', 'nothing found')}: no record of ${what} could be opened.`;
+  const left = skipped.length === 0 ? '' : ', as far as it could be looked at';
+  const verdict = paint(io, io.stdout, 'green', '✔ sound');
+  return `${verdict}: what ${what} holds makes sense, and ${grouped(compared)} values of its state are what the log says${left}.`;
 }
 
 function placeOf({ tenant, index, place }: MeaningFinding): string {

@@ -25,14 +25,13 @@ interface KnownKey {
 
 export class AccessListener implements Listener {
   readonly said: SaidFacts = new Map();
-  /** Ids of people, and their roles by name. */
-  readonly #people: Map<string, Set<string>> = new Map();
+  readonly #people: Set<string> = new Set();
   readonly #keys: Map<string, KnownKey> = new Map();
   readonly #strangers: Set<string> = new Set();
   readonly #sessions: Map<string, { readonly openedMs: number; readonly index: number }> = new Map();
 
   hear(heard: HeardRecord): void {
-    const { record, tenant, tell, partial } = heard;
+    const { record } = heard;
     const { submitter, event, received } = record;
     const receivedMs = Date.parse(received);
     if (submitter !== 'self') {
@@ -67,10 +66,10 @@ export class AccessListener implements Listener {
     const { record, tell, partial } = heard;
     const { event } = record;
     const at = `people/${id}`;
-    const known = this.#people.get(id);
+    const isKnown = this.#people.has(id);
     if (event.operation === 'person-added') {
-      if (known !== undefined) tell('own-event-senseless', 'a person who is new', 'one who was added before');
-      this.#people.set(id, new Set());
+      if (isKnown) tell('own-event-senseless', 'a person who is new', 'one who was added before');
+      this.#people.add(id);
       this.#say(heard, at, heard.tenant);
       this.#say(heard, `${at}/username`, digestOf(saidAt(record, '/username') ?? ''));
       const name = saidAt(record, '/name');
@@ -83,10 +82,10 @@ export class AccessListener implements Listener {
       return;
     }
     if (!['role-granted', 'role-revoked', 'password-set', 'person-disabled'].includes(event.operation ?? '')) return;
-    if (known === undefined) {
-      if (!partial) tell('own-event-senseless', 'a person who was added before', 'one whom the log does not know');
-      this.#people.set(id, new Set());
-    }
+    // What was said, and not applied before the process was killed, is said again: a role granted twice makes sense.
+    if (!isKnown && !partial)
+      tell('own-event-senseless', 'a person who was added before', 'one whom the log does not know');
+    this.#people.add(id);
     switch (event.operation) {
       case 'role-granted':
         this.#role(heard, id, saidAt(record, '/roles'), true);
@@ -103,16 +102,11 @@ export class AccessListener implements Listener {
   }
 
   #role(heard: HeardRecord, id: string, role: string | undefined, granted: boolean): void {
-    const { tell, partial } = heard;
-    const roles = this.#people.get(id) as Set<string>;
+    const { tell } = heard;
     if (role === undefined) {
       tell('own-event-invalid', 'a role in /roles', 'none');
       return;
     }
-    if (roles.has(role) === granted && !partial)
-      tell('own-event-senseless', granted ? 'a role that the person lacks' : 'a role that the person has', role);
-    if (granted) roles.add(role);
-    else roles.delete(role);
     this.#say(heard, `people/${id}/roles/${role}`, granted ? 'granted' : undefined);
   }
 
@@ -129,8 +123,8 @@ export class AccessListener implements Listener {
       this.#say(heard, `${at}/created-by`, digestOf(record.event.actor.id));
       this.#say(heard, `${at}/secret`, saidAt(record, '/secret') ?? null);
     } else if (record.event.operation === 'write-key-revoked') {
-      if (known === undefined ? !partial : known.revokedMs !== undefined)
-        tell('own-event-senseless', 'a write key that is in force', 'another one');
+      if (known === undefined && !partial)
+        tell('own-event-senseless', 'a write key that was created before', 'one that the log does not know');
       this.#keys.set(id, { tenant, revokedMs: receivedMs });
       this.#say(heard, `${at}/revoked`, 'true');
     }

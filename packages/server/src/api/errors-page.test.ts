@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { bundleFindingTable, errorTable } from '@watchglass/record';
+import { meaningTable } from '@watchglass/record/reader';
 import { serverErrors } from '../errors.ts';
 import { ledgerErrorCodes } from '../ledger/errors.ts';
 import { witnessFaults } from '../ledger/witness/faults.ts';
@@ -61,6 +62,14 @@ function page(): string {
     '| code | meaning |',
     '|---|---|',
     ...rows(bundleFindingTable),
+    '',
+    '## `watchglass fsck`',
+    '',
+    'What it finds ([completeness.md](completeness.md)), each with its log and index, or its place in the state, what was expected and what is there; exit code 3.',
+    '',
+    '| code | meaning |',
+    '|---|---|',
+    ...rows(meaningTable),
     '',
   ].join('\n')}`;
 }

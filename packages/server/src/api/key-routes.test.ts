@@ -86,7 +86,10 @@ test('a rotation, and wrapping anew, move seeds, token keys and the pseudonym ke
   );
   const entries = await server.ledger.read(clinic, 0, 1_000);
   const change = entries.map(({ m }) => decode(m).event).find(({ operation }) => operation === 'kek-current');
-  assert.deepEqual(change?.changes, [{ path: '/keys/current', op: 'replace', before: first?.id, after: to }]);
+  assert.deepEqual(change?.changes, [
+    { path: '/keys/current', op: 'replace', before: first?.id, after: to },
+    { path: '/keys/ring', op: 'replace', after: 'shared' },
+  ]);
   assert.equal(change?.targets?.[0]?.id, to);
 
   // A restart reads all of it: the ledger, the tokens, the pseudonyms.

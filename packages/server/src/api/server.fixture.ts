@@ -27,6 +27,7 @@ import { openRetention } from '../retention/open-retention.ts';
 import { defaultRetention, type RetentionSettings } from '../retention/policy.ts';
 import { createCompleteness } from '../review/completeness/completeness.ts';
 import { createReview } from '../review/create-review.ts';
+import { recordKeyChanges } from '../review/key-events.ts';
 import { ledgerOfDoors } from '../review/ledger-of-doors.ts';
 import { createBundleMaker } from '../review/make-bundle.ts';
 import { RewrapJob } from '../review/rewrap-job.ts';
@@ -160,7 +161,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   );
   for (const tenant of tenants) access.tenants.add(tenant);
   const tenantsOf = (): readonly TenantId[] => ledger.tenants();
-  ending = new RingEnding({ keyrings, service, tenants: tenantsOf, record: async () => undefined });
+  const recordKeys = recordKeyChanges({ record, tenants: tenantsOf, actor: { id: 'server', type: 'service' } });
+  ending = new RingEnding({ keyrings, service, tenants: tenantsOf, record: recordKeys });
   const settings = options.retention ?? defaultRetention;
   const retention = stack.use(
     await openRetention({ path: join(dir, 'retention.json'), settings, ledger, record: recordPlaced, world }),

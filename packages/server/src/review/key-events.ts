@@ -55,7 +55,10 @@ function factsOf(change: KeyChange): Facts {
         operation: 'kek-current',
         action: 'update',
         target: change.to,
-        changes: [value('/keys/current', change.to, change.from)],
+        changes: [
+          value('/keys/current', change.to, change.from),
+          value('/keys/ring', change.tenant === undefined ? 'shared' : 'own'),
+        ],
       };
     case 'rewrap':
       return {
