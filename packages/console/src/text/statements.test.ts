@@ -146,6 +146,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'kek-destroyed' }, 'A key-encryption key has ended'],
   [{ kind: 'system', operation: 'witness-policy' }, 'Who must vouch for the log has changed'],
   [{ kind: 'system', operation: 'spool-cut' }, 'The end of the spool was torn, and is cut off'],
+  [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
 

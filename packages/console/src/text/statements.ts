@@ -180,6 +180,7 @@ export const statements: Readonly<Record<string, Statement>> = {
   'access-change/kek-destroyed': { did: 'A key-encryption key has ended' },
   'system/witness-policy': { did: 'Who must vouch for the log has changed' },
   'system/spool-cut': { did: 'The end of the spool was torn, and is cut off' },
+  'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };
 
