@@ -364,6 +364,64 @@ test('everything can be done from the keyboard, and no screen offends the conten
   assert.deepEqual(complaints, []);
 });
 
+test('the Ledger page says what was examined, and shows each red interval in words with the events it follows from', async () => {
+  // A gateway that died: it counted, and says nothing any more.
+  const at = Date.now() - 20 * 60_000;
+  const names = [
+    'since',
+    'received',
+    'recorded',
+    'flooded',
+    'faulted',
+    'unrecorded',
+    'inFlight',
+    'answered',
+    'refused',
+  ];
+  const counters = [...names, 'connectionFaults', 'eventsRecorded', 'eventsPending', 'eventsUnrecorded'];
+  const sent = await fetch(`${demo.file.urls.server}/v1/events`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${demo.file.writeKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(
+      [0, 60_000].map((ms, seq) => ({
+        time: new Date(at + ms).toISOString(),
+        emitter: { id: 'edge-2', seq: seq + 1 },
+        kind: 'system',
+        action: 'execute',
+        operation: 'request-counters',
+        outcome: { status: 'success' },
+        actor: { id: 'gateway:edge-2', type: 'service' },
+        changes: counters.map((name) => {
+          const after = String(name === 'since' ? at : name === 'eventsRecorded' ? seq : 0);
+          return { path: `/${name}`, op: 'replace', after };
+        }),
+      })),
+    ),
+  });
+  const [, { index = -1 } = {}] = ((await sent.json()) as { receipts: { index: number }[] }).receipts;
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await using opened = await openContext({ colorScheme });
+    const { page } = opened;
+    await signIn(page, 'auditor');
+    await page.goto(`${demo.file.urls.console}/ledger`);
+    const section = page.getByRole('region', { name: 'Is anything missing?' });
+    await section
+      .getByText(/Examined: /)
+      .first()
+      .waitFor();
+    await section.getByRole('img', { name: /red interval/ }).waitFor();
+    const row = section.getByRole('row').filter({ hasText: 'edge-2' });
+    await row.getByText('Emitter silent').waitFor();
+    await row.getByText(/has said nothing since, and no goodbye/).waitFor();
+    await section.getByRole('button', { name: '7 days' }).click();
+    await row.getByText(/and still$/).waitFor();
+    await complainNothing(page);
+    await row.getByRole('link', { name: index.toLocaleString('en-GB'), exact: true }).click();
+    await page.getByText('Counted its requests so far').first().waitFor();
+    assert.match(page.url(), new RegExp(`event=${index}`));
+  }
+});
+
 test('on a phone the facets come up in a sheet', async () => {
   await using opened = await openContext({ viewport: { width: 390, height: 844 }, hasTouch: true });
   const { page } = opened;

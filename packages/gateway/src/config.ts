@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
+import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
@@ -40,7 +41,13 @@ export interface GatewayConfig {
   readonly identity: IdentitySettings;
   readonly policy: Policy;
   readonly prefixes: readonly string[];
-  readonly server: { readonly url: string; readonly writeKey: string; readonly ca: string | undefined };
+  readonly server: {
+    readonly url: string;
+    readonly writeKey: string;
+    readonly ca: string | undefined;
+    /** Of the log that the receipts are checked against. */
+    readonly vkey: string | undefined;
+  };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
@@ -103,7 +110,12 @@ const schema = z.strictObject({
       }),
     )
     .min(1),
-  server: z.strictObject({ url: safeUrl, writeKeyFile: z.string(), ca: z.string().optional() }),
+  server: z.strictObject({
+    url: safeUrl,
+    writeKeyFile: z.string(),
+    ca: z.string().optional(),
+    vkey: z.string().max(4_096).refine(isVerifierKey, { error: 'expected a verifier key: name+hash+key' }).optional(),
+  }),
   spool: z.strictObject({
     dir: z.string(),
     keyFile: z.string().optional(),
@@ -202,6 +214,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
       url: raw.server.url,
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),
       ca: optional(raw.server.ca, 'server.ca'),
+      vkey: raw.server.vkey,
     },
     spool: {
       dir: spoolDirectory,
@@ -239,6 +252,15 @@ function readWriteKey(path: string): string {
     'config-invalid',
     `expected a write key (wgk_…) in ${path}, got something else; make one with POST /v1/write-keys on the server and put it there`,
   );
+}
+
+function isVerifierKey(text: string): boolean {
+  try {
+    parseVerifierKey(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readProxies(ranges: readonly string[], file: string): TrustedProxies {

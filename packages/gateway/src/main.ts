@@ -8,7 +8,17 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
-import { openSpool, SdkError, type Sender, type Spool, type SpoolDisk, startSender } from '@watchglass/sdk';
+import {
+  openSpool,
+  type ReceiptFailure,
+  type Rechecker,
+  SdkError,
+  type Sender,
+  type Spool,
+  type SpoolDisk,
+  startRechecker,
+  startSender,
+} from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
 import { Pool } from 'undici';
 import { RequestCounters } from './capture/counters.ts';
@@ -33,6 +43,7 @@ export interface RunningGateway extends AsyncDisposable {
   readonly sender: Sender;
   /** Lets a person, session, token or client in no longer. In force at once; resolves once it outlives the process. */
   revoke(what: Revoke): Promise<void>;
+  readonly receipts: Rechecker;
 }
 
 export interface StartOptions {
@@ -62,12 +73,34 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
       ...(options.disk === undefined ? {} : { disk: options.disk }),
     }),
   );
+  const server = { serverUrl: config.server.url, ...(config.server.ca === undefined ? {} : { ca: config.server.ca }) };
+  const recorder = new Recorder({
+    spool,
+    mode: config.audit.mode,
+    deadlineMs: config.audit.deadlineMs,
+    ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
+  });
+  const receipts = stack.use(
+    await startRechecker({
+      ...server,
+      dir: config.spool.dir,
+      ...(config.server.vkey === undefined ? {} : { vkey: config.server.vkey }),
+      onReceiptFailed: (failure) => {
+        logger.error(failure, 'what the server acknowledged does not hold: its log is not the one it was');
+        void recordOwn(recorder, config, 'receipt-failed', failure).catch(() => undefined);
+      },
+      onProblem: (problem) => {
+        if (problem === undefined) logger.info('receipts can be checked again');
+        else logger.warn({ problem }, 'receipts of the server can not be checked');
+      },
+    }),
+  );
   const sender = stack.use(
     startSender({
       spool,
-      serverUrl: config.server.url,
+      ...server,
       writeKey: config.server.writeKey,
-      ...(config.server.ca === undefined ? {} : { ca: config.server.ca }),
+      onReceipts: (given, checkpoint) => receipts.note(given, checkpoint),
       onProblem: (problem) => {
         if (problem === undefined) logger.info('events reach the server again');
         else
@@ -80,12 +113,6 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     }),
   );
   stack.defer(() => sender.drain(AbortSignal.timeout(lastSendingMs)).catch(() => undefined));
-  const recorder = new Recorder({
-    spool,
-    mode: config.audit.mode,
-    deadlineMs: config.audit.deadlineMs,
-    ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
-  });
   await recordOwn(recorder, config, 'start');
   if (spool.status.cutBytes > 0) {
     logger.warn({ cutBytes: spool.status.cutBytes }, 'an unfinished group at the end of the spool was cut off');
@@ -101,7 +128,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   counting.unref();
   stack.defer(() => clearInterval(counting));
   const metrics = new Metrics();
-  metrics.observe({ spool, sender, recorder });
+  metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
@@ -136,17 +163,17 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     inFlightMax: config.limits.inFlightMax,
     upstreamTimeoutMs: config.upstream.timeoutMs,
   });
-  const server = createListener({
+  const listener = createListener({
     pipeline,
     tls: config.tls,
     limits: config.limits,
     securityHeaders,
     onFault: (error) => logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself'),
   });
-  const certificates = stack.use(watchCertificates(config, { server, upstream, recorder, logger, metrics }));
-  const listenPort = await listen(server, config.listen);
+  const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
+  const listenPort = await listen(listener, config.listen);
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
-  stack.defer(() => closeServer(server, config.limits.drainMs));
+  stack.defer(() => closeServer(listener, config.limits.drainMs));
   if (config.url === undefined) publicUrl.port = String(listenPort);
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),
@@ -154,7 +181,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     ...((await identity.isReady()) ? [] : ['issuer-keys']),
   ];
   const adminUrl =
-    config.admin === undefined ? undefined : await startAdmin(config.admin, { problems, metrics, stack });
+    config.admin === undefined ? undefined : await startAdmin(config.admin, { problems, receipts, metrics, stack });
   const url = publicUrl.href.replace(/\/+$/, '');
   logger.info(
     { url, mode: config.audit.mode, emitter: config.emitter, waiting: spool.status.waitingCount },
@@ -164,7 +191,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const stop = onlyOnce(() => resources.disposeAsync());
   options.signal?.addEventListener('abort', () => void stop(), { once: true });
   if (options.signal?.aborted === true) await stop();
-  return { url, adminUrl, spool, sender, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
+  return { url, adminUrl, spool, sender, receipts, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
@@ -177,7 +204,8 @@ async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
 async function recordOwn(
   recorder: Recorder,
   config: GatewayConfig,
-  operation: 'start' | 'stop' | 'spool-cut',
+  operation: 'start' | 'stop' | 'spool-cut' | 'receipt-failed',
+  failure?: ReceiptFailure,
 ): Promise<void> {
   const recorded = await recorder.recordDurably([
     {
@@ -185,8 +213,14 @@ async function recordOwn(
       kind: 'system',
       action: 'execute',
       operation,
-      outcome: { status: operation === 'spool-cut' ? 'failed' : 'success' },
+      outcome: {
+        status: operation === 'start' || operation === 'stop' ? 'success' : 'failed',
+        ...(failure === undefined ? {} : { reason: failure.code }),
+      },
       actor: { id: `gateway:${config.emitter}`, type: 'service' },
+      ...(failure?.index === undefined
+        ? {}
+        : { targets: [{ type: 'Event', id: String(failure.index), role: 'object' }] }),
       ...(config.site === undefined ? {} : { site: config.site }),
     },
   ]);
@@ -255,11 +289,16 @@ async function startAdmin(
   address: { readonly host: string; readonly port: number },
   parts: {
     readonly problems: () => Promise<readonly string[]>;
+    readonly receipts: Rechecker;
     readonly metrics: Metrics;
     readonly stack: AsyncDisposableStack;
   },
 ): Promise<string> {
-  const admin = createAdmin({ problems: parts.problems, registry: parts.metrics.registry });
+  const admin = createAdmin({
+    problems: parts.problems,
+    receipts: () => parts.receipts.status,
+    registry: parts.metrics.registry,
+  });
   const port = await listen(admin, address);
   parts.stack.defer(() => closeServer(admin, 1_000));
   return `http://${hostForUrl(address.host)}:${port}`;

@@ -256,11 +256,15 @@ describe('a gateway', () => {
   it('says how it is on its admin listener', async () => {
     const of = await start({ config: { admin: { host: '127.0.0.1', port: 0 } } });
     const admin = of.gateway.adminUrl ?? '';
-    assert.equal((await fetch(`${admin}/healthz`)).status, 200);
+    const health = await fetch(`${admin}/healthz`);
+    assert.equal(health.status, 200);
+    const { status, receipts } = (await health.json()) as { status: string; receipts: { failures: unknown[] } };
+    assert.deepEqual([status, receipts.failures], ['ok', []]);
     assert.deepEqual(await (await fetch(`${admin}/readyz`)).json(), { ready: true, problems: [] });
     await of.fetch('/fhir/Patient/secret-patient-id');
     const metrics = await (await fetch(`${admin}/metrics`)).text();
     assert.match(metrics, /watchglass_gateway_requests_total\{interaction="read",status="200"\} 1/);
+    assert.match(metrics, /watchglass_gateway_receipt_failures 0/);
     assert.equal(metrics.includes('secret-patient-id'), false);
     assert.equal((await fetch(`${admin}/other`)).status, 404);
   });

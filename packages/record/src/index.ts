@@ -159,6 +159,7 @@ export { splitJsonArray } from './strict-json.ts';
 export { hashSuccession, openSuccession, parseSuccession, type Succession, signSuccession } from './succession.ts';
 export { parseTenantId } from './tenant.ts';
 export { parseTilePath, type TilePath, tilePath, tileWidth, tileWidthAt } from './tile.ts';
+export { proofFromTiles, type TileReader } from './tile-proof.ts';
 export { toFhir, toFhirAll } from './to-fhir.ts';
 export {
   type ConsistencyClaim,

@@ -12,6 +12,8 @@ import { join } from 'node:path';
 import { type Event, type MinimisationPolicy, uuidv7 } from '@watchglass/record';
 
 import { minimiseOutgoing } from './outgoing.ts';
+import type { ReceiptFailure } from './receipt-sample.ts';
+import { type Rechecker, startRechecker } from './rechecker.ts';
 import { type Sender, startSender } from './sender.ts';
 import { openSpool, type Spool } from './spool.ts';
 
@@ -35,11 +37,17 @@ export interface ClientOptions {
   readonly maxBytes?: number;
   readonly ca?: string;
   readonly minimisation?: MinimisationPolicy;
+  /** The verifier key of the server's log to begin with; the first one seen unless given. */
+  readonly vkey?: string;
+  /** Called once for every failure: what the server acknowledged is not in its log any more. Without it, `receipts.status` tells. */
+  readonly onReceiptFailed?: (failure: ReceiptFailure) => void;
 }
 
 export interface Client extends AsyncDisposable {
   readonly spool: Spool;
   readonly sender: Sender;
+  /** Checks now and then that what was acknowledged is still in the log. */
+  readonly receipts: Rechecker;
   /** Resolves to the event's id once it is durable in the spool. Throws `spool-full` and the like: then nothing was recorded. */
   capture(event: CapturedEvent): Promise<string>;
 }
@@ -51,15 +59,24 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     maxBytes: options.maxBytes ?? 256 * 1024 * 1024,
     emitterId: options.emitterId ?? `sdk:${hostname()}`,
   });
-  const sender = startSender({
-    spool,
-    serverUrl: options.url,
-    writeKey: options.writeKey,
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-  });
+  await using opened = new AsyncDisposableStack();
+  opened.use(spool);
+  const server = { serverUrl: options.url, ...(options.ca === undefined ? {} : { ca: options.ca }) };
+  const receipts = opened.use(
+    await startRechecker({
+      ...server,
+      dir: options.dir,
+      ...(options.vkey === undefined ? {} : { vkey: options.vkey }),
+      ...(options.onReceiptFailed === undefined ? {} : { onReceiptFailed: options.onReceiptFailed }),
+    }),
+  );
+  const onReceipts: typeof receipts.note = (given, checkpoint) => receipts.note(given, checkpoint);
+  const sender = opened.use(startSender({ spool, ...server, writeKey: options.writeKey, onReceipts }));
+  const resources = opened.move();
   return {
     spool,
     sender,
+    receipts,
     async capture(event) {
       const nowMs = Date.now();
       const id = event.id ?? uuidv7(nowMs, randomBytes(10));
@@ -69,8 +86,7 @@ export async function createClient(options: ClientOptions): Promise<Client> {
       return id;
     },
     async [Symbol.asyncDispose]() {
-      await sender[Symbol.asyncDispose]();
-      await spool[Symbol.asyncDispose]();
+      await resources.disposeAsync();
     },
   };
 }

@@ -15,6 +15,16 @@ export const sdkErrorCodes = {
   'key-file': 'The key file is missing its 32 bytes, or others can read it.',
   'event-too-large': 'An event is larger than what the server takes, or one append holds too many.',
   'insecure-url': 'Events would leave this machine without TLS.',
+  'receipt-invalid': 'A receipt is not covered by the checkpoint it came with, or that is not signed by the log’s key.',
+  'receipt-key-changed':
+    'The log signs with a key that no statement leads to from the remembered one, or that was revoked.',
+  'receipt-rolled-back':
+    'The log has fewer events than it had, or is gone: what was acknowledged is not in it any more.',
+  'receipt-history-changed':
+    'The log is not the remembered one with something appended: it was rewritten, or shown to others differently.',
+  'receipt-missing': 'An event that was acknowledged is not in the log at the place of its receipt.',
+  'log-unreachable':
+    'The public log of the server does not answer, or not as a log does; nothing is known of the receipts.',
   configuration: 'An option has a value that cannot work.',
 } as const;
 

@@ -12,7 +12,8 @@ const timeoutMs = 30_000;
 const retryAfterMaxMs = 300_000;
 
 export type Answer =
-  | { readonly kind: 'accepted' }
+  /** With what the server receipted, not looked at yet. */
+  | { readonly kind: 'accepted'; readonly receipts: readonly unknown[]; readonly checkpoint: unknown }
   /** These events will never be taken as they are. `positions` are places in the batch, empty where the server named none. */
   | {
       readonly kind: 'refused';
@@ -83,8 +84,8 @@ async function readAnswer(response: IncomingMessage, sentCount: number): Promise
   const status = response.statusCode ?? 0;
   switch (status) {
     case 201: {
-      const receipts = (body as { receipts?: unknown } | undefined)?.receipts;
-      if (Array.isArray(receipts) && receipts.length === sentCount) return { kind: 'accepted' };
+      const { receipts, checkpoint } = (body ?? {}) as { receipts?: unknown; checkpoint?: unknown };
+      if (Array.isArray(receipts) && receipts.length === sentCount) return { kind: 'accepted', receipts, checkpoint };
       return { kind: 'later', problem: 'answer-without-receipts' };
     }
     case 409:

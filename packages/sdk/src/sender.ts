@@ -23,6 +23,8 @@ export interface SenderOptions extends PostOptions {
   readonly backoffMinMs?: number;
   /** Called for every event that was set aside; for a log line or an alert. */
   readonly onDeadLetter?: (letter: { readonly seq: number; readonly status: number; readonly reason: string }) => void;
+  /** Told of what the server receipted; may not throw. */
+  readonly onReceipts?: (receipts: readonly unknown[], checkpoint: unknown) => void;
   /** Called when sending begins to fail, when it fails for another reason, and with undefined when it works again. */
   readonly onProblem?: (problem: string | undefined) => void;
 }
@@ -54,6 +56,7 @@ export class Sender implements AsyncDisposable {
   readonly #backoffMinMs: number;
   readonly #onDeadLetter: SenderOptions['onDeadLetter'];
   readonly #onProblem: SenderOptions['onProblem'];
+  readonly #onReceipts: SenderOptions['onReceipts'];
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #sentCount = 0;
@@ -72,6 +75,7 @@ export class Sender implements AsyncDisposable {
     this.#backoffMinMs = options.backoffMinMs ?? backoffMinMs;
     this.#onDeadLetter = options.onDeadLetter;
     this.#onProblem = options.onProblem;
+    this.#onReceipts = options.onReceipts;
     this.#running = this.#run();
   }
 
@@ -147,7 +151,10 @@ export class Sender implements AsyncDisposable {
       }
       this.#failuresInRow = 0;
       this.#setProblem(undefined);
-      if (answer.kind === 'accepted') return;
+      if (answer.kind === 'accepted') {
+        this.#onReceipts?.(answer.receipts, answer.checkpoint);
+        return;
+      }
       if (items.length > 1) return this.#deliverParts(items, answer);
       const [item] = items;
       if (item === undefined || (await this.#setAside(item, answer))) return;

@@ -18,6 +18,7 @@ import {
 import { ConsoleError } from '../errors.ts';
 import type { EventQuery } from '../state/explorer-state.ts';
 import { type NamedPerson, nobodyKnown, type People } from '../text/people.ts';
+import { type Completeness, completeness } from './completeness.ts';
 import { isRecordingRefusal, noteRecording } from './recording.ts';
 import { type ServerStatus, serverStatus } from './server-status.ts';
 import { type Check, count, flag, instant, list, object, oneOf, orNull, record, text, textOrCount } from './shape.ts';
@@ -302,6 +303,11 @@ export async function fetchCheckpoint(tenant: string, signal: AbortSignal): Prom
 /** A public resource of a log: a tile by its C2SP path (`tile/0/000`), a seal, a statement on a key. */
 export async function fetchLogFile(tenant: string, path: string, signal: AbortSignal): Promise<Uint8Array> {
   return new Uint8Array(await (await ask(`/log/${tenant}/${path}`, { signal })).arrayBuffer());
+}
+
+/** The report of red intervals from `from` until now. */
+export async function fetchCompleteness(tenant: string, from: string, signal: AbortSignal): Promise<Completeness> {
+  return completeness(await askJson(`/v1/completeness?${new URLSearchParams({ tenant, from })}`, { signal }), '');
 }
 
 /** How the server says it is doing. */

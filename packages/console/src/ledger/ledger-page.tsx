@@ -1,5 +1,5 @@
 /** The ledger's health: what this browser has proven of it, and apart from that what the server says of itself. */
-import { useQuery } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { RefreshCw } from 'lucide-react';
 import { type ReactElement, type ReactNode, useEffect } from 'react';
 import { fetchStatus } from '../api/client.ts';
@@ -16,6 +16,7 @@ import { ErrorScreen, MessageScreen } from '../ui/message-screen.tsx';
 import { SealShape } from '../ui/seal.tsx';
 import { Skeleton } from '../ui/skeleton.tsx';
 import { checkHistory } from './check-history.ts';
+import { CompletenessSection } from './completeness-section.tsx';
 import { HeartbeatStrip } from './heartbeat-strip.tsx';
 import { describeLog, whenMade } from './log-words.ts';
 import { useLog, useTenant } from './use-log.ts';
@@ -27,6 +28,7 @@ export function LedgerPage(): ReactElement {
   const tenant = useTenant();
   const log = useLog();
   const allowed = person.rights.includes('status');
+  const client = useQueryClient();
   const status = useQuery({
     queryKey: ['status', tenant],
     enabled: allowed,
@@ -37,7 +39,10 @@ export function LedgerPage(): ReactElement {
   }, []);
   const refresh = (): void => {
     void log.refetch();
-    if (allowed) void status.refetch();
+    if (allowed) {
+      void status.refetch();
+      void client.invalidateQueries({ queryKey: ['completeness', tenant] });
+    }
   };
   return (
     <div className="min-h-0 flex-1 overflow-y-auto">
@@ -62,6 +67,7 @@ export function LedgerPage(): ReactElement {
         ) : (
           <Skeleton className="h-48" />
         )}
+        {allowed && session.vkeys[tenant] !== undefined && <CompletenessSection tenant={tenant} />}
         {allowed ? (
           status.data ? (
             <Stated status={status.data} />

@@ -9,14 +9,14 @@
 import {
   type Checkpoint,
   consistencyPlan,
-  foldStep,
-  hashChildren,
-  tilePath,
-  tileWidthAt,
+  proofFromTiles,
+  type TileReader,
   verifyConsistency,
 } from '@watchglass/record';
 import { ConsoleError } from '../errors.ts';
 import { readSignedCheckpoint } from './signed-checkpoint.ts';
+
+export type { TileReader };
 
 export type Growth =
   /** Nothing was remembered: from now on the log is held to this checkpoint. */
@@ -27,9 +27,6 @@ export type Growth =
   | { readonly kind: 'older' }
   | { readonly kind: 'rolled-back'; readonly before: bigint; readonly now: bigint }
   | { readonly kind: 'split'; readonly before: bigint; readonly now: bigint };
-
-/** Reads a tile by its C2SP path; rejects with status 404 where the log has none. */
-export type TileReader = (path: string) => Promise<Uint8Array>;
 
 /** Both notes must verify under `vkey`, or under one that it was followed from. */
 export async function checkGrowth(options: {
@@ -53,22 +50,8 @@ export async function checkGrowth(options: {
 
 async function extendsTo(small: Checkpoint, large: Checkpoint, readTile: TileReader): Promise<boolean> {
   const size = Number(large.size);
-  const tiles = new Map<string, Promise<Uint8Array>>();
-  const node = async (level: number, n: number): Promise<Uint8Array> => {
-    const tileLevel = Math.floor(level / 8);
-    const below = level % 8;
-    const first = n * 2 ** below;
-    const tile = Math.floor(first / 256);
-    const path = tilePath(tileLevel, tile, tileWidthAt(tileLevel, tile, size));
-    const reading = tiles.get(path) ?? readTile(path);
-    tiles.set(path, reading);
-    return subtree(await reading, first % 256, 2 ** below);
-  };
   try {
-    const steps = consistencyPlan(Number(small.size), size);
-    const proof = await Promise.all(
-      steps.map(async (step) => foldStep(await Promise.all(step.map(({ level, n }) => node(level, n))))),
-    );
+    const proof = await proofFromTiles(consistencyPlan(Number(small.size), size), size, readTile);
     verifyConsistency({ size1: small.size, root1: small.root, size2: large.size, root2: large.root, proof });
     return true;
   } catch (error) {
@@ -76,15 +59,4 @@ async function extendsTo(small: Checkpoint, large: Checkpoint, readTile: TileRea
     if (error instanceof ConsoleError && error.status !== 404) throw error;
     return false;
   }
-}
-
-/** The root over `count` (a power of two) hashes of a tile, from the hash at `first` on. */
-function subtree(tile: Uint8Array, first: number, count: number): Uint8Array {
-  if (count === 1) {
-    const hash = tile.subarray(first * 32, first * 32 + 32);
-    if (hash.length !== 32)
-      throw new RangeError(`expected a tile of more than ${first} hashes, got ${tile.length / 32}`);
-    return hash;
-  }
-  return hashChildren(subtree(tile, first, count / 2), subtree(tile, first + count / 2, count / 2));
 }

@@ -175,6 +175,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'system', operation: 'certificate-refused', targets: listener },
     'Could not take the certificate in its files, as listener',
   ],
+  [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
 

@@ -199,6 +199,7 @@ export const statements: Readonly<Record<string, Statement>> = {
     did: 'Could not take the certificate in its files, as',
     object: 'named',
   },
+  'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };
 

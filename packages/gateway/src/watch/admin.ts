@@ -1,12 +1,17 @@
-/** The operator's door, apart from the data plane: `/healthz` (the process answers), `/readyz` (it would let a request pass), `/metrics`. */
+/** The operator's door, apart from the data plane: `/healthz` (the process answers, and says whether the server’s receipts still hold), `/readyz` (it would let a request pass), `/metrics`. */
 import { createServer, type Server } from 'node:http';
 
+import type { ReceiptStatus } from '@watchglass/sdk';
 import type { Registry } from 'prom-client';
 
 /** Why the gateway would refuse; empty when it wouldn't. */
 export type ReadinessProblems = () => Promise<readonly string[]>;
 
-export function createAdmin(parts: { readonly problems: ReadinessProblems; readonly registry: Registry }): Server {
+export function createAdmin(parts: {
+  readonly problems: ReadinessProblems;
+  readonly receipts: () => ReceiptStatus;
+  readonly registry: Registry;
+}): Server {
   return createServer({ headersTimeout: 5_000, requestTimeout: 5_000 }, (request, response) => {
     const answer = async (): Promise<void> => {
       if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -15,7 +20,9 @@ export function createAdmin(parts: { readonly problems: ReadinessProblems; reado
       }
       switch (request.url) {
         case '/healthz':
-          response.writeHead(200, { 'content-type': 'application/json' }).end('{"status":"ok"}');
+          response
+            .writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' })
+            .end(JSON.stringify({ status: 'ok', receipts: parts.receipts() }));
           return;
         case '/readyz': {
           const problems = await parts.problems();

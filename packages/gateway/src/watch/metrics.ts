@@ -1,5 +1,5 @@
 /** The gateway's numbers, for Prometheus. Labels are codes and names of interactions; never who, never about whom. */
-import type { Sender, Spool } from '@watchglass/sdk';
+import type { Rechecker, Sender, Spool } from '@watchglass/sdk';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { Recorder } from '../capture/recorder.ts';
@@ -59,8 +59,13 @@ export class Metrics {
   }
 
   /** Adds what is read at the moment of asking. */
-  observe(parts: { readonly spool: Spool; readonly sender: Sender; readonly recorder: Recorder }): void {
-    const { spool, sender, recorder } = parts;
+  observe(parts: {
+    readonly spool: Spool;
+    readonly sender: Sender;
+    readonly receipts: Rechecker;
+    readonly recorder: Recorder;
+  }): void {
+    const { spool, sender, receipts, recorder } = parts;
     this.#gauge('watchglass_gateway_spool_used_bytes', 'Bytes in the spool', () => spool.status.usedBytes);
     this.#gauge(
       'watchglass_gateway_spool_reserved_bytes',
@@ -95,6 +100,19 @@ export class Metrics {
       'watchglass_gateway_events_sent',
       'Events the server acknowledged since the start',
       () => sender.status.sentCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_receipts_checked',
+      'Receipts of the server that held when they were checked again, since the start',
+      () => receipts.status.checkedCount,
+    );
+    this.#gauge(
+      'watchglass_gateway_receipt_failures',
+      'Receipts that do not hold, and logs that are not what they were; over restarts',
+      () => receipts.status.failures.length,
+    );
+    this.#gauge('watchglass_gateway_receipts_unchecked', '1 while receipts can not be checked', () =>
+      receipts.status.problem === undefined ? 0 : 1,
     );
     this.#gauge(
       'watchglass_gateway_send_retries',
