@@ -19,6 +19,7 @@ import {
   encodeContents,
   encodeProof,
   joinEvidence,
+  type ShredEvidence,
   type WholeEvent,
 } from './contents.ts';
 
@@ -49,18 +50,29 @@ export interface SampleOptions {
   readonly withheld?: readonly string[];
   readonly cosignedSize?: number;
   readonly contents?: Partial<BundleContents>;
+  /** Those of `indexes` whose content was shredded. */
+  readonly shredded?: readonly number[];
+  /** Changes the event that ends the shred, or what the shred states. */
+  readonly done?: Partial<Event>;
+  readonly terms?: object;
+  /** Who signs, newest first; the log's one key unless said. */
+  readonly signers?: readonly Signer[];
   /** Changes the maker's event. */
   readonly maker?: Partial<Event>;
 }
 
 export function sampleBundle(options: SampleOptions = {}): SampleBundle {
-  const { size = 20, indexes = [3, 4, 11], leafType = 1, withheld = [], cosignedSize } = options;
+  const { indexes = [3, 4, 11], leafType = 1, withheld = [], cosignedSize, signers = [signer] } = options;
+  const { shredded = [] } = options;
+  let { size = 20 } = options;
   const log = sampleLog(leafType);
   for (let index = 0; index < size; index++) log.add(`n-${index}`, {});
+  const shreds = shredded.length === 0 ? undefined : [shredOf(log, shredded, options)];
+  size = log.leaves.length;
   const cosigned =
     cosignedSize === undefined
       ? ''
-      : signNote(log.body(cosignedSize), [signer, witness], { timeSeconds: 1_790_000_000n });
+      : signNote(log.body(cosignedSize), [signers.at(-1) as Signer, witness], { timeSeconds: 1_790_000_000n });
   const contents: BundleContents = {
     origin,
     tenant: sampleEvent.tenant,
@@ -70,11 +82,14 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     purpose: { code: 'HOPERAT', reason: 'Complaint 17 <b>, of March' },
     query: { how: 'index', filters: [['patient', 'wg-pt-000417']], size, unindexed: 0 },
     withheld,
-    vkeys: [vkey],
+    vkeys: signers.map(formatVerifierKey),
     witnesses: cosignedSize === undefined ? [] : [formatVerifierKey(cosignatureVerifierOf(witness))],
     cosigned,
     page: pageDigest(pageText),
-    events: indexes.map((index) => log.show(index, withheld)),
+    ...(shreds === undefined ? {} : { shreds }),
+    events: indexes.map((index) =>
+      shredded.includes(index) ? { index, leaf: log.leaves[index] as Uint8Array, shred: 0 } : log.show(index, withheld),
+    ),
     ...options.contents,
   };
   const text = encodeContents(contents);
@@ -88,18 +103,45 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     purpose: { code: contents.purpose.code },
     ...options.maker,
   });
-  const checkpoint = signNote(log.body(size + 1), [signer]);
+  const checkpoint = signNote(log.body(size + 1), signers);
   const evidence = joinEvidence(
     text,
     encodeProof({
       maker,
-      hashes: log.hashes([...contents.events.map(({ index }) => index), maker.index]),
+      hashes: log.hashes([
+        ...contents.events.map(({ index }) => index),
+        ...(shreds ?? []).map(({ done }) => done.index),
+        maker.index,
+      ]),
       growth: cosignedSize === undefined ? [] : consistencyProof(cosignedSize, size + 1, log.leaves),
       checkpoint,
     }),
   );
   const marker = '</script><script>1';
   return { evidence, file: pageText.replace(marker, () => `${evidence}${marker}`), checkpoint, contents };
+}
+
+/** A shred of these events, and the log's own event about it. */
+function shredOf(log: SampleLog, indexes: readonly number[], options: SampleOptions): ShredEvidence {
+  const ranges = new Uint8Array(12 * indexes.length);
+  const view = new DataView(ranges.buffer);
+  for (const [at, index] of indexes.entries()) {
+    view.setBigUint64(12 * at, BigInt(index));
+    view.setUint32(12 * at + 8, 1);
+  }
+  const [first, last] = [indexes[0], indexes.at(-1)];
+  const terms = JSON.stringify({
+    ...{ v: 1, origin, class: 'access', epoch: 650, events: indexes.length, first, last },
+    ...{ ranges: encodeHex(sha256(ranges)), seeds: [], keks: [], held: [], days: 2192, plan: '', people: [] },
+    ...options.terms,
+  });
+  const done = log.add('ledger', {
+    ...{ kind: 'system', action: 'delete', operation: 'shred-completed', site: 'ledger' },
+    targets: [{ type: 'Shred', id: 'access-650' }],
+    changes: [{ path: '/terms', op: 'add', after: encodeHex(sha256(encodeUtf8(terms))) }],
+    ...options.done,
+  });
+  return { terms, ranges, done };
 }
 
 interface SampleLog {
@@ -118,7 +160,12 @@ function sampleLog(leafType: LeafType): SampleLog {
     leaves,
     add(actor, event) {
       const index = leaves.length;
-      const m = encode({ ...sampleRecord, event: eventWith({ actor: { id: actor, type: 'human' }, ...event }) });
+      const submitter = event.site === 'ledger' ? 'self' : sampleRecord.submitter;
+      const m = encode({
+        ...sampleRecord,
+        submitter,
+        event: eventWith({ actor: { id: actor, type: 'human' }, ...event }),
+      });
       const r = openingOf(index);
       const opening = { originHash, index, r, m };
       const leaf = leafHashOf(leafType === 1 ? commit(opening) : commitFields(opening), leafType);
