@@ -72,7 +72,7 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
   const cosigned =
     cosignedSize === undefined
       ? ''
-      : signNote(log.body(cosignedSize), [signers.at(-1) as Signer, witness], { timeSeconds: 1_790_000_000n });
+      : signNote(log.body(cosignedSize), [...signers, witness], { timeSeconds: 1_790_000_000n });
   const contents: BundleContents = {
     origin,
     tenant: sampleEvent.tenant,
