@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { sha256 } from '#crypto';
-import { tryDecodeUtf8 } from '../bytes.ts';
 import {
   cosignatureVerifierOf,
   formatVerifierKey,
@@ -11,17 +10,23 @@ import {
   type Signer,
 } from '../note-key.ts';
 import { parsePolicy } from '../policy.ts';
-import { hashRotation, type RotationKind, signRotation } from '../rotation.ts';
-import { sealKeyName, signSeal } from '../seal.ts';
-import { emptyRoot } from '../tree.ts';
-import { origin, type SampleOptions, sampleBundle, signer, vkey, witness } from './bundle.fixture.ts';
+import {
+  next,
+  origin,
+  type SampleOptions,
+  sampleBundle,
+  signer,
+  statementsOf,
+  third,
+  vkey,
+  witness,
+} from './bundle.fixture.ts';
 import { splitBundle } from './bundle-file.ts';
 import { sayCompleteness, sayNotProven, sayProven } from './bundle-words.ts';
 import { type BundleStatements, encodeEvidence, readEvidence } from './contents.ts';
 import { type BundleReport, verifyBundle } from './verify-bundle.ts';
 
 const codes = ({ findings }: BundleReport): string[] => [...new Set(findings.map(({ code }) => code))].sort();
-const text = (bytes: Uint8Array): string => tryDecodeUtf8(bytes) ?? '';
 
 test('an event that was shredded is proven to have been in the log, with the evidence of its shred', () => {
   for (const leafType of [1, 2] as const) {
@@ -75,32 +80,6 @@ test('a search over a log with shreds says how many could not be looked at', () 
   assert.deepEqual(verifyBundle(evidence).findings, []);
   assert.match(sayCompleteness(contents), /Each one that is still there of .*6 events of the log were shredded/);
 });
-
-const next = generateSigner(origin, sha256(Uint8Array.of(1)));
-const third = generateSigner(origin, sha256(Uint8Array.of(2)));
-const epochKey = generateSigner(sealKeyName(origin, 674), sha256(Uint8Array.of(3)));
-
-function statementsOf(keys: readonly Signer[], kinds: readonly RotationKind[] = [], by = epochKey): BundleStatements {
-  const rotations: Uint8Array[] = [];
-  for (const [at, newer] of keys.slice(1).entries()) {
-    const old = keys[at] as Signer;
-    const before = rotations.at(-1);
-    const rotation = {
-      ...{
-        origin,
-        number: at + 1,
-        kind: kinds[at] ?? 'planned',
-        size: 12,
-        root: sha256(Uint8Array.of(9)),
-        trusted: 10,
-      },
-      ...{ epoch: 674, previous: before && hashRotation(before), old, next: newer },
-    };
-    rotations.push(signRotation(rotation, { old, next: newer, epochKey: by }));
-  }
-  const seal = { origin, epoch: 673, size: 0, root: emptyRoot(), previous: undefined, next: epochKey };
-  return { rotations: rotations.map(text), seals: [text(signSeal(seal, keys[0] as Signer))] };
-}
 
 const keyOf = (key: Signer): string => formatVerifierKey(key);
 

@@ -49,7 +49,7 @@ export function sayProven(report: BundleReport): string[] {
     ...(shown === 0
       ? []
       : [
-          `Each of the ${counted(shown, 'event')}${gone === 0 ? '' : ' that are shown'} is in the log ${contents.origin} at the index stated, word for word as it was stored${contents.withheld.length === 0 ? '' : ', except for the fields that are withheld'}.`,
+          `${shown === 1 ? 'The event' : `Each of the ${counted(shown, 'event')}`}${gone === 0 ? '' : ' whose content is shown'} is in the log ${contents.origin} at the index stated, word for word as it was stored${contents.withheld.length === 0 ? '' : ', except for the fields that are withheld'}.`,
         ]),
     ...sayShredded(report, gone),
     `All of them are under one tree of ${counted(Number(checkpoint.size), 'event')}, whose root is signed with the key of the log.`,
@@ -105,7 +105,7 @@ function sayShredded({ shreds }: BundleReport, gone: number): string[] {
     ({ unit, done }) => `${unit} (event ${grouped(done.index)}, received ${done.record?.received})`,
   );
   return [
-    `${counted(gone, 'event')} ${gone === 1 ? 'was' : 'were'} shredded: that ${gone === 1 ? 'it was' : 'they were'} in the log at ${gone === 1 ? 'its index' : 'their indexes'} is proven, and that the log says the content was destroyed, with ${by.join(' and ')}.`,
+    `${counted(gone, 'event')} ${gone === 1 ? 'was' : 'were'} shredded: that ${gone === 1 ? 'it was' : 'they were'} in the log at ${gone === 1 ? 'its index' : 'their indexes'} is proven, and so is that the log says when the content was destroyed: ${by.join(' and ')}.`,
   ];
 }
 

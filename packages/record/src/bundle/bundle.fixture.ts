@@ -9,13 +9,16 @@ import type { Event } from '../event.ts';
 import { commitFields, withhold } from '../field-commitment.ts';
 import { signNote } from '../note.ts';
 import { cosignatureVerifierOf, cosignerOf, formatVerifierKey, generateSigner, type Signer } from '../note-key.ts';
-import { rootOf } from '../tree.ts';
+import { hashRotation, type RotationKind, signRotation } from '../rotation.ts';
+import { sealKeyName, signSeal } from '../seal.ts';
+import { emptyRoot, rootOf } from '../tree.ts';
 import { multiproofPlan } from '../tree-multiproof.ts';
 import { consistencyProof, foldStep, type NodeReader } from '../tree-proof.ts';
 import { pageDigest } from './bundle-file.ts';
 import {
   type BundleContents,
   type BundleEvent,
+  type BundleStatements,
   encodeContents,
   encodeProof,
   joinEvidence,
@@ -187,4 +190,39 @@ function sampleLog(leafType: LeafType): SampleLog {
     },
     body: (size) => formatCheckpoint({ origin, size: BigInt(size), root: rootOf(leaves.slice(0, size)) }),
   };
+}
+
+export const next: Signer = generateSigner(origin, sha256(Uint8Array.of(1)));
+export const third: Signer = generateSigner(origin, sha256(Uint8Array.of(2)));
+const epochKey: Signer = generateSigner(sealKeyName(origin, 674), sha256(Uint8Array.of(3)));
+
+/** Statements of a log whose first key handed on to each of the others. */
+export function statementsOf(
+  keys: readonly Signer[],
+  kinds: readonly RotationKind[] = [],
+  by: Signer = epochKey,
+): BundleStatements {
+  const rotations: Uint8Array[] = [];
+  for (const [at, newer] of keys.slice(1).entries()) {
+    const old = keys[at] as Signer;
+    const before = rotations.at(-1);
+    const rotation = {
+      ...{
+        origin,
+        number: at + 1,
+        kind: kinds[at] ?? 'planned',
+        size: 12,
+        root: sha256(Uint8Array.of(9)),
+        trusted: 10,
+      },
+      ...{ epoch: 674, previous: before && hashRotation(before), old, next: newer },
+    };
+    rotations.push(signRotation(rotation, { old, next: newer, epochKey: by }));
+  }
+  const seal = { origin, epoch: 673, size: 0, root: emptyRoot(), previous: undefined, next: epochKey };
+  return { rotations: rotations.map(textOf), seals: [textOf(signSeal(seal, keys[0] as Signer))] };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }
