@@ -7,7 +7,9 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
+import { formatVerifierKey, generateMlDsaSigner, pageDigest, splitPage } from '@watchglass/record';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { sampleBundle, signer } from '../../packages/record/src/bundle/bundle.fixture.ts';
 import {
   ask,
   clinic,
@@ -228,4 +230,43 @@ test('what is withheld is said to be, and the rest is read as ever', async () =>
   await shown.getByText('null stands where a field is withheld').waitFor();
   await complainNothing(shown);
   assert.deepEqual(opened.complaints, []);
+});
+
+test('what was shredded, what cannot be checked here and who witnessed is said, and none of it in green', async () => {
+  const mlDsa = generateMlDsaSigner(signer.name, new Uint8Array(32).fill(5));
+  const { evidence, contents } = sampleBundle({
+    ...{ signers: [signer, mlDsa], shredded: [4, 11], cosignedSize: 8 },
+    contents: { page: pageDigest(page) },
+  });
+  const { before: head, after: tail } = splitPage(page);
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await using opened = await open(`second-${colorScheme}.html`, `${head}${evidence}${tail}`, colorScheme);
+    const { page: shown, asked, complaints } = opened;
+    await shown.getByText('Intact', { exact: true }).waitFor();
+    await shown.getByText('Event 4 is in the log, and what stood in it was shredded with access-650').waitFor();
+    await shown.getByText(/2 events were shredded: that they were in the log/).waitFor();
+    assert.equal(await shown.locator('.holds').count(), 1, 'one of three events opens its leaf');
+    await shown.getByText('Not checked here', { exact: true }).waitFor();
+    await shown.getByText(/What the ML-DSA-44 signature of the log is worth: it was not checked here/).waitFor();
+    const key = shown.getByLabel('Compare it with the key you have from elsewhere');
+    await key.fill(formatVerifierKey(mlDsa));
+    await shown.getByText('its signature was not checked here').waitFor();
+    assert.equal(await shown.getByText('with the key that you gave').count(), 0, 'it pins nothing');
+    await key.fill('');
+    await shown.getByText('Ask for witnesses that you trust').click();
+    const policy = shown.getByLabel('Their policy');
+    const lines = contents.witnesses.map((witness) => `witness a ${witness}`);
+    await policy.fill(`${lines.join('\n')}\nquorum a`);
+    await shown
+      .getByText(/^Enough of them have signed, since .* UTC: witness.example; over the first 8 events/)
+      .waitFor();
+    await shown.getByText(/cosigned in sufficient number: witness.example/).waitFor();
+    const other = formatVerifierKey({ ...signer, name: 'other.example' }).replace(/\+[0-9a-f]{8}\+/, '+00000000+');
+    await policy.fill(`witness a ${other}\nquorum a`);
+    await shown.getByText('This is not a policy of witnesses').waitFor();
+    await complainNothing(shown);
+    mkdirSync(screenshots, { recursive: true });
+    await shown.screenshot({ path: join(screenshots, `evidence-second-${colorScheme}.png`), fullPage: true });
+    assert.deepEqual([asked, complaints], [[], []]);
+  }
 });

@@ -3,9 +3,10 @@
  * the pages are wrong.
  */
 import assert from 'node:assert/strict';
-import { createHash, createHmac, createPublicKey, verify } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { test } from 'node:test';
-import { sampleBundle } from '../../packages/record/src/bundle/bundle.fixture.ts';
+import { formatVerifierKey, generateSigner } from '@watchglass/record';
+import { next, sampleBundle, signer, statementsOf } from '../../packages/record/src/bundle/bundle.fixture.ts';
 
 const sha = (...parts: (Buffer | string)[]): Buffer =>
   parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
@@ -20,6 +21,7 @@ interface ShownEvent {
   readonly index: number;
   readonly leaf: string;
   readonly m: string;
+  readonly shred?: number;
   readonly r?: string;
   readonly salts?: string;
   readonly holes?: string;
@@ -33,6 +35,9 @@ interface Evidence {
     readonly purpose: { readonly code: string };
     readonly vkeys: string[];
     readonly page: string;
+    readonly v: 1 | 2;
+    readonly shreds?: { readonly terms: string; readonly ranges: string; readonly done: ShownEvent }[];
+    readonly statements?: { readonly rotations: string[]; readonly seals: string[] };
     readonly events: ShownEvent[];
   };
   readonly proof: { readonly maker: ShownEvent; readonly hashes: string[]; readonly checkpoint: string };
@@ -80,7 +85,65 @@ function leafOf(
   return leaf(sha('watchglass/d/v1\0', sha(origin), u64(index), root));
 }
 
-function verifyFile(file: string): string[] {
+function spkiOf(vkey: string): KeyObject {
+  const key = bytes(vkey.split('+').slice(2).join('+'));
+  assert.equal(key[0], 1);
+  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), key.subarray(1)]);
+  return createPublicKey({ key: spki, format: 'der', type: 'spki' });
+}
+
+/** A note's lines by their names; each of `keys` has signed it, in their order. */
+function openNote(note: string, keysOf: (lines: Map<string, string>) => string[]): Map<string, string> {
+  const split = note.lastIndexOf('\n\n') + 1;
+  const text = note.slice(0, split);
+  const lines = new Map(
+    text.split('\n').map((line) => [line.split(' ')[0] as string, line.split(' ').slice(1).join(' ')]),
+  );
+  const signatures = note
+    .slice(split + 1)
+    .trimEnd()
+    .split('\n');
+  const keys = keysOf(lines);
+  assert.equal(signatures.length, keys.length);
+  for (const [at, key] of keys.entries())
+    assert.ok(verify(null, Buffer.from(text), spkiOf(key), bytes(signatures[at]?.split(' ')[2] ?? '').subarray(4)));
+  return lines;
+}
+
+/** The key that the statements lead to from the one given. */
+function followed(given: string, rotations: string[], seals: string[]): string {
+  const began = /^old (.*)$/m.exec(rotations[0] ?? '')?.[1] ?? '';
+  const announced = new Map<number, string>();
+  let signer = began;
+  let before = 'none';
+  for (const seal of seals) {
+    const lines = openNote(seal, () => [signer]);
+    assert.equal(lines.get('previous'), before);
+    signer = lines.get('next') ?? '';
+    announced.set(Number(lines.get('epoch')) + 1, signer);
+    before = sha(seal).toString('base64');
+  }
+  let current = began;
+  let reached = given === began;
+  before = 'none';
+  for (const [at, rotation] of rotations.entries()) {
+    const lines = openNote(rotation, (stated) => [
+      stated.get('old') ?? '',
+      ...(stated.get('kind') === 'added' ? [] : [stated.get('new') ?? '']),
+      announced.get(Number(stated.get('epoch'))) ?? '',
+    ]);
+    assert.deepEqual([lines.get('number'), lines.get('previous'), lines.get('old')], [`${at + 1}`, before, current]);
+    before = sha(rotation).toString('base64');
+    if (lines.get('kind') === 'added') continue;
+    assert.ok(!reached || lines.get('kind') === 'planned', 'revoked');
+    current = lines.get('new') ?? '';
+    reached ||= current === given;
+  }
+  assert.ok(reached);
+  return current;
+}
+
+function verifyFile(file: string, given?: string): string[] {
   const from = file.indexOf('<script type="application/json" id="evidence">') + 46;
   const end = file.indexOf('</script>', from);
   const text = file.slice(from, end);
@@ -95,7 +158,37 @@ function verifyFile(file: string): string[] {
   );
 
   const leaves = new Map<number, Buffer>();
-  for (const event of [...contents.events, proof.maker]) {
+  const { shreds = [] } = contents;
+  const gone = shreds.map(({ terms, ranges, done }) => {
+    const stated = JSON.parse(terms) as { origin: string; class: string; epoch: number; ranges: string };
+    const { submitter, event } = JSON.parse(done.m) as {
+      submitter: string;
+      event: {
+        [name: string]: unknown;
+        targets: { type: string; id: string }[];
+        changes: { path: string; after: string }[];
+      };
+    };
+    assert.equal(stated.origin, contents.origin);
+    assert.equal(stated.ranges, sha(bytes(ranges)).toString('hex'));
+    assert.deepEqual(
+      [submitter, event.kind, event.site, event.operation, event.targets[0]],
+      ['self', 'system', 'ledger', 'shred-completed', { type: 'Shred', id: `${stated.class}-${stated.epoch}` }],
+    );
+    assert.equal(event.changes.find(({ path }) => path === '/terms')?.after, sha(terms).toString('hex'));
+    return bytes(ranges);
+  });
+  const isGone = (index: number, ranges: Buffer): boolean =>
+    Array.from({ length: ranges.length / 12 }, (_, at) => 12 * at).some((at) => {
+      const first = Number(ranges.readBigUInt64BE(at));
+      return index >= first && index < first + ranges.readUInt32BE(at + 8);
+    });
+  for (const event of [...contents.events, ...shreds.map(({ done }) => done), proof.maker]) {
+    if (event.shred !== undefined) {
+      assert.ok(isGone(event.index, gone[event.shred] as Buffer));
+      leaves.set(event.index, bytes(event.leaf));
+      continue;
+    }
     assert.deepEqual(leafOf(contents, event), bytes(event.leaf), `event ${event.index}`);
     leaves.set(event.index, bytes(event.leaf));
   }
@@ -129,12 +222,13 @@ function verifyFile(file: string): string[] {
   assert.equal(V(0, Number(size)).toString('base64'), root);
   assert.deepEqual(hashes, []);
 
+  const { rotations = [], seals = [] } = contents.statements ?? {};
   const [vkey = ''] = contents.vkeys;
-  const key = bytes(vkey.split('+').slice(2).join('+'));
-  const spki = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), key.subarray(1)]);
+  if (given !== undefined && given !== vkey) assert.equal(followed(given, rotations, seals), vkey);
+  const spki = spkiOf(vkey);
   const signature = bytes((rest[1] ?? '').split(' ')[2] ?? '').subarray(4);
   const signed = Buffer.from(`${origin}\n${size}\n${root}\n`);
-  assert.ok(verify(null, signed, createPublicKey({ key: spki, format: 'der', type: 'spki' }), signature));
+  assert.ok(verify(null, signed, spki, signature));
   return contents.events.map(({ m }) => m);
 }
 
@@ -145,6 +239,19 @@ test('a verifier written from the pages holds what ours holds', () => {
   const withheld = ['/actor', '/targets/*/id', '/targets/*/patient', '/exposure'];
   const [m = ''] = verifyFile(sampleBundle({ leafType: 2, withheld }).file);
   assert.doesNotMatch(m, /n-3|wg-pt-/);
+});
+
+test('and of version 2: what was shredded, and an older key that leads to the newest', () => {
+  const [, shredded] = verifyFile(sampleBundle({ shredded: [4], leafType: 2 }).file);
+  assert.equal(shredded, undefined, 'nothing of it is shown');
+  assert.throws(() => verifyFile(sampleBundle({ shredded: [4], done: { operation: 'shred-begun' } }).file));
+  const statements = statementsOf([signer, next]);
+  const { file } = sampleBundle({ signers: [next], contents: { statements } });
+  verifyFile(file, formatVerifierKey(signer));
+  assert.throws(() => verifyFile(file, formatVerifierKey(generateSigner(signer.name, Buffer.alloc(32, 4)))));
+  const revoked = statementsOf([signer, next], ['compromised']);
+  const { file: stolen } = sampleBundle({ signers: [next], contents: { statements: revoked } });
+  assert.throws(() => verifyFile(stolen, formatVerifierKey(signer)));
 });
 
 test('and finds what is changed', () => {

@@ -5,12 +5,15 @@
 
 export { type BundleFile, looksLikeBundle, pageDigest, splitBundle, splitPage } from './bundle/bundle-file.ts';
 export { type BundleFinding, type BundleFindingCode, bundleFindingTable } from './bundle/bundle-findings.ts';
+export type { VerifiedShred } from './bundle/bundle-shreds.ts';
+export type { Cosigned as BundleCosigned } from './bundle/bundle-witnesses.ts';
 export { sayCompleteness, sayNotProven, sayProven, sayQuery } from './bundle/bundle-words.ts';
 export {
   type BundleContents,
   type BundleEvent,
   type BundleProof,
   type BundleQuery,
+  type BundleStatements,
   bundleEventsMax,
   type Evidence,
   encodeContents,
@@ -20,15 +23,13 @@ export {
   joinEvidence,
   type PartialEvent,
   readEvidence,
+  type ShownEvent,
+  type ShreddedEvent,
+  type ShredEvidence,
   type WholeEvent,
 } from './bundle/contents.ts';
-export {
-  type BundleReport,
-  type BundleTrust,
-  type Cosigned as BundleCosigned,
-  type VerifiedEvent,
-  verifyBundle,
-} from './bundle/verify-bundle.ts';
+export type { VerifiedEvent } from './bundle/open-event.ts';
+export { type BundleReport, type BundleTrust, verifyBundle } from './bundle/verify-bundle.ts';
 export {
   concatBytes,
   decodeBase64,

@@ -41,6 +41,7 @@ export {
   sealHeld,
   sealHoldTerms,
 } from './codec/hold-copy.ts';
+export { isInRanges, parseRanges } from './codec/index-ranges.ts';
 export {
   type Destruction,
   findKek,
@@ -95,11 +96,11 @@ export {
   encodeShredRecord,
   hashShredTerms,
   type OpenedEvent,
-  parseRanges,
   parseReleased,
   parseShredRecord,
   type ShredRecord,
   type ShredTerms,
+  shredTermsText,
 } from './codec/shred-record.ts';
 export { parseWrappedSecret, unwrapSecret, type WrappedSecret, wrapSecret } from './codec/wrapped-secret.ts';
 export { commitInto } from './commitment.ts';

@@ -311,12 +311,14 @@ async function verifyProofFile(path: string, shown: string, options: VerifyOptio
 async function verifyBundleFile(bytes: Uint8Array, shown: string, options: VerifyOptions, io: Io): Promise<void> {
   const given = options.vkey === undefined ? undefined : parseGivenKey(options.vkey);
   const checkpoint = options.checkpoint === undefined ? undefined : await readText(options.checkpoint, io);
+  const policy = await policyOf(options, io);
   const progress = await openProgress(io, 'Verifying', 'bytes');
   try {
     progress.update(0, bytes.length);
     const report = await checkBundle(bytes, {
       vkey: given,
       keyOf: (origin) => keyHere(origin, io),
+      ...(policy === undefined ? {} : { policy }),
       ...(checkpoint === undefined ? {} : { checkpoint }),
     });
     progress.end();

@@ -3,8 +3,10 @@
  * place.
  */
 import {
+  type BundleCosigned,
   type BundleReport,
   encodeBase64,
+  type Policy,
   RecordError,
   readEvidence,
   sayCompleteness,
@@ -24,6 +26,8 @@ export interface BundleKeys {
   /** A key of this log from elsewhere than the file, where there is one. */
   readonly keyOf: (origin: string) => Promise<string | undefined>;
   readonly checkpoint?: string;
+  /** Witnesses that are trusted. */
+  readonly policy?: Policy;
 }
 
 export async function checkBundle(bytes: Uint8Array, keys: BundleKeys): Promise<BundleReport> {
@@ -41,6 +45,7 @@ export async function checkBundle(bytes: Uint8Array, keys: BundleKeys): Promise<
       page,
       ...(vkey === undefined ? {} : { vkey }),
       ...(keys.checkpoint === undefined ? {} : { checkpoint: keys.checkpoint }),
+      ...(keys.policy === undefined ? {} : { policy: keys.policy }),
     });
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
@@ -60,6 +65,9 @@ function unreadable(message: string): BundleReport {
     findings: [{ code: 'bundle-malformed', place: 'evidence', message }],
     events: [],
     signatures: [],
+    unchecked: [],
+    followed: [],
+    shreds: [],
   };
 }
 
@@ -92,7 +100,7 @@ function printForPeople(shown: string, report: BundleReport, io: Io): void {
   if (!report.pinned) note(io, 'Give --vkey to check it under a key that did not come with it.');
 }
 
-function jsonOf({ contents, events, maker, checkpoint, cosigned, ...rest }: BundleReport): object {
+function jsonOf({ contents, events, maker, checkpoint, cosigned, shreds, ...rest }: BundleReport): object {
   const about = contents && (({ events: _events, ...head }) => head)(contents);
   return {
     intact: rest.intact,
@@ -100,14 +108,30 @@ function jsonOf({ contents, events, maker, checkpoint, cosigned, ...rest }: Bund
     findings: rest.findings,
     ...(about === undefined ? {} : { contents: about }),
     ...(checkpoint === undefined ? {} : { size: Number(checkpoint.size), root: encodeBase64(checkpoint.root) }),
-    ...(cosigned === undefined ? {} : { cosigned }),
+    followed: rest.followed.map(({ number, kind, epoch, size }) => ({ number, kind, epoch, size })),
+    unchecked: rest.unchecked.map(({ name, keyId, type }) => ({ name, keyId, type })),
+    shreds: shreds.map(({ unit, events: count, done }) => ({ unit, events: count, done: done.index })),
+    ...(cosigned === undefined ? {} : { cosigned: sayable(cosigned) }),
     ...(maker === undefined ? {} : { maker: { index: maker.index, record: maker.record } }),
-    events: events.map(({ index, opens, withheld, leaf, record }) => ({
+    events: events.map(({ index, opens, withheld, leaf, record, shredded }) => ({
       index,
       opens,
+      ...(shredded === undefined ? {} : { shredded: shredded.unit }),
       withheld,
       leaf: encodeBase64(leaf),
       record,
     })),
+  };
+}
+
+/** Times of cosignatures as numbers: JSON has no others. */
+function sayable({ quorum, signatures, unchecked, ...rest }: BundleCosigned): object {
+  const timed = (all: BundleCosigned['signatures']): object[] =>
+    all.map(({ timeSeconds, ...one }) => ({ ...one, timeSeconds: Number(timeSeconds ?? 0n) }));
+  return {
+    ...rest,
+    signatures: timed(signatures),
+    unchecked: timed(unchecked),
+    ...(quorum === undefined ? {} : { quorum: { names: quorum.names, timeSeconds: Number(quorum.timeSeconds ?? 0n) } }),
   };
 }

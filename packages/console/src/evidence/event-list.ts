@@ -71,9 +71,7 @@ export function eventList(events: readonly VerifiedEvent[]): HTMLElement {
 function eventItem(event: VerifiedEvent): HTMLElement {
   const time = timeOf(event);
   const exposure = exposureOf(event);
-  const mark = event.opens
-    ? element('span', { class: 'holds' }, '✔ opens its leaf')
-    : element('span', { class: 'fails' }, '✘ was changed');
+  const mark = markOf(event);
   return element(
     'li',
     event.opens ? {} : { class: 'changed' },
@@ -90,17 +88,27 @@ function eventItem(event: VerifiedEvent): HTMLElement {
   );
 }
 
+function markOf({ opens, shredded }: VerifiedEvent): HTMLElement {
+  if (!opens) return element('span', { class: 'fails' }, shredded === undefined ? '✘ was changed' : '✘ not proven');
+  return shredded === undefined
+    ? element('span', { class: 'holds' }, '✔ opens its leaf')
+    : element('span', { class: 'quiet' }, `shredded: event ${formatCount(shredded.done.index)} of the log says so`);
+}
+
 /** The record as it was stored; made when it is opened. */
 function recordDetails(event: VerifiedEvent): HTMLElement {
   const note = 'null stands where a field is withheld; its hash is in the evidence.';
-  const details = element('details', {}, element('summary', {}, `Record of event ${formatCount(event.index)}`));
+  const { shredded } = event;
+  const title = shredded === undefined ? `Record of event ${formatCount(event.index)}` : 'Evidence of the shred';
+  const details = element('details', {}, element('summary', {}, title));
   details.addEventListener(
     'toggle',
     () => {
-      const text = event.record === undefined ? event.m : JSON.stringify(event.record, null, 2);
+      const { record, m } = shredded?.done ?? event;
+      const text = record === undefined ? m : JSON.stringify(record, null, 2);
       // Long lines wrap, so that nothing has to be scrolled to be read.
       details.append(element('pre', {}, text));
-      if (event.withheld) details.append(element('p', { class: 'quiet' }, note));
+      if (event.withheld && shredded === undefined) details.append(element('p', { class: 'quiet' }, note));
       details.append(element('p', { class: 'quiet mono' }, `leaf ${encodeBase64(event.leaf)}`));
     },
     { once: true },

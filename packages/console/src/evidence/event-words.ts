@@ -25,7 +25,9 @@ const containers: ReadonlySet<string> = new Set([
   'query',
 ]);
 
-export function sentenceOf({ index, record, withheld }: VerifiedEvent): string {
+export function sentenceOf({ index, record, withheld, shredded }: VerifiedEvent): string {
+  if (shredded !== undefined)
+    return `Event ${index} is in the log, and what stood in it was shredded with ${shredded.unit}: nobody can open it any more.`;
   if (record === undefined) return `Event ${index} cannot be read.`;
   if (!withheld) return plainText(summariseEvent({ ...record.event, index }));
   const shown = readable(record.event) as unknown as ListedEvent;

@@ -7,6 +7,10 @@
 import {
   type BundleContents,
   type BundleReport,
+  formatVerifierKey,
+  parsePolicy,
+  parseVerifierKey,
+  RecordError,
   sayCompleteness,
   sayNotProven,
   sayProven,
@@ -39,6 +43,9 @@ const unshowable: BundleReport = {
   findings: [{ code: 'bundle-malformed', place: 'evidence', message: 'the evidence cannot be shown' }],
   events: [],
   signatures: [],
+  unchecked: [],
+  followed: [],
+  shreds: [],
 };
 
 function show(report: BundleReport): void {
@@ -46,11 +53,14 @@ function show(report: BundleReport): void {
   document.title = `Evidence · ${contents?.origin ?? 'unreadable'} · ${report.intact ? 'intact' : 'NOT INTACT'}`;
   const verdict = element('div', {}, verdictOf(report));
   const unshown = element('div', {}, statements('What it does not show', sayNotProven(report)));
+  const shownHere = element('div', {}, statements('What this shows', sayProven(report)));
   const tell = (again: BundleReport): void => {
     verdict.replaceChildren(verdictOf(again));
-    unshown.replaceChildren(
-      ...[statements('What it does not show', sayNotProven(again))].filter((one) => one !== undefined),
-    );
+    for (const [place, title, lines] of [
+      [shownHere, 'What this shows', sayProven(again)],
+      [unshown, 'What it does not show', sayNotProven(again)],
+    ] as const)
+      place.replaceChildren(...[statements(title, lines)].filter((one) => one !== undefined));
   };
   root.replaceChildren(
     element('header', {}, element('div', {}, element('h1', {}, titleOf(contents)), madeLine(contents)), themeButton()),
@@ -59,7 +69,7 @@ function show(report: BundleReport): void {
       {},
       verdict,
       contents && aboutSection(contents, report),
-      statements('What this shows', sayProven(report)),
+      shownHere,
       unshown,
       contents && keySection(contents, tell),
       report.events.length > 0 && eventList(report.events),
@@ -108,7 +118,7 @@ function verdictOf(report: BundleReport): HTMLElement {
         element(
           'p',
           {},
-          `Nothing in this evidence was changed since the log ${report.contents?.origin} signed it${report.pinned ? ' with the key that you gave' : ''}.`,
+          `Nothing in this evidence was changed since the log ${report.contents?.origin} signed it${sayWhichKey(report)}.`,
         ),
       ),
     );
@@ -140,10 +150,18 @@ function verdictOf(report: BundleReport): HTMLElement {
   );
 }
 
-function aboutSection(contents: BundleContents, { checkpoint, signatures, cosigned }: BundleReport): HTMLElement {
+function sayWhichKey({ pinned, followed }: BundleReport): string {
+  if (!pinned) return '';
+  return followed.length === 0 ? ' with the key that you gave' : ', with a key that the one you gave leads to';
+}
+
+function aboutSection(
+  contents: BundleContents,
+  { checkpoint, signatures, unchecked, cosigned }: BundleReport,
+): HTMLElement {
   const fact = (name: string, value: string | undefined): HTMLElement[] =>
     value === undefined ? [] : [element('dt', {}, name), element('dd', {}, value)];
-  const signers = signatures.map(({ name }) => name);
+  const signers = signatures.map(({ name, type }) => `${name} (${type === 6 ? 'ML-DSA-44' : 'Ed25519'})`);
   return element(
     'section',
     { 'aria-labelledby': 'about' },
@@ -161,14 +179,17 @@ function aboutSection(contents: BundleContents, { checkpoint, signatures, cosign
           : `${signers.join(' and ')}, over ${plural(Number(checkpoint?.size ?? 0), 'event')}`,
       ),
       ...fact(
+        'Not checked here',
+        unchecked.length === 0
+          ? undefined
+          : `The ML-DSA-44 signature by ${unchecked.map(({ name }) => name).join(' and ')}: this browser can’t. It counts for nothing above; watchglass verify FILE checks it.`,
+      ),
+      ...fact(
         'Witnessed by',
         cosigned === undefined || cosigned.signatures.length === 0
           ? 'nobody known here'
           : cosigned.signatures
-              .map(
-                ({ name, timeSeconds }) =>
-                  `${name} on ${formatFullTime(new Date(Number(timeSeconds ?? 0n) * 1000).toISOString(), 'utc')}`,
-              )
+              .map(({ name, timeSeconds }) => `${name} on ${formatFullTime(timeOfSeconds(timeSeconds ?? 0n), 'utc')}`)
               .join(' and '),
       ),
     ),
@@ -186,38 +207,93 @@ function statements(title: string, lines: readonly string[]): HTMLElement | unde
   );
 }
 
-/** The key came with the file: whoever has it from elsewhere compares, and is told the verdict anew. */
+/** The key came with the file: whoever has it, or knows witnesses, from elsewhere compares, and is told the verdict anew. */
 function keySection(contents: BundleContents, tell: (report: BundleReport) => void): HTMLElement {
   const answer = element('p', { role: 'status', class: 'quiet' });
+  const policyAnswer = element('p', { role: 'status', class: 'quiet' });
   const given = element('input', { id: 'key', type: 'text', autocomplete: 'off', spellcheck: 'false', class: 'mono' });
-  given.addEventListener('input', () => {
-    const vkey = given.value.trim();
-    if (vkey === '') {
-      answer.textContent = '';
-      tell(verifyBundle(evidence));
-      return;
-    }
-    try {
-      const report = verifyBundle(evidence, { vkey });
-      tell(report);
-      answer.textContent = report.intact ? 'It is the same key.' : 'With this key the evidence does not hold.';
-    } catch {
-      answer.textContent = 'This is not a whole verifier key: it looks like name+hash+letters.';
-    }
-  });
+  const policy = element('textarea', { id: 'policy', rows: '4', spellcheck: 'false', class: 'mono' });
+  const again = (): void => {
+    const vkey = readGiven(given, answer, parseVerifierKey, 'a whole verifier key: it looks like name+hash+letters');
+    const trusted = readGiven(policy, policyAnswer, parsePolicy, 'a policy of witnesses (c2sp.org/tlog-policy)');
+    const report = verifyBundle(evidence, {
+      ...(vkey === undefined ? {} : { vkey: formatVerifierKey(vkey) }),
+      ...(trusted === undefined ? {} : { policy: trusted }),
+    });
+    tell(report);
+    if (vkey !== undefined) answer.textContent = sayKey(report);
+    if (trusted !== undefined) policyAnswer.textContent = sayPolicy(report);
+  };
+  given.addEventListener('input', again);
+  policy.addEventListener('input', again);
   return element(
     'section',
     { 'aria-labelledby': 'key-title' },
-    element('h2', { id: 'key-title' }, 'The key'),
+    element('h2', { id: 'key-title' }, contents.vkeys.length === 1 ? 'The key' : 'The keys'),
     element(
       'div',
       { class: 'key' },
-      element('p', { class: 'mono' }, contents.vkeys.join(' ')),
-      element('label', { for: 'key' }, 'Compare it with the key you have from elsewhere'),
+      ...contents.vkeys.map((vkey) =>
+        element('p', { class: 'mono' }, vkey.length > 300 ? `${vkey.slice(0, 80)}… (ML-DSA-44)` : vkey),
+      ),
+      element(
+        'label',
+        { for: 'key' },
+        'Compare it with the key you have from elsewhere; an older key of the log will do',
+      ),
       given,
       answer,
+      element(
+        'details',
+        {},
+        element('summary', {}, 'Ask for witnesses that you trust'),
+        element('label', { for: 'policy' }, 'Their policy: which witnesses, and how many of them must have signed'),
+        policy,
+        policyAnswer,
+      ),
     ),
   );
+}
+
+/** What somebody typed, read; what can't be read is said, and nothing typed asks for nothing. */
+function readGiven<T>(
+  from: HTMLInputElement | HTMLTextAreaElement,
+  answer: HTMLElement,
+  read: (text: string) => T,
+  expected: string,
+): T | undefined {
+  answer.textContent = '';
+  if (from.value.trim() === '') return undefined;
+  try {
+    return read(from instanceof HTMLInputElement ? from.value.trim() : `${from.value.trim()}\n`);
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    answer.textContent = `This is not ${expected}.`;
+    return undefined;
+  }
+}
+
+function sayKey({ intact, pinned, followed, findings }: BundleReport): string {
+  const revoked = findings.find(({ code }) => code === 'key-revoked');
+  if (revoked !== undefined) return 'That key was stolen, as the log itself says. See above.';
+  if (!intact) return 'With this key the evidence does not hold.';
+  if (!pinned)
+    return 'It is a key of the log, and its signature was not checked here: this browser can’t check ML-DSA-44.';
+  return followed.length === 0
+    ? 'It is the same key.'
+    : 'It is an older key of the log, and leads to the one that signed this.';
+}
+
+function sayPolicy({ cosigned, findings }: BundleReport): string {
+  if (findings.some(({ code }) => code === 'quorum-missing')) return 'Not enough of these witnesses have signed.';
+  if (cosigned?.quorum === undefined) return 'With this policy the evidence does not hold.';
+  const { names, timeSeconds } = cosigned.quorum;
+  const since = timeSeconds === undefined ? '' : `, since ${formatFullTime(timeOfSeconds(timeSeconds), 'utc')}`;
+  return `Enough of them have signed${since}: ${names.join(', ') || 'it asks for none'}; over the first ${plural(cosigned.size, 'event')} of the log.`;
+}
+
+function timeOfSeconds(seconds: bigint): string {
+  return new Date(Number(seconds) * 1000).toISOString();
 }
 
 function makerSection(maker: NonNullable<BundleReport['maker']>): HTMLElement {

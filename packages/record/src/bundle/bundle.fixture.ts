@@ -9,16 +9,20 @@ import type { Event } from '../event.ts';
 import { commitFields, withhold } from '../field-commitment.ts';
 import { signNote } from '../note.ts';
 import { cosignatureVerifierOf, cosignerOf, formatVerifierKey, generateSigner, type Signer } from '../note-key.ts';
-import { rootOf } from '../tree.ts';
+import { hashRotation, type RotationKind, signRotation } from '../rotation.ts';
+import { sealKeyName, signSeal } from '../seal.ts';
+import { emptyRoot, rootOf } from '../tree.ts';
 import { multiproofPlan } from '../tree-multiproof.ts';
 import { consistencyProof, foldStep, type NodeReader } from '../tree-proof.ts';
 import { pageDigest } from './bundle-file.ts';
 import {
   type BundleContents,
   type BundleEvent,
+  type BundleStatements,
   encodeContents,
   encodeProof,
   joinEvidence,
+  type ShredEvidence,
   type WholeEvent,
 } from './contents.ts';
 
@@ -49,6 +53,13 @@ export interface SampleOptions {
   readonly withheld?: readonly string[];
   readonly cosignedSize?: number;
   readonly contents?: Partial<BundleContents>;
+  /** Those of `indexes` whose content was shredded. */
+  readonly shredded?: readonly number[];
+  /** Changes the event that ends the shred, or what the shred states. */
+  readonly done?: Partial<Event>;
+  readonly terms?: object;
+  /** Who signs, newest first; the log's one key unless said. */
+  readonly signers?: readonly Signer[];
   /** Changes the maker's event. */
   readonly maker?: Partial<Event>;
   /** Of the maker's event; the server itself unless said. */
@@ -56,13 +67,17 @@ export interface SampleOptions {
 }
 
 export function sampleBundle(options: SampleOptions = {}): SampleBundle {
-  const { size = 20, indexes = [3, 4, 11], leafType = 1, withheld = [], cosignedSize } = options;
+  const { indexes = [3, 4, 11], leafType = 1, withheld = [], cosignedSize, signers = [signer] } = options;
+  const { shredded = [] } = options;
+  let { size = 20 } = options;
   const log = sampleLog(leafType);
   for (let index = 0; index < size; index++) log.add(`n-${index}`, {});
+  const shreds = shredded.length === 0 ? undefined : [shredOf(log, shredded, options)];
+  size = log.leaves.length;
   const cosigned =
     cosignedSize === undefined
       ? ''
-      : signNote(log.body(cosignedSize), [signer, witness], { timeSeconds: 1_790_000_000n });
+      : signNote(log.body(cosignedSize), [...signers, witness], { timeSeconds: 1_790_000_000n });
   const contents: BundleContents = {
     origin,
     tenant: sampleEvent.tenant,
@@ -72,11 +87,14 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     purpose: { code: 'HOPERAT', reason: 'Complaint 17 <b>, of March' },
     query: { how: 'index', filters: [['patient', 'wg-pt-000417']], size, unindexed: 0 },
     withheld,
-    vkeys: [vkey],
+    vkeys: signers.map(formatVerifierKey),
     witnesses: cosignedSize === undefined ? [] : [formatVerifierKey(cosignatureVerifierOf(witness))],
     cosigned,
     page: pageDigest(pageText),
-    events: indexes.map((index) => log.show(index, withheld)),
+    ...(shreds === undefined ? {} : { shreds }),
+    events: indexes.map((index) =>
+      shredded.includes(index) ? { index, leaf: log.leaves[index] as Uint8Array, shred: 0 } : log.show(index, withheld),
+    ),
     ...options.contents,
   };
   const text = encodeContents(contents);
@@ -91,18 +109,45 @@ export function sampleBundle(options: SampleOptions = {}): SampleBundle {
     ...options.maker,
   };
   const maker = log.add('p-ito', made, options.submitter ?? 'self');
-  const checkpoint = signNote(log.body(size + 1), [signer]);
+  const checkpoint = signNote(log.body(size + 1), signers);
   const evidence = joinEvidence(
     text,
     encodeProof({
       maker,
-      hashes: log.hashes([...contents.events.map(({ index }) => index), maker.index]),
+      hashes: log.hashes([
+        ...contents.events.map(({ index }) => index),
+        ...(shreds ?? []).map(({ done }) => done.index),
+        maker.index,
+      ]),
       growth: cosignedSize === undefined ? [] : consistencyProof(cosignedSize, size + 1, log.leaves),
       checkpoint,
     }),
   );
   const marker = '</script><script>1';
   return { evidence, file: pageText.replace(marker, () => `${evidence}${marker}`), checkpoint, contents };
+}
+
+/** A shred of these events, and the log's own event about it. */
+function shredOf(log: SampleLog, indexes: readonly number[], options: SampleOptions): ShredEvidence {
+  const ranges = new Uint8Array(12 * indexes.length);
+  const view = new DataView(ranges.buffer);
+  for (const [at, index] of indexes.entries()) {
+    view.setBigUint64(12 * at, BigInt(index));
+    view.setUint32(12 * at + 8, 1);
+  }
+  const [first, last] = [indexes[0], indexes.at(-1)];
+  const terms = JSON.stringify({
+    ...{ v: 1, origin, class: 'access', epoch: 650, events: indexes.length, first, last },
+    ...{ ranges: encodeHex(sha256(ranges)), seeds: [], keks: [], held: [], days: 2192, plan: '', people: [] },
+    ...options.terms,
+  });
+  const done = log.add('ledger', {
+    ...{ kind: 'system', action: 'delete', operation: 'shred-completed', site: 'ledger' },
+    targets: [{ type: 'Shred', id: 'access-650' }],
+    changes: [{ path: '/terms', op: 'add', after: encodeHex(sha256(encodeUtf8(terms))) }],
+    ...options.done,
+  });
+  return { terms, ranges, done };
 }
 
 interface SampleLog {
@@ -119,7 +164,7 @@ function sampleLog(leafType: LeafType): SampleLog {
   const events: WholeEvent[] = [];
   return {
     leaves,
-    add(actor, event, submitter = sampleRecord.submitter) {
+    add(actor, event, submitter = event.site === 'ledger' ? 'self' : sampleRecord.submitter) {
       const index = leaves.length;
       const m = encode({
         ...sampleRecord,
@@ -147,4 +192,39 @@ function sampleLog(leafType: LeafType): SampleLog {
     },
     body: (size) => formatCheckpoint({ origin, size: BigInt(size), root: rootOf(leaves.slice(0, size)) }),
   };
+}
+
+export const next: Signer = generateSigner(origin, sha256(Uint8Array.of(1)));
+export const third: Signer = generateSigner(origin, sha256(Uint8Array.of(2)));
+const epochKey: Signer = generateSigner(sealKeyName(origin, 674), sha256(Uint8Array.of(3)));
+
+/** Statements of a log whose first key handed on to each of the others. */
+export function statementsOf(
+  keys: readonly Signer[],
+  kinds: readonly RotationKind[] = [],
+  by: Signer = epochKey,
+): BundleStatements {
+  const rotations: Uint8Array[] = [];
+  for (const [at, newer] of keys.slice(1).entries()) {
+    const old = keys[at] as Signer;
+    const before = rotations.at(-1);
+    const rotation = {
+      ...{
+        origin,
+        number: at + 1,
+        kind: kinds[at] ?? 'planned',
+        size: 12,
+        root: sha256(Uint8Array.of(9)),
+        trusted: 10,
+      },
+      ...{ epoch: 674, previous: before && hashRotation(before), old, next: newer },
+    };
+    rotations.push(signRotation(rotation, { old, next: newer, epochKey: by }));
+  }
+  const seal = { origin, epoch: 673, size: 0, root: emptyRoot(), previous: undefined, next: epochKey };
+  return { rotations: rotations.map(textOf), seals: [textOf(signSeal(seal, keys[0] as Signer))] };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

@@ -34,7 +34,34 @@ export interface PartialEvent {
   readonly holes: Uint8Array;
 }
 
-export type BundleEvent = WholeEvent | PartialEvent;
+/** An event whose content was shredded: that it is in the log is proven, and that it was shredded. */
+export interface ShreddedEvent {
+  readonly index: number;
+  readonly leaf: Uint8Array;
+  /** Position in `shreds` of the contents. */
+  readonly shred: number;
+}
+
+export type ShownEvent = WholeEvent | PartialEvent;
+export type BundleEvent = ShownEvent | ShreddedEvent;
+
+/** Why the content of events is gone (docs/format.md, "Shreds"). */
+export interface ShredEvidence {
+  /** First line of the shred's record, without its line end. */
+  readonly terms: string;
+  /** The indexes that went, 12 bytes a range. */
+  readonly ranges: Uint8Array;
+  /** The event of the log that says it is done. */
+  readonly done: WholeEvent;
+}
+
+/** What a log with more than one checkpoint key states about them, so that who pinned an older one gets to the newest. */
+export interface BundleStatements {
+  /** Each as it stands in its file. */
+  readonly rotations: readonly string[];
+  /** From the first to that of the epoch before the last rotation's. */
+  readonly seals: readonly string[];
+}
 
 /** How the events were chosen, as their maker says. */
 export interface BundleQuery {
@@ -46,6 +73,8 @@ export interface BundleQuery {
   readonly size: number;
   /** How many of them the index did not hold yet. */
   readonly unindexed: number;
+  /** How many of them were shredded, and could not be looked at unless a legal hold keeps them; none unless said. */
+  readonly shredded?: number;
 }
 
 /** What the maker's own event commits to by its digest: everything but what proves it. */
@@ -67,6 +96,10 @@ export interface BundleContents {
   readonly witnesses: readonly string[];
   /** The newest checkpoint with cosignatures, where there is one. */
   readonly cosigned: string;
+  /** Absent where the log never had another key. */
+  readonly statements?: BundleStatements;
+  /** Absent where no event in it was shredded. */
+  readonly shreds?: readonly ShredEvidence[];
   /** SHA-256 of the page around the evidence, hex. */
   readonly page: string;
   /** Ascending. */
@@ -93,23 +126,43 @@ export interface Evidence {
 /** The text of the contents, whose SHA-256 the maker's event names. `<` is escaped, so that a page can hold it. */
 export function encodeContents(contents: BundleContents): string {
   const { events, by, purpose, query, ...rest } = contents;
+  const isSecond = needsSecond(contents);
   const head = {
-    v: 1,
+    v: isSecond ? 2 : 1,
     origin: rest.origin,
     tenant: rest.tenant,
     leafType: rest.leafType,
     made: rest.made,
     by: { id: by.id, name: by.name, roles: by.roles },
     purpose: { code: purpose.code, reason: purpose.reason },
-    query: { how: query.how, filters: query.filters, size: query.size, unindexed: query.unindexed },
+    query: {
+      how: query.how,
+      filters: query.filters,
+      size: query.size,
+      unindexed: query.unindexed,
+      ...(isSecond ? { shredded: query.shredded ?? 0 } : {}),
+    },
     withheld: rest.withheld,
     vkeys: rest.vkeys,
     witnesses: rest.witnesses,
     cosigned: rest.cosigned,
+    ...(isSecond ? secondForm(rest) : {}),
     page: rest.page,
   };
   const lines = events.map((event) => textOf(eventForm(event)));
   return `${textOf(head).slice(0, -1)},"events":[\n${lines.join(',\n')}\n]}`;
+}
+
+/** Version 1 has no place for statements and shreds; what needs none is written as it always was, for older readers. */
+function needsSecond({ statements, shreds, query }: BundleContents): boolean {
+  return (statements?.rotations.length ?? 0) > 0 || (shreds?.length ?? 0) > 0 || (query.shredded ?? 0) > 0;
+}
+
+function secondForm({ statements, shreds = [] }: Pick<BundleContents, 'statements' | 'shreds'>): object {
+  return {
+    statements: { rotations: statements?.rotations ?? [], seals: statements?.seals ?? [] },
+    shreds: shreds.map(({ terms, ranges, done }) => ({ terms, ranges: encodeBase64(ranges), done: eventForm(done) })),
+  };
 }
 
 export function encodeProof({ maker, hashes, growth, checkpoint }: BundleProof): string {
@@ -158,7 +211,8 @@ export function readEvidence(text: string): Evidence & { readonly contentsText: 
 
 function readContents(whole: ReturnType<typeof formSource>): BundleContents {
   const form = whole.member('contents');
-  if (form.whole('v', 1) !== 1) throw malformed('expected version 1; a newer watchglass may read it');
+  const version = form.whole('v', Number.MAX_SAFE_INTEGER);
+  if (version !== 1 && version !== 2) throw malformed('expected version 1 or 2; a newer watchglass may read it');
   const by = form.member('by');
   const purpose = form.member('purpose');
   const query = form.member('query');
@@ -183,13 +237,27 @@ function readContents(whole: ReturnType<typeof formSource>): BundleContents {
       }),
       size: query.whole('size', Number.MAX_SAFE_INTEGER),
       unindexed: query.whole('unindexed', Number.MAX_SAFE_INTEGER),
+      ...(version === 2 ? { shredded: query.whole('shredded', Number.MAX_SAFE_INTEGER) } : {}),
     },
     withheld: form.texts('withheld'),
     vkeys: form.texts('vkeys'),
     witnesses: form.texts('witnesses'),
     cosigned: form.text('cosigned'),
+    ...(version === 2 ? readSecond(form) : {}),
     page: form.text('page'),
     events: readEvents(form),
+  };
+}
+
+function readSecond(form: ReturnType<typeof formSource>): Required<Pick<BundleContents, 'statements' | 'shreds'>> {
+  const statements = form.member('statements');
+  return {
+    statements: { rotations: statements.texts('rotations'), seals: statements.texts('seals') },
+    shreds: form.list('shreds').map((shred): ShredEvidence => {
+      const done = readEvent(shred.member('done'));
+      if (!('r' in done)) throw malformed('expected the whole event that ends a shred');
+      return { terms: shred.text('terms'), ranges: listOf(shred.text('ranges'), 12), done };
+    }),
   };
 }
 
@@ -209,6 +277,7 @@ function readEvents(form: ReturnType<typeof formSource>): BundleEvent[] {
 function readEvent(form: ReturnType<typeof formSource>): BundleEvent {
   const index = form.whole('index', Number.MAX_SAFE_INTEGER);
   const leaf = bytesOf(form.text('leaf'), 32);
+  if (form.has('shred')) return { index, leaf, shred: form.whole('shred', bundleEventsMax) };
   const m = form.text('m');
   if (form.has('r')) return { index, leaf, r: bytesOf(form.text('r'), 32), m };
   return { index, leaf, m, salts: listOf(form.text('salts'), saltBytes), holes: listOf(form.text('holes'), 32) };
@@ -227,8 +296,10 @@ function readProof(whole: ReturnType<typeof formSource>): BundleProof {
 }
 
 function eventForm(event: BundleEvent): object {
-  const { index, leaf, m } = event;
+  const { index, leaf } = event;
   const head = { index, leaf: encodeBase64(leaf) };
+  if ('shred' in event) return { ...head, shred: event.shred };
+  const { m } = event;
   if ('r' in event) return { ...head, r: encodeBase64(event.r), m };
   return { ...head, m, salts: encodeBase64(event.salts), holes: encodeBase64(event.holes) };
 }

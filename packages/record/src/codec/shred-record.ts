@@ -58,6 +58,11 @@ export function encodeShredRecord({ terms, begun, done }: ShredRecord): Uint8Arr
   return Buffer.from(lines.map((line) => `${line}\n`).join(''));
 }
 
+/** The first line of a shred's record, without its line end. */
+export function shredTermsText(terms: ShredTerms): string {
+  return termsLine(terms);
+}
+
 /** What the events of a shred name it by: SHA-256 of the first line, hex. */
 export function hashShredTerms(terms: ShredTerms): string {
   return sha256Hex(Buffer.from(termsLine(terms)));
@@ -99,24 +104,6 @@ export function encodeRanges(ranges: readonly IndexRange[]): Buffer {
     out.writeUInt32BE(count, 12 * at + 8);
   });
   return out;
-}
-
-/** Firsts and ends (the index after the last), one after another: ascending, disjoint, not adjacent. @throws {RecordError} `shred-malformed` */
-export function parseRanges(bytes: Uint8Array): Float64Array {
-  if (bytes.length === 0 || bytes.length % 12 !== 0) throw malformed('expected ranges of 12 bytes each');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const bounds = new Float64Array(bytes.length / 6);
-  let end = -1;
-  for (let at = 0; at < bytes.length / 12; at++) {
-    const first = Number(view.getBigUint64(12 * at));
-    const count = view.getUint32(12 * at + 8);
-    if (!Number.isSafeInteger(first + count) || count === 0 || first <= end)
-      throw malformed('expected ranges that ascend and do not touch');
-    end = first + count;
-    bounds[2 * at] = first;
-    bounds[2 * at + 1] = end;
-  }
-  return bounds;
 }
 
 function termsLine(terms: ShredTerms): string {

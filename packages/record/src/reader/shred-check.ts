@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { equalBytes, tryDecodeUtf8 } from '../bytes.ts';
+import { parseRanges } from '../codec/index-ranges.ts';
 import {
   parseArchiveName,
   parseUnitName,
@@ -13,13 +14,7 @@ import {
   unitName,
 } from '../codec/names.ts';
 import { parseSeedFile } from '../codec/seed-file.ts';
-import {
-  hashShredTerms,
-  type OpenedEvent,
-  parseRanges,
-  parseShredRecord,
-  type ShredRecord,
-} from '../codec/shred-record.ts';
+import { hashShredTerms, type OpenedEvent, parseShredRecord, type ShredRecord } from '../codec/shred-record.ts';
 import { commit, type LeafType, originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
 import type { StoredRecord } from '../event.ts';

@@ -2,8 +2,9 @@
  * Which indexes of a log were shredded. A unit is a class in one epoch; its ranges stay in a file of their own and are read when they are asked for, since classes
  * that alternate leave millions of them. Where all classes of an epoch went, its indexes are one run and no file is read.
  */
+import { parseRanges } from '../codec/index-ranges.ts';
 import { parseUnitName, shredFileName, shredRangesName, type Unit, unitName } from '../codec/names.ts';
-import { parseRanges, parseShredRecord, type ShredRecord } from '../codec/shred-record.ts';
+import { parseShredRecord, type ShredRecord } from '../codec/shred-record.ts';
 import { RecordError } from '../errors.ts';
 import { type LedgerFiles, readRange } from './ledger-files.ts';
 

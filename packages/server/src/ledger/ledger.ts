@@ -16,7 +16,7 @@ import type {
   Signer,
   TenantId,
 } from '@watchglass/record';
-import type { Keyrings, Unit } from '@watchglass/record/reader';
+import type { Keyrings, ShredRecord, Unit } from '@watchglass/record/reader';
 import type { World } from '../world/world.ts';
 import type { WrappedFiles } from './kek/wrapped-file.ts';
 import type { Ending, KeyEnding } from './shred.ts';
@@ -68,6 +68,10 @@ export interface Ledger extends AsyncDisposable {
   read(tenant: TenantId, from: number, max: number): Promise<readonly StoredEntry[]>;
   /** The first index from `from` on whose record is left to read; the size of the log where there is none. */
   nextReadable(tenant: TenantId, from: number): Promise<number>;
+  /** The leaf data of one record, which outlives its content. @throws LedgerError `not-found` */
+  leafAt(tenant: TenantId, index: number): Promise<Uint8Array>;
+  /** The shreds of a log that have begun, with the bytes of their ranges. */
+  shreds(tenant: TenantId): Promise<readonly { readonly record: ShredRecord; readonly ranges: Uint8Array }[]>;
   /** The opening of one record: r (32 bytes), m, and the leaf data (33 bytes). @throws LedgerError `not-found`, `shredded`. */
   open(
     tenant: TenantId,

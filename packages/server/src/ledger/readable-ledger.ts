@@ -3,7 +3,7 @@
  * promises are those of ledger.ts, and open-ledger.ts is the half that writes.
  */
 import { consistencyPlan, type LeafType, leafDataOf, multiproofPlan, type TenantId } from '@watchglass/record';
-import { parseNumberName } from '@watchglass/record/reader';
+import { parseNumberName, parseShredRecord, parseUnitName, type ShredRecord } from '@watchglass/record/reader';
 import { LedgerError, throwShredded } from './errors.ts';
 import { SpareBytes } from './growing-bytes.ts';
 import type { CosignedHead, EmitterStatus, StoredEntry } from './ledger.ts';
@@ -72,6 +72,25 @@ export abstract class ReadableLedger {
     assertIndex(index, log.head.size);
     const { r, m } = await opened(log.records.open(index));
     return { r, m, leaf: leafDataOf(await this.driver.commitments(tenant, index, 1), log.leafType) };
+  }
+
+  async leafAt(tenant: TenantId, index: number): Promise<Uint8Array> {
+    const log = this.log(tenant);
+    assertIndex(index, log.head.size);
+    return leafDataOf(await this.driver.commitments(tenant, index, 1), log.leafType);
+  }
+
+  async shreds(tenant: TenantId): Promise<readonly { record: ShredRecord; ranges: Uint8Array }[]> {
+    const found: { record: ShredRecord; ranges: Uint8Array }[] = [];
+    for (const name of await this.driver.documents(this.log(tenant).tenant, 'shreds')) {
+      if (parseUnitName(name) === undefined) continue;
+      const bytes = await this.driver.document(tenant, `shreds/${name}`);
+      const ranges = await this.driver.document(tenant, `shreds/${name}.ranges`);
+      if (bytes === undefined || ranges === undefined) continue;
+      const record = parseShredRecord(bytes);
+      if (record.begun !== undefined) found.push({ record, ranges });
+    }
+    return found;
   }
 
   async prove(tenant: TenantId, index: number): Promise<{ index: number; hashes: Uint8Array[]; checkpoint: string }> {

@@ -2,7 +2,7 @@
  * What was asked for, in the words of a bundle: a value is named only where the events that are shown hold it anyway. Otherwise patients, resources and actors are
  * named by pseudonym, and free text not at all.
  */
-import type { BundleEvent, StoredRecord } from '@watchglass/record';
+import type { ShownEvent, StoredRecord } from '@watchglass/record';
 import type { Filters } from '../indexes/filters.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import { isPseudonym } from '../indexes/tokens.ts';
@@ -10,7 +10,7 @@ import { isPseudonym } from '../indexes/tokens.ts';
 type Names = ReturnType<Indexes['pseudonyms']>;
 type Described = readonly [name: string, value: string];
 
-export function describeQuery(filters: Filters, events: readonly BundleEvent[], names: Names): Described[] {
+export function describeQuery(filters: Filters, events: readonly ShownEvent[], names: Names): Described[] {
   const described: Described[] = [];
   const add = (name: string, value: string | undefined): void => {
     if (value !== undefined) described.push([name, value]);
@@ -30,13 +30,13 @@ export function describeQuery(filters: Filters, events: readonly BundleEvent[], 
 }
 
 /** Stands as a whole text in an event that is shown. */
-function isShown(value: string, events: readonly BundleEvent[]): boolean {
+function isShown(value: string, events: readonly ShownEvent[]): boolean {
   const text = JSON.stringify(value);
   return events.some(({ m }) => m.includes(text));
 }
 
 /** The patient's id, where it is shown; the question may have come with a pseudonym. */
-function shownPatient(asked: string, events: readonly BundleEvent[], names: Names): string | undefined {
+function shownPatient(asked: string, events: readonly ShownEvent[], names: Names): string | undefined {
   // Records of who looked for the patient hold the pseudonym: the plain id says more, where it is shown at all.
   if (!isPseudonym(asked) && isShown(asked, events)) return asked;
   const pseudonym = names.patient(asked);
@@ -58,7 +58,7 @@ function patientsIn(m: string): string[] {
   return [...targets, ...exposed, actor].filter((id) => typeof id === 'string');
 }
 
-function nameResource(resource: string, events: readonly BundleEvent[], names: Names): string {
+function nameResource(resource: string, events: readonly ShownEvent[], names: Names): string {
   const slash = resource.indexOf('/');
   if (slash < 0) return resource;
   const type = resource.slice(0, slash);

@@ -19,18 +19,22 @@ import {
 import { ServerError } from '../errors.ts';
 import type { Indexes } from '../indexes/indexes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { readEvents, shreddedEvents, statementsOf } from './bundle-parts.ts';
 import { type BundleRequest, parseBundleRequest, tooMany } from './bundle-request.ts';
 import { type ChooseDeps, type ChosenEvents, chooseEvents } from './choose-events.ts';
 import { describeQuery } from './describe-query.ts';
 import { namesOf } from './query.ts';
-import { type OpenedEvent, showEvents } from './show-fields.ts';
+import { showEvents } from './show-fields.ts';
 import { targetsOf } from './targets-of.ts';
 
 /** Ranges named in the maker's event. */
 const rangesNamedMax = 50;
 
 export interface BundleDeps extends ChooseDeps {
-  readonly ledger: Pick<Ledger, 'head' | 'read' | 'open' | 'proveAll' | 'vkey' | 'leafType'>;
+  readonly ledger: Pick<
+    Ledger,
+    'head' | 'read' | 'open' | 'leafAt' | 'shreds' | 'statements' | 'resource' | 'proveAll' | 'vkeys' | 'leafType'
+  >;
   readonly indexes: Pick<Indexes, 'find' | 'reached' | 'matcher' | 'pseudonyms'>;
   /** The page without evidence; undefined where it is not built. */
   readonly page: string | undefined;
@@ -44,7 +48,7 @@ export interface Cosigned {
 }
 
 export interface BundleMaker {
-  /** @throws ServerError `input-invalid`, `query-invalid`, `not-found`, `bundle-too-large`, `withholding-refused`, `unavailable` */
+  /** @throws ServerError `input-invalid`, `query-invalid`, `not-found`, `bundle-too-large`, `withholding-refused`, `shredded`, `unavailable` */
   prepare(asked: {
     readonly tenant: TenantId;
     readonly input: unknown;
@@ -105,12 +109,13 @@ async function contentsOf(parts: {
 }): Promise<BundleContents> {
   const { deps, tenant, request, chosen, by, cosigned } = parts;
   const leafType = deps.ledger.leafType(tenant);
-  const opened = await openEvents(deps, tenant, chosen.indexes, parts.signal);
-  const events = showEvents(opened, request.withhold, leafType);
+  const { opened, shredded, shreds } = await readEvents(deps.ledger, tenant, chosen.indexes, parts.signal);
+  const shown = showEvents(opened, request.withhold, leafType);
+  const statements = await statementsOf(deps.ledger, tenant);
   const names = deps.indexes.pseudonyms(tenant);
   const filters =
     request.events.kind === 'matching'
-      ? describeQuery(request.events.filters, events, names)
+      ? describeQuery(request.events.filters, shown, names)
       : [['indexes', request.events.asked.join(', ')] as const];
   return {
     origin: parseCheckpoint(deps.ledger.head(tenant).checkpoint).origin,
@@ -119,33 +124,20 @@ async function contentsOf(parts: {
     made: new Date(deps.world.clock.now()).toISOString(),
     by,
     purpose: { code: request.purpose, reason: request.reason },
-    query: { ...chosen.how, filters },
+    query: {
+      ...chosen.how,
+      filters,
+      ...(request.events.kind === 'matching' ? { shredded: await shreddedEvents(deps.ledger, tenant) } : {}),
+    },
     withheld: request.withhold,
-    vkeys: deps.ledger.vkey(tenant).trim().split('\n'),
+    vkeys: [...deps.ledger.vkeys(tenant)],
     witnesses: cosigned?.witnesses ?? [],
     cosigned: cosigned?.note ?? '',
+    ...(statements === undefined ? {} : { statements }),
+    ...(shreds.length === 0 ? {} : { shreds }),
     page: pageDigest(parts.page),
-    events,
+    events: [...shown, ...shredded].sort((a, b) => a.index - b.index),
   };
-}
-
-async function openEvents(
-  deps: BundleDeps,
-  tenant: TenantId,
-  indexes: readonly number[],
-  signal: AbortSignal,
-): Promise<OpenedEvent[]> {
-  const opened: OpenedEvent[] = [];
-  let bytes = 0;
-  for (const index of indexes) {
-    signal.throwIfAborted();
-    const { r, m, leaf } = await deps.ledger.open(tenant, index);
-    bytes += m.length;
-    if (bytes > evidenceCharsMax) throw tooMany();
-    // m is a view into a block, which would stay in memory for it.
-    opened.push({ index, leaf: hashLeaf(leaf), r, m: m.slice() });
-  }
-  return opened;
 }
 
 /** A checkpoint of a size that the log hasn't reached yet in our eyes is left for the next bundle. */
@@ -163,7 +155,10 @@ async function proofOf(
 ): Promise<string> {
   const { r, m, leaf } = await ledger.open(tenant, makerIndex);
   const since = contents.cosigned === '' ? undefined : Number(parseCheckpoint(contents.cosigned).size);
-  const indexes = [...contents.events.map(({ index }) => index), makerIndex];
+  const shreds = (contents.shreds ?? []).map(({ done }) => done.index);
+  const indexes = [...new Set([...contents.events.map(({ index }) => index), ...shreds, makerIndex])].sort(
+    (a, b) => a - b,
+  );
   const { hashes, growth, checkpoint } = await ledger.proveAll(tenant, indexes, since);
   const maker = { index: makerIndex, leaf: hashLeaf(leaf), r, m: Buffer.from(m).toString('utf8') };
   return encodeProof({ maker, hashes, growth, checkpoint });

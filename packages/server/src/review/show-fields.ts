@@ -2,7 +2,7 @@
  * A record for a bundle: whole, or without the fields that are to be withheld. What is withheld in one place must not stand in another, so that whoever forgot the
  * other place is told instead of the recipient.
  */
-import { type BundleEvent, type LeafType, type StoredRecord, withhold } from '@watchglass/record';
+import { type LeafType, type ShownEvent, type StoredRecord, withhold } from '@watchglass/record';
 import { type ErrorPlace, ServerError } from '../errors.ts';
 
 export interface OpenedEvent {
@@ -34,7 +34,7 @@ export function showEvents(
   events: readonly OpenedEvent[],
   pointers: readonly string[],
   leafType: LeafType,
-): BundleEvent[] {
+): ShownEvent[] {
   if (pointers.length === 0) return events.map(({ index, leaf, r, m }) => ({ index, leaf, r, m: textOf(m) }));
   if (leafType !== 2)
     throw new ServerError(
@@ -51,7 +51,7 @@ export function showEvents(
   return shown;
 }
 
-function show(event: OpenedEvent, pointers: readonly string[], taken: number[]): BundleEvent {
+function show(event: OpenedEvent, pointers: readonly string[], taken: number[]): ShownEvent {
   const { index, leaf, r, m } = event;
   const within = pointers.map((pointer) => `/event${pointer}`);
   const once = withhold(r, m, within);
