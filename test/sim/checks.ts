@@ -54,8 +54,8 @@ function mayBeLost({ place: where }: Finding): boolean {
 function isUnfinished({ code, place: where }: Finding, outside: Outside): boolean {
   const log = [...outside.logs.values()].find(({ tenant }) => where.startsWith(`${tenant}/`));
   // A key that others know must not be believed, whatever state the change is in.
-  if (log?.compromised === true && /\/(vkey|checkpoint)$/.test(where))
-    return code === 'key-revoked' || code === 'checkpoint-invalid';
+  const isKnown = log?.compromised === true && /\/(vkey|checkpoint)$/.test(where);
+  if (isKnown && (code === 'key-revoked' || code === 'checkpoint-invalid')) return true;
   return code === 'rotation-unfinished' || code === 'shred-unproven';
 }
 

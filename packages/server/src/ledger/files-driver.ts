@@ -23,7 +23,7 @@ import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
 import { FilesLog } from './files-log.ts';
 import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, recoverFiles } from './files-recovery.ts';
-import { isFull, Journal, type Segment } from './journal.ts';
+import { isFull, Journal, type Segment, storageFull } from './journal.ts';
 import { readGroups } from './journal-scan.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
@@ -34,6 +34,9 @@ const segmentAgeMsMax = 10 * 60_000;
 const mergedBytesMax = 8 * 1024 * 1024;
 /** What every disk stores as a whole or not at all. */
 const sectorBytes = 512;
+/** What room is given out by, and what a checkpoint may grow from one group to the next. */
+const blockBytes = 4096;
+const growthBytesMax = 256;
 
 export interface FilesDriverOptions {
   readonly dir: string;
@@ -90,6 +93,10 @@ class FilesDriver implements StorageDriver {
   /** Larger blocks of steps that have ended, on their way. */
   #merging: Promise<void> = Promise.resolve();
   #archivingFailed = false;
+  /** Of the stored checkpoints. */
+  readonly #checkpointBytes: Map<string, number> = new Map();
+  /** Logs that have a temporary file with room for the next checkpoint. */
+  readonly #reserved: Set<string> = new Set();
   #nextGroup: number;
 
   constructor(options: FilesDriverOptions, lock: DiskLock, recovered: RecoveredFiles) {
@@ -170,6 +177,9 @@ class FilesDriver implements StorageDriver {
   }
 
   async commit(group: Group, encoded: EncodedGroup): Promise<void> {
+    for (const { tenant } of group.tenants)
+      if ((this.#checkpointBytes.get(tenant) ?? sectorBytes) + growthBytesMax > sectorBytes)
+        await this.#reserve(tenant);
     const { segment, position } = await this.#journal.append(
       group.number,
       encoded.bytes,
@@ -189,11 +199,53 @@ class FilesDriver implements StorageDriver {
   async putCheckpoint(tenant: string, text: string): Promise<void> {
     const path = `${this.#dir}/${tenant}/checkpoint`;
     const bytes = Buffer.from(text);
+    const temporary = `${this.#tmp()}/checkpoint-${tenant}`;
+    this.#checkpointBytes.set(tenant, bytes.length);
     try {
-      await this.#disk.replace(path, bytes, { durable: false, temporary: `${this.#tmp()}/checkpoint-${tenant}` });
+      if (this.#reserved.delete(tenant)) await this.#putReserved(path, bytes, temporary);
+      else await this.#disk.replace(path, bytes, { durable: false, temporary });
     } catch (error) {
       if (!isFull(error)) throw error;
       await this.#overwriteCheckpoint(path, bytes, error);
+    }
+  }
+
+  /**
+   * A checkpoint longer than a sector can't be written over the old one where there is no room for a second file. So the room is taken before the group is
+   * written: where there is none, nothing was stored and the call is refused, and not the group durable and unsigned.
+   */
+  async #reserve(tenant: string): Promise<void> {
+    if (this.#reserved.has(tenant)) return;
+    const known = this.#checkpointBytes.get(tenant);
+    const bytes = known ?? (await this.#disk.size(`${this.#dir}/${tenant}/checkpoint`)) ?? 0;
+    this.#checkpointBytes.set(tenant, bytes);
+    if (bytes + growthBytesMax <= sectorBytes) return;
+    try {
+      const room = new Uint8Array(Math.ceil((bytes + growthBytesMax) / blockBytes) * blockBytes);
+      await this.#write(`${this.#tmp()}/checkpoint-${tenant}`, room);
+    } catch (error) {
+      throw isFull(error) ? storageFull(error) : error;
+    }
+    this.#reserved.add(tenant);
+  }
+
+  async #putReserved(path: string, bytes: Uint8Array, temporary: string): Promise<void> {
+    await this.#write(temporary, bytes);
+    await this.#disk.rename(temporary, path);
+  }
+
+  /** Over what is there, so that it needs no room where that is as long. */
+  async #write(path: string, bytes: Uint8Array): Promise<void> {
+    const file = await this.#disk.open(path, 'append');
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const count = await file.write(bytes.subarray(at), at);
+        if (count === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'ENOSPC' });
+        at += count;
+      }
+      await file.truncate(bytes.length);
+    } finally {
+      await file.close();
     }
   }
 
@@ -268,6 +320,7 @@ class FilesDriver implements StorageDriver {
   async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tenant}/${name}`;
     await this.#disk.makeDirectory(dirname(path));
+    if (name === 'checkpoint') this.#checkpointBytes.set(tenant, bytes.length);
     // A temporary file each: a seal, a hold and a statement on a key may be under way at once.
     const temporary = `${this.#tmp()}/document-${tenant}-${name.replaceAll('/', '-')}`;
     await this.#disk.replace(path, bytes, { temporary });
