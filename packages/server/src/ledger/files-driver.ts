@@ -23,20 +23,16 @@ import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
 import { FilesLog } from './files-log.ts';
 import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, recoverFiles } from './files-recovery.ts';
-import { isFull, Journal, type Segment, storageFull } from './journal.ts';
+import { Journal, type Segment } from './journal.ts';
 import { readGroups } from './journal-scan.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
+import { StoredCheckpoints } from './stored-checkpoints.ts';
 import { removeUnitFiles, unitsOf, withoutUnit } from './stored-units.ts';
 
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
 const mergedBytesMax = 8 * 1024 * 1024;
-/** What every disk stores as a whole or not at all. */
-const sectorBytes = 512;
-/** What room is given out by, and what a checkpoint may grow from one group to the next. */
-const blockBytes = 4096;
-const growthBytesMax = 256;
 
 export interface FilesDriverOptions {
   readonly dir: string;
@@ -93,10 +89,7 @@ class FilesDriver implements StorageDriver {
   /** Larger blocks of steps that have ended, on their way. */
   #merging: Promise<void> = Promise.resolve();
   #archivingFailed = false;
-  /** Of the stored checkpoints. */
-  readonly #checkpointBytes: Map<string, number> = new Map();
-  /** Logs that have a temporary file with room for the next checkpoint. */
-  readonly #reserved: Set<string> = new Set();
+  readonly #checkpoints: StoredCheckpoints;
   #nextGroup: number;
 
   constructor(options: FilesDriverOptions, lock: DiskLock, recovered: RecoveredFiles) {
@@ -104,6 +97,7 @@ class FilesDriver implements StorageDriver {
     this.#disk = options.disk;
     this.#dir = options.dir;
     this.#lock = lock;
+    this.#checkpoints = new StoredCheckpoints(options.disk, options.dir, `${options.workDir}/tmp`);
     this.#journal = new Journal(options.disk, `${options.dir}/journal`);
     this.#logs = recovered.logs;
     this.fault = recovered.fault;
@@ -178,8 +172,7 @@ class FilesDriver implements StorageDriver {
 
   async commit(group: Group, encoded: EncodedGroup): Promise<void> {
     for (const { tenant } of group.tenants)
-      if ((this.#checkpointBytes.get(tenant) ?? sectorBytes) + growthBytesMax > sectorBytes)
-        await this.#reserve(tenant);
+      if (this.#checkpoints.isLong(tenant)) await this.#checkpoints.reserve(tenant);
     const { segment, position } = await this.#journal.append(
       group.number,
       encoded.bytes,
@@ -196,77 +189,8 @@ class FilesDriver implements StorageDriver {
     return readCheckpoint(this.#disk, this.#dir, tenant);
   }
 
-  async putCheckpoint(tenant: string, text: string): Promise<void> {
-    const path = `${this.#dir}/${tenant}/checkpoint`;
-    const bytes = Buffer.from(text);
-    const temporary = `${this.#tmp()}/checkpoint-${tenant}`;
-    this.#checkpointBytes.set(tenant, bytes.length);
-    try {
-      if (this.#reserved.delete(tenant)) await this.#putReserved(path, bytes, temporary);
-      else await this.#disk.replace(path, bytes, { durable: false, temporary });
-    } catch (error) {
-      if (!isFull(error)) throw error;
-      await this.#overwriteCheckpoint(path, bytes, error);
-    }
-  }
-
-  /**
-   * A checkpoint longer than a sector can't be written over the old one where there is no room for a second file. So the room is taken before the group is
-   * written: where there is none, nothing was stored and the call is refused, and not the group durable and unsigned.
-   */
-  async #reserve(tenant: string): Promise<void> {
-    if (this.#reserved.has(tenant)) return;
-    const known = this.#checkpointBytes.get(tenant);
-    const bytes = known ?? (await this.#disk.size(`${this.#dir}/${tenant}/checkpoint`)) ?? 0;
-    this.#checkpointBytes.set(tenant, bytes);
-    if (bytes + growthBytesMax <= sectorBytes) return;
-    try {
-      const room = new Uint8Array(Math.ceil((bytes + growthBytesMax) / blockBytes) * blockBytes);
-      await this.#write(`${this.#tmp()}/checkpoint-${tenant}`, room);
-    } catch (error) {
-      throw isFull(error) ? storageFull(error) : error;
-    }
-    this.#reserved.add(tenant);
-  }
-
-  async #putReserved(path: string, bytes: Uint8Array, temporary: string): Promise<void> {
-    await this.#write(temporary, bytes);
-    await this.#disk.rename(temporary, path);
-  }
-
-  /** Over what is there, so that it needs no room where that is as long. */
-  async #write(path: string, bytes: Uint8Array): Promise<void> {
-    const file = await this.#disk.open(path, 'append');
-    try {
-      for (let at = 0; at < bytes.length; ) {
-        const count = await file.write(bytes.subarray(at), at);
-        if (count === 0) throw Object.assign(new Error('the disk took no bytes'), { code: 'ENOSPC' });
-        at += count;
-      }
-      await file.truncate(bytes.length);
-    } finally {
-      await file.close();
-    }
-  }
-
-  /**
-   * No room for a second file: the group is durable all the same, so the text goes over the old one, in place. Within one sector, which the disk
-   * stores as a whole; a longer one could be torn, and is refused with `full`.
-   */
-  async #overwriteCheckpoint(path: string, bytes: Uint8Array, full: unknown): Promise<void> {
-    const before = (await this.#disk.readFile(path)) ?? new Uint8Array(0);
-    if (Math.max(before.length, bytes.length) > sectorBytes) throw full;
-    const file = await this.#disk.open(path, 'append');
-    try {
-      const count = await file.write(bytes, 0);
-      if (count !== bytes.length) {
-        await file.write(before.subarray(0, count), 0);
-        throw full;
-      }
-      await file.truncate(bytes.length);
-    } finally {
-      await file.close();
-    }
+  putCheckpoint(tenant: string, text: string): Promise<void> {
+    return this.#checkpoints.put(tenant, text);
   }
 
   async cosigned(tenant: string): Promise<string | undefined> {
@@ -320,7 +244,7 @@ class FilesDriver implements StorageDriver {
   async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tenant}/${name}`;
     await this.#disk.makeDirectory(dirname(path));
-    if (name === 'checkpoint') this.#checkpointBytes.set(tenant, bytes.length);
+    if (name === 'checkpoint') this.#checkpoints.note(tenant, bytes.length);
     // A temporary file each: a seal, a hold and a statement on a key may be under way at once.
     const temporary = `${this.#tmp()}/document-${tenant}-${name.replaceAll('/', '-')}`;
     await this.#disk.replace(path, bytes, { temporary });
