@@ -9,6 +9,7 @@ import {
   type EncodedGroup,
   encodeManifest,
   type Group,
+  groupMaskOf,
   type LedgerFiles,
   type Manifest,
   type ParsedGroup,
@@ -17,7 +18,7 @@ import {
   type Unit,
 } from '@watchglass/record/reader';
 import type { Disk, DiskLock } from '../world/disk.ts';
-import type { Clock } from '../world/world.ts';
+import type { Clock, Random } from '../world/world.ts';
 import { Archiving, MergedBlocks } from './archive.ts';
 import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
@@ -39,6 +40,7 @@ export interface FilesDriverOptions {
   readonly workDir: string;
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   readonly report: (line: LedgerReport) => void;
   /** Called with what leaves the journal, before it goes; must be durable when it resolves. */
   readonly archiving?: (segment: ArchivingSegment) => Promise<void>;
@@ -98,7 +100,7 @@ class FilesDriver implements StorageDriver {
     this.#dir = options.dir;
     this.#lock = lock;
     this.#checkpoints = new StoredCheckpoints(options.disk, options.dir, `${options.workDir}/tmp`);
-    this.#journal = new Journal(options.disk, `${options.dir}/journal`);
+    this.#journal = new Journal(options.disk, `${options.dir}/journal`, options.random);
     this.#logs = recovered.logs;
     this.fault = recovered.fault;
     this.#manifest = recovered.manifest;
@@ -285,8 +287,9 @@ class FilesDriver implements StorageDriver {
   async replay(visit: (group: ParsedGroup) => void): Promise<void> {
     for (const segment of this.#complete) {
       const bytes = (await this.#disk.readFile(segment.path)) ?? new Uint8Array(0);
+      const mask = groupMaskOf(bytes);
       for (let at = segmentHeaderBytes; at < segment.bytes; ) {
-        const group = parseGroup(bytes, at);
+        const group = parseGroup(bytes, at, mask);
         visit(group);
         at = group.end;
       }
