@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFilesDriver } from '../../packages/server/src/ledger/files-driver.ts';
 import { faultyDisk } from '../../packages/server/src/ledger/ledger.fixture.ts';
-import { realClock } from '../../packages/server/src/world/real-world.ts';
+import { realClock, realRandom } from '../../packages/server/src/world/real-world.ts';
 import { type DriverPlace, storageContract } from './storage.fixture.ts';
 
 async function placeAt(dir: string): Promise<DriverPlace> {
@@ -16,6 +16,7 @@ async function placeAt(dir: string): Promise<DriverPlace> {
         workDir: dir,
         disk: faultyDisk(faults),
         clock: realClock,
+        random: realRandom,
         report: () => undefined,
         ...(archiving === undefined ? {} : { archiving }),
       }),

@@ -63,19 +63,11 @@ export const canaries: readonly Canary[] = [
   },
   {
     what: 'replaces the manifest without making it durable',
-    meddling: (disk) =>
-      layerOver(disk, {
-        replace: (path, bytes, options = {}) =>
-          disk.replace(path, bytes, path.endsWith('/manifest') ? { ...options, durable: false } : options),
-      }),
+    meddling: (disk) => forgetful(disk, (path) => path.endsWith('/manifest')),
   },
   {
     what: 'keeps no seed that a power failure can’t take',
-    meddling: (disk) =>
-      layerOver(disk, {
-        replace: (path, bytes, options = {}) =>
-          disk.replace(path, bytes, dirname(path).endsWith('/seeds') ? { ...options, durable: false } : options),
-      }),
+    meddling: (disk) => forgetful(disk, (path) => dirname(path).endsWith('/seeds')),
   },
   {
     what: 'believes at its start what is in the system’s memory only',
@@ -90,7 +82,41 @@ export const canaries: readonly Canary[] = [
         },
       }),
   },
+  {
+    what: 'signs with a new key that a power failure can take',
+    meddling: (disk) => forgetful(disk, (path) => path.endsWith('.checkpoint-key')),
+  },
+  {
+    what: 'shreds before it is on record that it does',
+    meddling: (disk) => forgetful(disk, (path) => path.includes('/shreds/')),
+  },
+  {
+    what: 'keeps the seeds of what it says is shredded',
+    meddling: (disk) =>
+      layerOver(disk, {
+        remove: async (path) => {
+          if (!path.includes('/seeds/')) await disk.remove(path);
+        },
+      }),
+  },
+  {
+    what: 'keeps no copy of what a hold is about',
+    meddling: (disk) =>
+      layerOver(disk, {
+        replace: async (path, bytes, options) => {
+          if (!/\/holds\/[0-9a-f]{32}\/[a-z]+-\d+/.test(path)) await disk.replace(path, bytes, options);
+        },
+      }),
+  },
 ];
+
+/** Some files are replaced, and not made durable. */
+function forgetful(disk: Disk, chosen: (path: string) => boolean): Disk {
+  return layerOver(disk, {
+    replace: (path, bytes, options = {}) =>
+      disk.replace(path, bytes, chosen(path) ? { ...options, durable: false } : options),
+  });
+}
 
 function isSegment(path: string): boolean {
   return path.endsWith('.wgj');

@@ -54,8 +54,8 @@ function mayBeLost({ place: where }: Finding): boolean {
 function isUnfinished({ code, place: where }: Finding, outside: Outside): boolean {
   const log = [...outside.logs.values()].find(({ tenant }) => where.startsWith(`${tenant}/`));
   // A key that others know must not be believed, whatever state the change is in.
-  if (log?.compromised === true && /\/(vkey|checkpoint)$/.test(where))
-    return code === 'key-revoked' || code === 'checkpoint-invalid';
+  const isKnown = log?.compromised === true && /\/(vkey|checkpoint)$/.test(where);
+  if (isKnown && (code === 'key-revoked' || code === 'checkpoint-invalid')) return true;
   return code === 'rotation-unfinished' || code === 'shred-unproven';
 }
 
@@ -88,6 +88,7 @@ export async function checkEnd(session: Session, disk: SimDisk): Promise<void> {
     checkStored(log, stored, goneHere, outside.forgetful);
     await checkTree(ledger, log);
     await checkSeals(ledger, log);
+    await checkKeys(disk, ledger, log);
     for (const { index } of some([...log.acknowledged.values()]))
       if (!goneHere.has(index)) await session.prove(log, index);
   }
@@ -120,6 +121,14 @@ async function checkStatements(disk: SimDisk, outside: Outside): Promise<void> {
     const stored = await files.readFile(path);
     if (stored !== undefined && Buffer.from(stored).toString('hex') !== hex) throw new Violation(`${path} has changed`);
   }
+}
+
+/** A key that was to come has come or is forgotten, and one that has sealed its epoch is destroyed. */
+async function checkKeys(disk: SimDisk, ledger: Ledger, { tenant }: LogModel): Promise<void> {
+  const sealed = new Set((await ledger.statements(tenant, 'seals')).map((epoch) => `${tenant}.epoch-key-${epoch}`));
+  for (const name of await disk.process().list(place.keysDir))
+    if (name.startsWith(`${tenant}.`) && (name.endsWith('.next') || sealed.has(name)))
+      throw new Violation(`keys/${name} is there still`);
 }
 
 /** One seal an epoch, without a hole, up to the one before the open epoch. */

@@ -27,11 +27,7 @@ export async function checkEnded(
       if (shred.answered) throw new Violation(`the shred of ${shred.unit} of ${tenant} was answered and isn't there`);
       continue;
     }
-    const evidence = said.get(shred.unit);
-    if (evidence === undefined) throw new Violation(`the shred of ${shred.unit} of ${tenant} has no end`);
-    const { event } = decode((await ledger.open(tenant, evidence)).m);
-    if (event.operation !== 'shred-completed')
-      throw new Violation(`the evidence of ${shred.unit} of ${tenant} is an event ${event.operation}`);
+    await checkEvidence(ledger, log, shred, said.get(shred.unit));
     for (const one of shred.events.values()) {
       const isThere = await isReadable(ledger, log, one.index);
       if (!isThere) gone.add(one.index);
@@ -44,6 +40,23 @@ export async function checkEnded(
     checkFilesGone(disk, `${dir}/${tenant}`, shred.unit);
   }
   return gone;
+}
+
+async function checkEvidence(
+  ledger: Ledger,
+  log: LogModel,
+  shred: ShredModel,
+  evidence: number | undefined,
+): Promise<void> {
+  const { tenant } = log;
+  if (evidence === undefined) throw new Violation(`the shred of ${shred.unit} of ${tenant} has no end`);
+  // It may have gone itself, with a class and epoch that were approved later.
+  const isLeft = await isReadable(ledger, log, evidence);
+  if (!isLeft && ![...log.shreds.values()].some(({ events }) => events.has(evidence)))
+    throw new Violation(`the evidence of ${shred.unit} of ${tenant} can’t be read`);
+  const event = isLeft ? decode((await ledger.open(tenant, evidence)).m).event : undefined;
+  if (event !== undefined && event.operation !== 'shred-completed')
+    throw new Violation(`the evidence of ${shred.unit} of ${tenant} is an event ${event.operation}`);
 }
 
 /** Undefined where it depends on what was never answered. */

@@ -75,8 +75,9 @@ export const endingOperations: readonly Operation[] = [
 ];
 
 function placeHold(session: Session, log: LogModel, random: SimRandom): void {
-  const first = random.below(12);
-  const criteria = random.chance(50)
+  const indexes = [...log.acknowledged.values()].map(({ index }) => index);
+  const first = indexes.length === 0 ? random.below(12) : random.pick(indexes);
+  const criteria = random.chance(30)
     ? { actor: `person-${random.below(7)}` }
     : { indexes: { first, last: first + random.below(6) } };
   const hold: HoldModel = { id: undefined, criteria, released: 'no' };

@@ -1,6 +1,6 @@
 /**
- * One written-down history with something going wrong at every single operation of the disk: two processes one after the other, several logs and
- * classes, repeats, archiving beside appends and at the end, a month that ends. Where a seed only may lead, this always goes.
+ * Written-down histories with something going wrong at every single operation of the disk, of two processes one after the other: appends with repeats and archiving
+ * beside them, changes of every kind of key, months that end, holds and shreds. Where a seed only may lead, this always goes.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,32 +9,93 @@ import { runHistory } from './history.ts';
 import type { Life, Plan } from './plan.ts';
 
 /** Each kind is tried at every operation within this time; a slow machine leaves some out, evenly. */
-const budgetMs = Number(process.env.WATCHGLASS_CRASH_MS ?? 1_500);
+const budgetMs = Number(process.env.WATCHGLASS_CRASH_MS ?? 900);
 const operationsMin = 20;
 
-const firstLife = [
-  'add a tenant',
-  'wait for answers',
-  'append',
-  'append',
-  'send again',
-  'add a tenant',
-  'append and wait',
-  'a step ends',
-  'append',
-  'append',
-  'a step ends',
-  'the clock jumps ahead',
-  'append',
-  'append and wait',
+interface WrittenDown {
+  readonly name: string;
+  /** By what each process does. */
+  readonly lives: readonly (readonly string[])[];
+  /** A line that the whole of it says, when nothing goes wrong. */
+  readonly says: RegExp;
+}
+
+const begin = ['add a tenant', 'wait for answers', 'append and wait'];
+
+const histories: readonly WrittenDown[] = [
+  {
+    name: 'appends',
+    lives: [
+      [
+        'add a tenant',
+        'wait for answers',
+        'append',
+        'append',
+        'send again',
+        'add a tenant',
+        'append and wait',
+        'a step ends',
+        'append',
+        'append',
+        'a step ends',
+        'the clock jumps ahead',
+        'append',
+        'append and wait',
+      ],
+      ['add a tenant', 'send again', 'append', 'a step ends', 'append', 'the clock steps back', 'append'],
+    ],
+    says: /append \d+ to \w+: done/,
+  },
+  {
+    name: 'changes of keys',
+    lives: [
+      [
+        ...begin,
+        'rotate a checkpoint key',
+        'append and wait',
+        'end an overlap',
+        'add an ML-DSA-44 key',
+        'append and wait',
+        'rotate the key-encryption key',
+        'wrap anew',
+        'append and wait',
+      ],
+      ['append and wait', 'a checkpoint key is compromised', 'append and wait'],
+    ],
+    says: /compromised of the checkpoint key of \w+: done/,
+  },
+  {
+    name: 'the end of a month, and one that stays empty',
+    lives: [
+      [...begin, 'the clock jumps over months', 'append and wait', 'a step ends', 'append and wait'],
+      ['the clock steps back', 'append and wait', 'the clock jumps over months', 'append and wait'],
+    ],
+    says: /rename \S+ \/data\/ledger\/\w+\/seals\/675/,
+  },
+  {
+    name: 'holds and shreds',
+    lives: [
+      [...begin, 'append and wait', 'the month ends', 'append and wait'],
+      [
+        'place a hold',
+        'wait for answers',
+        'shred what is over',
+        'wait for answers',
+        'append and wait',
+        'release a hold',
+        'wait for answers',
+      ],
+    ],
+    says: /shred what is over of \w+: done/,
+  },
 ];
-const secondLife = ['add a tenant', 'send again', 'append', 'a step ends', 'append', 'the clock steps back', 'append'];
 
 function planWith(
+  { lives: written }: WrittenDown,
   mishap: { readonly life: number; readonly at: number; readonly fault: SimFault } | undefined,
   end: Life['end'],
 ): Plan {
-  const lives = [firstLife, secondLife].map(
+  const lives = written.map(
     (steps, life): Life => ({
       steps: steps.map((operation, at) => ({ operation, seed: 100 * life + at })),
       faults: mishap?.life === life ? [{ at: mishap.at, fault: mishap.fault }] : [],
@@ -55,23 +116,27 @@ const variants: readonly { readonly fault: SimFault; readonly end: Life['end'] }
   { fault: 'short', end: 'killed' },
 ];
 
-for (const { fault, end } of variants) {
-  test(`${fault}, then ${end}, at every operation of the disk loses nothing`, { timeout: 120_000 }, async (t) => {
-    const { operations, violation } = await runHistory(planWith(undefined, end));
-    assert.equal(violation, undefined);
-    const ends = performance.now() + budgetMs;
-    // Far apart first, so that a slow machine leaves out evenly.
-    const stride = 17;
-    let tried = 0;
-    for (let first = 0; first < stride; first++) {
-      for (let at = (first * 7) % stride; at < operations; at += stride) {
-        if (performance.now() > ends && tried >= operationsMin) break;
-        tried++;
-        const life = at % 2;
-        const run = await runHistory(planWith({ life, at: at >>> 1, fault }, end));
-        assert.equal(run.violation, undefined, `${fault} at operation ${at >>> 1} of life ${life + 1}, then ${end}`);
+for (const history of histories) {
+  for (const { fault, end } of variants) {
+    test(`${history.name}: ${fault}, then ${end}, at every operation of the disk`, { timeout: 120_000 }, async (t) => {
+      const told: string[] = [];
+      const whole = await runHistory(planWith(history, undefined, end), { told: (line) => told.push(line) });
+      assert.equal(whole.violation, undefined);
+      assert.ok(told.some((line) => history.says.test(line)));
+      const ends = performance.now() + budgetMs;
+      // Far apart first, so that a slow machine leaves out evenly.
+      const stride = 17;
+      let tried = 0;
+      for (let first = 0; first < stride; first++) {
+        for (let at = (first * 7) % stride; at < whole.operations; at += stride) {
+          if (performance.now() > ends && tried >= operationsMin) break;
+          tried++;
+          const life = at % 2;
+          const run = await runHistory(planWith(history, { life, at: at >>> 1, fault }, end));
+          assert.equal(run.violation, undefined, `${fault} at operation ${at >>> 1} of life ${life + 1}, then ${end}`);
+        }
       }
-    }
-    t.diagnostic(`${tried} of ${operations} places tried`);
-  });
+      t.diagnostic(`${tried} of ${whole.operations} places tried`);
+    });
+  }
 }

@@ -79,6 +79,8 @@ export const usualOperations: readonly Operation[] = [
       const known = log === undefined ? [] : [...log.acknowledged.values()];
       if (log === undefined || known.length === 0 || session.outside.forgetful) return;
       const { event, envelope } = random.pick(known).item;
+      // Of what was shredded the ledger knows the id only: other bytes can't be told from the same.
+      if ([...log.shreds.values()].some(({ events }) => [...events.values()].some(({ id }) => id === event.id))) return;
       const digest = `${envelope.digest.startsWith('0') ? '1' : '0'}${envelope.digest.slice(1)}`;
       const forged: AppendItem = { event, envelope: { ...envelope, digest } };
       const fine = session.newItems(log, 1, random);

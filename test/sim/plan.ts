@@ -42,6 +42,7 @@ export function planOf(seed: number): Plan {
     [...usualOperations, ...(themes[chosen] ?? [])].map(({ name, weight }) => [name, weight]),
   );
   const lives = Array.from({ length: random.between(1, 4) }, (_, at) => lifeOf(random, weights, at === 0));
+  if (chosen === 'ending') for (const [at, life] of lives.entries()) lives[at] = withEnding(random, life, at);
   if (random.chance(30)) lives.push(...twoCrashes(random, weights));
   return {
     seed,
@@ -71,6 +72,15 @@ function lifeOf(random: SimRandom, weights: Weights, isFirst: boolean): Life {
     );
   const faults = Array.from({ length: random.pick([0, 1, 1, 1, 2, 3]) }, () => mishapOf(random, isShort));
   return { steps, faults, end: random.weighted({ closed: 25, killed: 35, 'power lost': 40 }) as Life['end'] };
+}
+
+/** Something to end, and the orders for it, which seldom come in this order by themselves. */
+function withEnding(random: SimRandom, life: Life, at: number): Life {
+  if (at > 0 && random.chance(40)) return life;
+  const names =
+    at === 0 ? ['append and wait', 'the month ends'] : ['place a hold', 'wait for answers', 'shred what is over'];
+  const steps = names.map((name) => stepOf(random, { [name]: 1 }));
+  return { ...life, steps: at === 0 ? [...life.steps, ...steps] : [...steps, ...life.steps] };
 }
 
 /** One dies over the journal, and the next one not long after its start, with the power: what it had found there must have become durable. */

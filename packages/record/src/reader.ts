@@ -20,14 +20,18 @@ export {
   type EmitterRun,
   type EncodedGroup,
   encodeGroup,
+  encodeMaskedHeader,
   encodeSegmentHeader,
   type Group,
   type GroupTenant,
   groupHeaderBytes,
+  groupMaskOf,
+  maskGroup,
   type ParsedGroup,
   parseGroup,
   parseSegmentHeader,
   segmentHeaderBytes,
+  segmentSaltBytes,
 } from './codec/group.ts';
 export {
   type HeldHeader,

@@ -10,8 +10,11 @@ import { walkSegment } from '../reader/snapshot.ts';
 import { type BlockScope, forEachRecord, openBlock, parseBlockHeader, sealBlock, sealBlockBeside } from './block.ts';
 import {
   encodeGroup,
+  encodeMaskedHeader,
   encodeSegmentHeader,
   type Group,
+  groupMaskOf,
+  maskGroup,
   parseGroup,
   parseSegmentHeader,
   segmentHeaderBytes,
@@ -215,6 +218,67 @@ test('a segment cut at any byte of its last group gives the groups before it, an
     changed[at] = (changed[at] as number) ^ 1;
     assert.notEqual(walkSegment(changed, place).fault, undefined, `byte ${at} of a group that another follows`);
   }
+});
+
+/** As the writer lays it out: its header, and each group masked. */
+function maskedSegment(groups: readonly Uint8Array[]): Buffer {
+  const header = encodeMaskedHeader(Buffer.from('a5c3e1f00d42', 'hex'));
+  const mask = groupMaskOf(header) as Uint8Array;
+  const masked = groups.map((bytes) => Buffer.from(bytes));
+  for (const bytes of masked) maskGroup(bytes, 0, mask);
+  return Buffer.concat([header, ...masked]);
+}
+
+test('a masked segment is read like any other: cut at any byte, changed at any byte', () => {
+  const first = encodeGroup(group).bytes;
+  const bytes = maskedSegment([first, encodeGroup({ ...group, number: 8 }).bytes]);
+  const whole = segmentHeaderBytes + first.length;
+  const place = { place: 'journal/x', first: 7, next: 7, isLast: true };
+  assert.deepEqual(
+    walkSegment(bytes, place).groups.map(({ group: { number } }) => number),
+    [7, 8],
+  );
+  for (let at = whole; at < bytes.length; at++) {
+    const walk = walkSegment(bytes.subarray(0, at), place);
+    assert.deepEqual([walk.fault, walk.groups.length, walk.tornBytes], [undefined, 1, at - whole], `cut at ${at}`);
+  }
+  for (let bit = 0; bit < 8 * whole; bit++) {
+    const changed = Buffer.from(bytes);
+    changed[bit >>> 3] = (changed[bit >>> 3] as number) ^ (1 << (bit & 7));
+    assert.notEqual(walkSegment(changed, place).fault, undefined, `bit ${bit} of a segment that goes on behind it`);
+  }
+});
+
+test('event ids that spell the beginning of the next group, in a group that was torn, are not taken for one', () => {
+  const mark = Buffer.from('574747310000000000000008', 'hex');
+  // Bytes 10 to 15 of one UUID and 0 to 5 of the next: free in every version of them.
+  const pair = Buffer.concat([
+    Buffer.from('00000000000070008000', 'hex'),
+    mark,
+    Buffer.from('70008000000000000000', 'hex'),
+  ]);
+  const count = 2 * 80;
+  const [part] = group.tenants;
+  assert.ok(part !== undefined);
+  const ids = Buffer.concat(Array.from({ length: count / 2 }, () => pair));
+  assert.equal(ids.length, count * 16);
+  const planted = {
+    ...part,
+    count,
+    ids,
+    commitments: new Uint8Array(count * 32),
+    runs: [],
+    blocks: [new Uint8Array(600)],
+  };
+  const { bytes } = encodeGroup({ ...group, tenants: [planted] });
+  const place = { place: 'journal/x', first: 7, next: 7, isLast: true };
+  const cut = (segment: Uint8Array): ReturnType<typeof walkSegment> =>
+    walkSegment(segment.subarray(0, segment.length - 512), place);
+  const walk = cut(maskedSegment([bytes]));
+  assert.equal(walk.fault, undefined);
+  assert.equal(walk.tornBytes, bytes.length - 512);
+  // What the mask is for.
+  assert.equal(cut(Buffer.concat([encodeSegmentHeader(7), bytes])).fault?.code, 'group-damaged');
 });
 
 test('a manifest has one spelling, and its hash holds it', () => {

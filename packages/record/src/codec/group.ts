@@ -4,6 +4,7 @@
  * A group that is cut short or whose CRC is wrong is `group-torn`; one whose CRC is right and whose payload isn't laid out
  * as it should be is `group-malformed`, which no crash can produce.
  */
+import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { RecordError } from '../errors.ts';
 import { ByteReader, ByteWriter, textBytes } from './cursor.ts';
@@ -53,6 +54,40 @@ export function parseSegmentHeader(bytes: Uint8Array): number {
   return reader.u64('number of the first group');
 }
 
+/** Random bytes in the header of a masked segment. */
+export const segmentSaltBytes = 6;
+/** Of each group: its magic and its number. */
+const maskedBytes = 12;
+
+/**
+ * `WGJ2`, 6 random bytes and the low half of the CRC-32 of these ten. The groups of such a segment begin masked, so that nobody who sends events can write the
+ * beginning of a group into them: where one was torn, what looks like the next one behind it is one.
+ */
+export function encodeMaskedHeader(salt: Uint8Array): Buffer {
+  if (salt.length !== segmentSaltBytes) throw new TypeError(`expected ${segmentSaltBytes} bytes, got ${salt.length}`);
+  const out = new ByteWriter(segmentHeaderBytes).ascii('WGJ2').put(salt);
+  out.u16(crc32(out.bytes.subarray(0, out.at)) & 0xffff);
+  return out.bytes;
+}
+
+/**
+ * What the first bytes of each group are masked with; undefined for a segment that begins with anything but `WGJ2`.
+ *
+ * @throws {RecordError} `group-malformed`
+ */
+export function groupMaskOf(segment: Uint8Array): Uint8Array | undefined {
+  const header = Buffer.from(segment.subarray(0, segmentHeaderBytes));
+  if (header.length < segmentHeaderBytes || header.toString('latin1', 0, 4) !== 'WGJ2') return undefined;
+  if (header.readUInt16BE(10) !== (crc32(header.subarray(0, 10)) & 0xffff))
+    throw new RecordError('group-malformed', 'the header of the journal segment is damaged');
+  return createHash('sha256').update(header).digest().subarray(0, maskedBytes);
+}
+
+/** Masks the group at `at` in place, or takes the mask off again. */
+export function maskGroup(bytes: Uint8Array, at: number, mask: Uint8Array): void {
+  for (let i = 0; i < maskedBytes; i++) bytes[at + i] = (bytes[at + i] as number) ^ (mask[i] as number);
+}
+
 export interface EncodedGroup {
   readonly bytes: Buffer;
   /** Position of each block in `bytes`, by tenant in the order of `tenants`. */
@@ -97,19 +132,23 @@ export interface ParsedGroup extends Group {
 /**
  * Reads the group at `at`; byte fields are views.
  *
+ * @param mask of the segment, where it has one
  * @throws {RecordError} `group-torn` or `group-malformed`
  */
-export function parseGroup(bytes: Uint8Array, at: number): ParsedGroup {
-  const reader = new ByteReader(bytes, 'group-torn', at);
-  reader.magic('WGG1', 'a group');
-  const number = reader.u64('number of the group');
+export function parseGroup(bytes: Uint8Array, at: number, mask?: Uint8Array): ParsedGroup {
+  const head = Uint8Array.from(bytes.subarray(at, at + maskedBytes));
+  if (mask !== undefined && head.length === maskedBytes) maskGroup(head, 0, mask);
+  const begin = new ByteReader(head, 'group-torn');
+  begin.magic('WGG1', 'a group');
+  const number = begin.u64('number of the group');
+  const reader = new ByteReader(bytes, 'group-torn', at + maskedBytes);
   const receivedMs = reader.u64('received time');
   const payloadBytes = reader.u32('payload length');
   if (payloadBytes > groupPayloadBytesMax)
     throw reader.error(`expected a payload of at most 256 MiB, got ${payloadBytes} bytes`);
   const from = reader.at;
   reader.take(payloadBytes, 'payload');
-  if (reader.u32('CRC') !== crc32(bytes.subarray(at, from + payloadBytes))) {
+  if (reader.u32('CRC') !== crc32(bytes.subarray(at + maskedBytes, from + payloadBytes), crc32(head))) {
     throw new RecordError('group-torn', `the CRC of group ${number} is wrong, at byte ${at}`);
   }
   const blockPositions: number[][] = [];

@@ -108,6 +108,7 @@ export function checkKeys(
   let replacement: Rotation | undefined;
   let second: Verifier | undefined;
   const earlier: Rotation[] = [];
+  let secondBefore: Verifier | undefined;
   for (const placed of rotations) {
     checkLink(check, placed, before, epochs);
     const { rotation, place } = placed;
@@ -116,8 +117,10 @@ export function checkKeys(
     earlier.push(rotation);
     if (old !== undefined && !sameKey(rotation.old, old))
       check.findings.add('rotation-forged', place, 'it replaces another key than the one that signed until then');
-    if (rotation.kind === 'added') second = rotation.next;
-    else {
+    if (rotation.kind === 'added') {
+      secondBefore = second;
+      second = rotation.next;
+    } else {
       replacement = rotation;
       old = rotation.next;
     }
@@ -126,7 +129,7 @@ export function checkKeys(
   const pinned = check.pinnedKey === undefined ? undefined : parseVerifierKey(check.pinnedKey);
   const current = old ?? (pinned?.type === 1 ? pinned : vkeys?.[0]);
   const overlap = replacement?.kind === 'planned' ? replacement.old : undefined;
-  checkListed(check, { vkeys, current, overlap, second, replacement });
+  checkListed(check, { vkeys, current, overlap, second, secondBefore, replacement });
   const all = rotations.flatMap(({ rotation }) => (rotation.kind === 'added' ? [] : [rotation.old]));
   const believed = followPin(check, pinned, { rotations, current, second });
   if (believed !== undefined) return { signing: [believed], besides: [], all: [believed] };
@@ -168,10 +171,12 @@ function checkListed(
     readonly current: Verifier | undefined;
     readonly overlap: Verifier | undefined;
     readonly second: Verifier | undefined;
+    /** The one it took the place of. */
+    readonly secondBefore: Verifier | undefined;
     readonly replacement: Rotation | undefined;
   },
 ): void {
-  const { vkeys, current, overlap, second, replacement } = keys;
+  const { vkeys, current, overlap, second, secondBefore, replacement } = keys;
   if (vkeys === undefined || current === undefined) return;
   const place = `${tenant}/vkey`;
   const [first, ...others] = vkeys;
@@ -190,13 +195,15 @@ function checkListed(
       );
     return;
   }
-  if (second !== undefined && !isOneOf(second, others))
+  const lacksSecond = second !== undefined && !isOneOf(second, others);
+  if (lacksSecond)
     findings.add(
       'rotation-unfinished',
       place,
       'it lacks the second key that a statement added: start the server once, which finishes the change; if that was done, older files were put back',
     );
-  const allowed = [overlap, second].filter((key) => key !== undefined);
+  // Until the change is finished the one before it is listed.
+  const allowed = [overlap, lacksSecond ? secondBefore : second].filter((key) => key !== undefined);
   const listed = others.filter((key) => isOneOf(key, allowed));
   const inOrder = allowed.filter((key) => isOneOf(key, others));
   if (listed.length !== others.length || others.some((key, at) => !isOneOf(key, [inOrder[at]])))

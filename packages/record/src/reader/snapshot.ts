@@ -6,6 +6,8 @@ import { tryDecodeUtf8 } from '../bytes.ts';
 import { parseCheckpoint } from '../checkpoint.ts';
 import {
   groupHeaderBytes,
+  groupMaskOf,
+  maskGroup,
   type ParsedGroup,
   parseGroup,
   parseSegmentHeader,
@@ -160,16 +162,20 @@ export function walkSegment(
       : end('group-damaged', 'the segment is cut short and is not the last');
   }
   const head = headerFault(bytes, segment.first);
-  // The header is made durable with the first group: where that group isn't whole, a power failure may have torn both.
+  const mask = head === undefined ? groupMaskOf(bytes) : undefined;
+  // That of a segment whose groups are masked is durable before them; only what was never written reads as zeros.
+  if (head !== undefined && bytes.subarray(0, segmentHeaderBytes).some((byte) => byte !== 0))
+    return end('journal-malformed', head);
+  // The other header is made durable with the first group: where that group isn't whole, a power failure may have torn both.
   if (head !== undefined)
     return isLast && !holdsGroup(bytes, segment.first)
       ? { groups, fault: undefined, tornBytes: bytes.length }
       : end('journal-malformed', head);
   for (let at = segmentHeaderBytes; at < bytes.length; ) {
     const number = segment.next + groups.length;
-    const group = tryGroup(bytes, at);
+    const group = tryGroup(bytes, at, mask);
     if (group === 'torn') {
-      if (!isLast || holdsGroup(bytes.subarray(at), number + 1))
+      if (!isLast || holdsGroup(bytes.subarray(at), number + 1, mask))
         return end(
           'group-damaged',
           `group ${number} at byte ${at} is cut short or its CRC is wrong, and it is not the last`,
@@ -187,6 +193,8 @@ export function walkSegment(
 
 function headerFault(bytes: Uint8Array, first: number): string | undefined {
   try {
+    // Without the number: it is in the name, and in each group.
+    if (groupMaskOf(bytes) !== undefined) return undefined;
     return parseSegmentHeader(bytes) === first ? undefined : 'the segment states another first group than its name';
   } catch {
     return 'the file is not a journal segment';
@@ -194,9 +202,9 @@ function headerFault(bytes: Uint8Array, first: number): string | undefined {
 }
 
 /** The group; `torn`; or what is wrong with a group whose CRC is right. */
-function tryGroup(bytes: Uint8Array, at: number): ParsedGroup | string {
+function tryGroup(bytes: Uint8Array, at: number, mask?: Uint8Array): ParsedGroup | string {
   try {
-    return parseGroup(bytes, at);
+    return parseGroup(bytes, at, mask);
   } catch (error) {
     if (!(error instanceof RecordError)) throw error;
     return error.code === 'group-torn' ? 'torn' : error.message;
@@ -204,16 +212,17 @@ function tryGroup(bytes: Uint8Array, at: number): ParsedGroup | string {
 }
 
 /** Whether a whole group of this number lies anywhere in `bytes`: then what precedes it wasn't the last. */
-function holdsGroup(bytes: Uint8Array, number: number): boolean {
+function holdsGroup(bytes: Uint8Array, number: number, mask?: Uint8Array): boolean {
   const mark = Buffer.alloc(12);
   mark.write('WGG1', 0, 'latin1');
   mark.writeBigUInt64BE(BigInt(number), 4);
+  if (mask !== undefined) maskGroup(mark, 0, mask);
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let tried = 0;
   for (let at = buffer.indexOf(mark); at >= 0; at = buffer.indexOf(mark, at + 1)) {
     // No crash leaves so many marks: somebody wants us to compute CRCs for ever.
     if (++tried > marksMax) return true;
-    if (bytes.length - at >= groupHeaderBytes && typeof tryGroup(bytes, at) === 'object') return true;
+    if (bytes.length - at >= groupHeaderBytes && typeof tryGroup(bytes, at, mask) === 'object') return true;
   }
   return false;
 }

@@ -9,6 +9,7 @@ import {
   type EncodedGroup,
   encodeManifest,
   type Group,
+  groupMaskOf,
   type LedgerFiles,
   type Manifest,
   type ParsedGroup,
@@ -17,29 +18,29 @@ import {
   type Unit,
 } from '@watchglass/record/reader';
 import type { Disk, DiskLock } from '../world/disk.ts';
-import type { Clock } from '../world/world.ts';
+import type { Clock, Random } from '../world/world.ts';
 import { Archiving, MergedBlocks } from './archive.ts';
 import { LedgerError } from './errors.ts';
 import { isHarmless } from './fail-stop-disk.ts';
 import { FilesLog } from './files-log.ts';
 import { blockFilesOf, checkpointSize, type RecoveredFiles, readCheckpoint, recoverFiles } from './files-recovery.ts';
-import { isFull, Journal, type Segment } from './journal.ts';
+import { Journal, type Segment } from './journal.ts';
 import { readGroups } from './journal-scan.ts';
 import type { LedgerReport } from './ledger.ts';
 import type { ArchivingSegment, FinishedStep, StorageDriver, StoredLog, StoredUnit, TileNode } from './storage.ts';
+import { StoredCheckpoints } from './stored-checkpoints.ts';
 import { removeUnitFiles, unitsOf, withoutUnit } from './stored-units.ts';
 
 const segmentBytesMax = 32 * 1024 * 1024;
 const segmentAgeMsMax = 10 * 60_000;
 const mergedBytesMax = 8 * 1024 * 1024;
-/** What every disk stores as a whole or not at all. */
-const sectorBytes = 512;
 
 export interface FilesDriverOptions {
   readonly dir: string;
   readonly workDir: string;
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   readonly report: (line: LedgerReport) => void;
   /** Called with what leaves the journal, before it goes; must be durable when it resolves. */
   readonly archiving?: (segment: ArchivingSegment) => Promise<void>;
@@ -90,6 +91,7 @@ class FilesDriver implements StorageDriver {
   /** Larger blocks of steps that have ended, on their way. */
   #merging: Promise<void> = Promise.resolve();
   #archivingFailed = false;
+  readonly #checkpoints: StoredCheckpoints;
   #nextGroup: number;
 
   constructor(options: FilesDriverOptions, lock: DiskLock, recovered: RecoveredFiles) {
@@ -97,7 +99,8 @@ class FilesDriver implements StorageDriver {
     this.#disk = options.disk;
     this.#dir = options.dir;
     this.#lock = lock;
-    this.#journal = new Journal(options.disk, `${options.dir}/journal`);
+    this.#checkpoints = new StoredCheckpoints(options.disk, options.dir, `${options.workDir}/tmp`);
+    this.#journal = new Journal(options.disk, `${options.dir}/journal`, options.random);
     this.#logs = recovered.logs;
     this.fault = recovered.fault;
     this.#manifest = recovered.manifest;
@@ -170,6 +173,8 @@ class FilesDriver implements StorageDriver {
   }
 
   async commit(group: Group, encoded: EncodedGroup): Promise<void> {
+    for (const { tenant } of group.tenants)
+      if (this.#checkpoints.isLong(tenant)) await this.#checkpoints.reserve(tenant);
     const { segment, position } = await this.#journal.append(
       group.number,
       encoded.bytes,
@@ -186,35 +191,8 @@ class FilesDriver implements StorageDriver {
     return readCheckpoint(this.#disk, this.#dir, tenant);
   }
 
-  async putCheckpoint(tenant: string, text: string): Promise<void> {
-    const path = `${this.#dir}/${tenant}/checkpoint`;
-    const bytes = Buffer.from(text);
-    try {
-      await this.#disk.replace(path, bytes, { durable: false, temporary: `${this.#tmp()}/checkpoint-${tenant}` });
-    } catch (error) {
-      if (!isFull(error)) throw error;
-      await this.#overwriteCheckpoint(path, bytes, error);
-    }
-  }
-
-  /**
-   * No room for a second file: the group is durable all the same, so the text goes over the old one, in place. Within one sector, which the disk
-   * stores as a whole; a longer one could be torn, and is refused with `full`.
-   */
-  async #overwriteCheckpoint(path: string, bytes: Uint8Array, full: unknown): Promise<void> {
-    const before = (await this.#disk.readFile(path)) ?? new Uint8Array(0);
-    if (Math.max(before.length, bytes.length) > sectorBytes) throw full;
-    const file = await this.#disk.open(path, 'append');
-    try {
-      const count = await file.write(bytes, 0);
-      if (count !== bytes.length) {
-        await file.write(before.subarray(0, count), 0);
-        throw full;
-      }
-      await file.truncate(bytes.length);
-    } finally {
-      await file.close();
-    }
+  putCheckpoint(tenant: string, text: string): Promise<void> {
+    return this.#checkpoints.put(tenant, text);
   }
 
   async cosigned(tenant: string): Promise<string | undefined> {
@@ -268,7 +246,8 @@ class FilesDriver implements StorageDriver {
   async putDocument(tenant: string, name: string, bytes: Uint8Array): Promise<void> {
     const path = `${this.#dir}/${tenant}/${name}`;
     await this.#disk.makeDirectory(dirname(path));
-    // A temporary file of its own: seals, holds and keys are written by who knows nothing of the others.
+    if (name === 'checkpoint') this.#checkpoints.note(tenant, bytes.length);
+    // A temporary file each: a seal, a hold and a statement on a key may be under way at once.
     const temporary = `${this.#tmp()}/document-${tenant}-${name.replaceAll('/', '-')}`;
     await this.#disk.replace(path, bytes, { temporary });
   }
@@ -308,8 +287,9 @@ class FilesDriver implements StorageDriver {
   async replay(visit: (group: ParsedGroup) => void): Promise<void> {
     for (const segment of this.#complete) {
       const bytes = (await this.#disk.readFile(segment.path)) ?? new Uint8Array(0);
+      const mask = groupMaskOf(bytes);
       for (let at = segmentHeaderBytes; at < segment.bytes; ) {
-        const group = parseGroup(bytes, at);
+        const group = parseGroup(bytes, at, mask);
         visit(group);
         at = group.end;
       }

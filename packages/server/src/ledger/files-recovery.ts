@@ -170,11 +170,11 @@ async function storeAgain(disk: Disk, { path, from, to }: NonNullable<JournalSca
 
 /**
  * The text of a stored checkpoint. Written without an fsync: after a power failure a file of no bytes, or one with zeros in place of some,
- * is one that was never written.
+ * is one that was never written; and so is one that ends inside a line: on a full disk it is written over the old one, and the length is stored apart from the bytes.
  */
 export async function readCheckpoint(disk: Disk, dir: string, tenant: string): Promise<string | undefined> {
   const bytes = await disk.readFile(`${dir}/${tenant}/checkpoint`);
-  if (bytes === undefined || bytes.length === 0 || bytes.includes(0)) return undefined;
+  if (bytes === undefined || bytes.length === 0 || bytes.includes(0) || bytes.at(-1) !== 0x0a) return undefined;
   return Buffer.from(bytes).toString('utf8');
 }
 

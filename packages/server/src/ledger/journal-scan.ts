@@ -5,6 +5,7 @@
  * (docs/format.md, "Group and journal"). Anything else is corruption and is told, not repaired.
  */
 import {
+  groupMaskOf,
   type ParsedGroup,
   parseGroup,
   parseSegmentName,
@@ -86,6 +87,9 @@ export async function readGroups(
   const file = await disk.open(segment.path, 'read');
   try {
     const head = Buffer.allocUnsafe(24);
+    const header = Buffer.alloc(segmentHeaderBytes);
+    await file.read(header, 0);
+    const mask = groupMaskOf(header);
     let whole = Buffer.allocUnsafe(0);
     for (let at = segmentHeaderBytes; at < segment.bytes; ) {
       await file.read(head, at);
@@ -94,7 +98,7 @@ export async function readGroups(
       if (whole.length < count) whole = Buffer.allocUnsafe(count);
       const bytes = whole.subarray(0, count);
       await file.read(bytes, at);
-      await visit(parseGroup(bytes, 0));
+      await visit(parseGroup(bytes, 0, mask));
       at += length;
     }
   } finally {

@@ -4,8 +4,16 @@
  * A commit either is durable when it resolves, or left nothing behind (`storage-full`), or the journal is broken for good (any
  * other error): after a failed fsync nobody knows what the disk holds, and a retry could report success for pages that were dropped.
  */
-import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from '@watchglass/record/reader';
+import {
+  encodeMaskedHeader,
+  groupMaskOf,
+  maskGroup,
+  segmentHeaderBytes,
+  segmentName,
+  segmentSaltBytes,
+} from '@watchglass/record/reader';
 import type { Disk, DiskFile } from '../world/disk.ts';
+import type { Random } from '../world/world.ts';
 import { LedgerError } from './errors.ts';
 
 /** A segment that may still grow, or one that is complete. */
@@ -22,9 +30,12 @@ export class Journal {
   readonly #dir: string;
   #current: Segment | undefined;
   #file: DiskFile | undefined;
+  #mask: Uint8Array | undefined;
+  readonly #random: Random;
 
-  constructor(disk: Disk, dir: string) {
+  constructor(disk: Disk, dir: string, random: Random) {
     this.#disk = disk;
+    this.#random = random;
     this.#dir = dir;
   }
 
@@ -40,7 +51,14 @@ export class Journal {
   ): Promise<{ readonly segment: Segment; readonly position: number }> {
     const { segment, file, fresh } = await this.#open(number, nowMs);
     const position = segment.bytes;
-    await this.#write(file, bytes, position, fresh);
+    const mask = this.#mask as Uint8Array;
+    // In place: a group is long, and is read by nobody before it is durable.
+    maskGroup(bytes, 0, mask);
+    try {
+      await this.#write(file, bytes, position, fresh);
+    } finally {
+      maskGroup(bytes, 0, mask);
+    }
     await file.datasync();
     segment.bytes = position + bytes.length;
     segment.lastGroup = number;
@@ -61,18 +79,21 @@ export class Journal {
     if (this.#current !== undefined && this.#file !== undefined)
       return { segment: this.#current, file: this.#file, fresh: false };
     const path = `${this.#dir}/${segmentName(number)}`;
-    const header = encodeSegmentHeader(number);
+    const header = encodeMaskedHeader(this.#random.bytes(segmentSaltBytes));
     let file: DiskFile | undefined;
     try {
       file = await this.#disk.open(path, 'append');
       await file.truncate(0);
       await this.#write(file, header, 0, false);
+      // Before any group: without it none of them can be read.
+      await file.datasync();
       await this.#disk.syncDirectory(this.#dir);
     } catch (error) {
       await file?.close();
       throw isFull(error) ? storageFull(error) : error;
     }
     this.#file = file;
+    this.#mask = groupMaskOf(header);
     this.#current = { path, firstGroup: number, lastGroup: number - 1, bytes: segmentHeaderBytes, openedMs: nowMs };
     return { segment: this.#current, file, fresh: true };
   }

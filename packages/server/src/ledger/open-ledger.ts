@@ -126,6 +126,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       workDir: dirname(dir),
       disk: this.#disk,
       clock: this.#world.clock,
+      random: this.#world.random,
       report: this.#report,
       archiving: (segment) => this.#remember(segment),
       failed: (reason) => this.#goReadOnly(reason),

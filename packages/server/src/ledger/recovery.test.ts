@@ -3,7 +3,7 @@ import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'nod
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { decode, generateSigner, parseCheckpoint } from '@watchglass/record';
-import { parseGroup, segmentHeaderBytes } from '@watchglass/record/reader';
+import { groupMaskOf, parseGroup, segmentHeaderBytes } from '@watchglass/record/reader';
 import { LedgerError } from './errors.ts';
 import { clinic, filesBelow, flip, items, type TestPlace, testPlace } from './ledger.fixture.ts';
 import type { Ledger } from './ledger.ts';
@@ -28,7 +28,7 @@ async function killed(): Promise<{ place: TestPlace; ids: string[]; segment: str
   const bytes = await readFile(segment);
   const ends: number[] = [];
   for (let at = segmentHeaderBytes; at < bytes.length; ) {
-    at = parseGroup(bytes, at).end;
+    at = parseGroup(bytes, at, groupMaskOf(bytes)).end;
     ends.push(at);
   }
   assert.equal(ends.length, 3);
@@ -45,7 +45,7 @@ async function signBefore(place: TestPlace, segment: string, end: number): Promi
   const signer = parseSignerKey((await readFile(join(place.keysDir, 'clinic.checkpoint-key'), 'utf8')).trim());
   const bytes = await readFile(segment);
   let last: ReturnType<typeof parseGroup> | undefined;
-  for (let at = segmentHeaderBytes; at < end; at = last.end) last = parseGroup(bytes, at);
+  for (let at = segmentHeaderBytes; at < end; at = last.end) last = parseGroup(bytes, at, groupMaskOf(bytes));
   const part = last?.tenants[0];
   assert.ok(part !== undefined);
   const text = signHead([signer], signer.name, part.sizeBefore + part.count, part.rootAfter);

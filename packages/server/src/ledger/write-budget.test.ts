@@ -91,8 +91,8 @@ test('what comes besides, once a segment, once a seed, and never for a repeat', 
     [...new Set([...besides, ...usual])],
   );
   assert.ok(
-    first.includes('write journal ×2') && first.includes('datasync journal'),
-    'the header has no sync of its own',
+    first.includes('write journal ×2') && first.includes('datasync journal ×2'),
+    'the header is durable before the first group, and both are synced once',
   );
   assert.deepEqual(await during(() => ledger.append(clinic, sent)), budget.get('a repeat of what is stored'));
   await ledger[Symbol.asyncDispose]();
