@@ -131,8 +131,17 @@ function bufferOver(bytes: Uint8Array | undefined, count: number): Buffer {
 /** Sequence numbers have one length, so that records do. */
 const firstDigit = 100_000_000;
 
+/** Chance for some hundred ids: asked for one by one it costs more than an append. */
+const chance: Buffer = Buffer.alloc(4096);
+let chanceAt: number = chance.length;
+
 function uuid(): string {
-  const bytes = randomFillSync(Buffer.allocUnsafe(16));
+  if (chanceAt === chance.length) {
+    randomFillSync(chance);
+    chanceAt = 0;
+  }
+  const bytes = chance.subarray(chanceAt, chanceAt + 16);
+  chanceAt += 16;
   bytes[6] = 0x70 | ((bytes[6] as number) & 15);
   bytes[8] = 0x80 | ((bytes[8] as number) & 63);
   return dashed(bytes.toString('hex'));

@@ -71,6 +71,34 @@ test('what a step merges after a while is packed, and each record without its di
   }
 });
 
+test('a step that holds megabytes of small blocks merges them a megabyte at a time, each event once', async () => {
+  const place = await testPlace();
+  try {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    let sent = 0;
+    for (let group = 0; group < 24; group++) {
+      const some = items(place, 200);
+      sent += some.length;
+      await ledger.append(clinic, some);
+      place.clock.advance(400);
+    }
+    await ledger[Symbol.asyncDispose]();
+    const counts = await blocksOf(place);
+    // As many as megabytes: none stayed as it was, and none is larger.
+    assert.ok(counts.length > 1 && counts.length < 8, counts.join());
+    assert.equal(
+      counts.reduce((sum, count) => sum + count, 0),
+      sent,
+    );
+    const { findings, tenants } = await place.verify({ full: true });
+    assert.deepEqual(findings, []);
+    assert.equal(tenants[0]?.opened, sent);
+  } finally {
+    await place.remove();
+  }
+});
+
 test('an old segment is archived while writing goes on, and reading never notices', async () => {
   const place = await testPlace();
   try {

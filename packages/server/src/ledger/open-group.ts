@@ -19,8 +19,9 @@ import {
 import type { Random } from '../world/world.ts';
 import { GrowingBytes, type SpareBytes } from './growing-bytes.ts';
 import type { EncodedBatch } from './ledger.ts';
+import { sealNowBytesMax } from './merging.ts';
 import type { RecentPart } from './recent-records.ts';
-import { type Step, type StepSecrets, sealNowBytesMax } from './step.ts';
+import type { Step, StepSecrets } from './step.ts';
 import type { TileNode } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -285,17 +286,18 @@ export class OpenGroup {
     return Promise.all(sealing.map((blocks) => Promise.all(blocks))).then(finish);
   }
 
-  /** Hands the plaintexts to the step, which merges small ones when it ends. */
-  hold(): void {
+  /** Hands the plaintexts to the step, which merges small ones. */
+  hold(nowMs: number): void {
     for (const { log, chunks } of this.parts.values()) {
       for (const { retentionClass, epoch, ranges, plaintext } of chunks) {
-        this.step.hold({
+        const durable = {
           log,
           retentionClass,
           epoch,
           ranges: ranges as readonly IndexRange[],
           plaintext: plaintext.view(),
-        });
+        };
+        this.step.hold(durable, nowMs);
       }
     }
   }

@@ -324,7 +324,8 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     const result = await appended;
     const receipts: Receipt[] = [];
     let fresh = 0;
-    for (const [i, id] of ids.entries()) {
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i] as string;
       const index = result.indexes[i] as number;
       const duplicate = result.duplicates[i] !== 0;
       const leaf = duplicate

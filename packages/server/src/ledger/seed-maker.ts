@@ -38,7 +38,7 @@ export class SeedMaker {
   needed(log: TenantLog, { classes, receivedMs }: EncodedBatch, writer: Uint8Array): Promise<void> | undefined {
     const epoch = Math.max(log.epoch, epochOf(receivedMs));
     const missing = retentionClasses.filter(
-      (name, position) => log.keysOf(name, epoch) === undefined && classes.includes(position),
+      (name, position) => classes.includes(position) && log.keysOf(name, epoch) === undefined,
     );
     if (missing.length === 0) return undefined;
     return (async () => {

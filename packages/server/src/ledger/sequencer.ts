@@ -16,7 +16,7 @@ import type { KnownIds } from './known-ids.ts';
 import type { EncodedBatch } from './ledger.ts';
 import { type GroupTools, groupEventsMax, OpenGroup } from './open-group.ts';
 import type { RecentRecords } from './recent-records.ts';
-import { mergeAndErase, Step } from './step.ts';
+import { Step } from './step.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -355,7 +355,10 @@ export class Sequencer {
     const { world, ids } = this.#parts;
     const nowMs = world.clock.monotonicMs();
     if (this.#step?.hasRoom(groupEventsMax, nowMs) !== true) this.#endStep();
-    this.#step ??= new Step(this.#nextStep++, this.writer, nowMs);
+    this.#step ??= new Step(this.#nextStep++, this.writer, nowMs, {
+      random: world.random,
+      spare: this.#tools.spareChunks,
+    });
     this.#step.openGroups++;
     this.#open = { group: new OpenGroup(this.#step, this.#tools), calls: [], idsBefore: ids.mark() - fresh };
     return this.#open;
@@ -432,7 +435,7 @@ export class Sequencer {
       log.lastEventMs = world.clock.monotonicMs();
       log.publish(head);
     }
-    group.hold();
+    group.hold(world.clock.monotonicMs());
     group.step.openGroups--;
     ids.tick(nowMs);
     this.groups++;
@@ -467,7 +470,7 @@ export class Sequencer {
   async #finishSteps(): Promise<void> {
     for (let step = this.#ending[0]; step !== undefined && step.openGroups === 0; step = this.#ending[0]) {
       this.#ending.shift();
-      await this.#parts.driver.endStep({ merged: mergeAndErase(step, this.#parts.world) });
+      await this.#parts.driver.endStep({ merged: step.mergeAndErase(this.#parts.world.clock.monotonicMs()) });
     }
   }
 
