@@ -159,11 +159,33 @@ const keyForms: Partial<Readonly<Record<RingConfig['provider'], readonly [RegExp
 export function* contradictionsInKeys(keys: KeysConfig, tenants: readonly string[]): Generator<string> {
   const { rights: _rights, tenants: own = {}, ...shared } = keys;
   yield* contradictionsInRing(shared, 'keys');
+  const taken = new Map([[placeOfKey(shared), 'the key that tenants share']]);
   for (const [tenant, one] of Object.entries(own)) {
+    const place = placeOfKey(one);
+    const owner = place === '' ? undefined : taken.get(place);
+    if (owner !== undefined)
+      yield `keys.tenants.${tenant}.key: is ${owner}; with the one what is under the other would end, too: give each its own`;
+    taken.set(place, `the key of ${tenant}`);
     if (!tenants.includes(tenant))
       yield `keys.tenants.${tenant}: no tenant of this server; add it to \`tenants\`, or remove this`;
     yield* contradictionsInRing(one, `keys.tenants.${tenant}`);
   }
+}
+
+/** Where a key is kept, whoever may reach it; empty for those that are made here. */
+function placeOfKey({
+  provider,
+  key,
+  region,
+  endpoint,
+  address,
+  mount,
+  namespace,
+  module,
+  tokenLabel,
+}: RingConfig): string {
+  if (key === undefined) return '';
+  return JSON.stringify([provider, key, region, endpoint, address, mount, namespace, module, tokenLabel]);
 }
 
 function* contradictionsInRing(keys: RingConfig, place: string): Generator<string> {

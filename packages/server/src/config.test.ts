@@ -167,6 +167,10 @@ test('the keeper of the keys is read with what it needs, and nothing of another'
     ['{ tenants: { clinik: {} } }', /keys\.tenants\.clinik: no tenant of this server/],
     ['{ tenants: { clinic: { provider: passphrase } } }', /keys\.tenants\.clinic\.passphrase: missing/],
     ['{ rights: read }', /keys\.rights/],
+    [
+      `{ provider: google-kms, key: "${google}", credentials: { instance: true }, tenants: { clinic: { provider: google-kms, key: "${google}", credentials: { file: other.json } } } }`,
+      /keys\.tenants\.clinic\.key: is the key that tenants share/,
+    ],
   ];
   for (const [keys, expected] of wrong) {
     const problems = problemsOf(withKeys(keys));

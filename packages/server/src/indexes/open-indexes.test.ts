@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -275,4 +275,17 @@ test('what is shredded goes from the index with its token key, and what a hold k
   assert.deepEqual((await again.find(clinic, { filters: { patient: 'p-1' }, before: 9, limit: 10 })).indexes, [8]);
   await again[Symbol.asyncDispose]();
   assert.deepEqual(reports, []);
+});
+
+test('what is shredded goes from the disk of a tenant that is not followed, too, with what a crash left of its key', async (context) => {
+  const { dir, open } = begin(context);
+  const indexes = await open(new MemoryLog());
+  const other = parseTenantId('other');
+  mkdirSync(join(dir, '../other'), { recursive: true });
+  for (const name of ['access-9.sqlite', 'access-9.sqlite-wal', 'access-9.token-key', 'access-9.token-key.tmp'])
+    writeFileSync(join(dir, '../other', name), 'x');
+  writeFileSync(join(dir, '../other/access-10.sqlite'), 'x');
+  await indexes.forget(other, { retentionClass: 'access', epoch: 9 });
+  assert.deepEqual(readdirSync(join(dir, '../other')), ['access-10.sqlite']);
+  await indexes[Symbol.asyncDispose]();
 });

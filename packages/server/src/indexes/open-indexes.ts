@@ -6,6 +6,7 @@ import type { Unit } from '@watchglass/record/reader';
 import { ServerError } from '../errors.ts';
 import type { Filters } from './filters.ts';
 import { Follower } from './follower.ts';
+import { removeIndex } from './forget-index.ts';
 import { pseudonymKey } from './index-keys.ts';
 import type { FindQuery, Found, Indexes, IndexesDeps, IndexStatus, Summary, SummaryQuery } from './indexes.ts';
 import { matcherOf } from './match-record.ts';
@@ -92,7 +93,9 @@ class SqliteIndexes implements Indexes {
 
   async forget(tenant: TenantId, unit: Unit): Promise<void> {
     const followed = this.#ready.get(tenant);
-    await followed?.follower.forget(unit, (paths) => this.#reader.request<undefined>({ kind: 'close', paths }));
+    // Nobody has the files of a tenant open that isn't followed, and they go all the same.
+    if (followed === undefined) return removeIndex(this.#deps.world, this.#deps.dir, tenant, unit);
+    await followed.follower.forget(unit, (paths) => this.#reader.request<undefined>({ kind: 'close', paths }));
   }
 
   status(): readonly IndexStatus[] {

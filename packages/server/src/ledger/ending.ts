@@ -124,8 +124,11 @@ export class OpenedEnding implements Ending {
   }
 }
 
+/** What only the ending of keys says, which comes once a shred has begun. */
+const keyFaults: ReadonlySet<string> = new Set(['keys-fixed', 'key-in-use', 'keyring-invalid']);
+
 function isKeepers(error: unknown): boolean {
-  return error instanceof RecordError || (error instanceof LedgerError && error.code === 'keys-fixed');
+  return error instanceof RecordError || (error instanceof LedgerError && keyFaults.has(error.code));
 }
 
 function unitOf({ retentionClass, epoch }: Unit): Unit {

@@ -30,9 +30,11 @@ function isBy({ event: { actor } }: StoredRecord, id: string): boolean {
   return actor.id === id || (actor.onBehalfOf?.some((one) => one.id === id) ?? false);
 }
 
+/** An event that says of itself that it names not all patients is about each: what a hold is for can't be ruled out, and what isn't kept is gone. */
 function isAbout({ event }: StoredRecord, id: string): boolean {
   const { actor, targets = [], exposure } = event;
   return (
+    exposure?.truncated === true ||
     targets.some((target) => target.patient === id || (target.type === 'Patient' && target.id === id)) ||
     (exposure?.patients?.some((patient) => patient.id === id) ?? false) ||
     [actor, ...(actor.onBehalfOf ?? [])].some((one) => one.type === 'patient' && one.id === id)

@@ -178,6 +178,9 @@ test('a keeper that refuses to destroy leaves a shred that has begun, and it goe
     const meanwhile = await place.verify();
     assert.deepEqual(meanwhile.findings, []);
     assert.ok(meanwhile.notes.some((note) => note.includes('has begun and is not over')));
+    // As where a file that stays can't be wrapped anew.
+    keys.refusal = new LedgerError('key-in-use', 'a file that stays is wrapped under it');
+    await assert.rejects(ledger.ending.resume(), { code: 'shred-unfinished' });
     keys.refusal = undefined;
     keys.pending = '2032-06-01T00:00:00.000Z';
     const [outcome] = await ledger.ending.resume();

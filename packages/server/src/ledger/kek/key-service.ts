@@ -194,7 +194,7 @@ export class KeyService {
           `the ring does not hold ${asked.id}; \`watchglass keys list\` shows what it does`,
         );
       if (ring.currentId === entry.id) throw new LedgerError('key-in-use', `${entry.id} is current; rotate first`);
-      const under = await this.#filesUnder(ring, entry.id);
+      const under = await this.#filesUnder(entry);
       const needed = under.filter(asked.keep ?? (() => true));
       if (needed.length > 0)
         throw new LedgerError(
@@ -250,8 +250,13 @@ export class KeyService {
     return { rewrapped, already: Math.max(0, already), left, failed: [...failed.values()] };
   }
 
-  async #filesUnder(ring: Ring, id: string): Promise<readonly WrappedFile[]> {
-    const tenants = this.#parts.tenants().filter((tenant) => reaches(ring, tenant));
+  /** Whatever ring they are of: two may have been given one key, and one key ends once. */
+  async #filesUnder({ id, settings }: KekEntry): Promise<readonly WrappedFile[]> {
+    const keeper = keeperOf(settings);
+    const rings = this.#parts.keyrings
+      .rings()
+      .filter(({ entries }) => entries.some((one) => one.id === id && keeperOf(one.settings) === keeper));
+    const tenants = this.#parts.tenants().filter((tenant) => rings.some((ring) => reaches(ring, tenant)));
     const files = await Promise.all(tenants.map((tenant) => this.#files(tenant)));
     return files.flat().filter(({ kek }) => kek === id);
   }
@@ -281,6 +286,14 @@ export class KeyService {
 /** Whether files of the tenant may lie under keys of the ring: all may under shared ones, from before the tenant brought its own. */
 function reaches(ring: Ring, tenant: string): boolean {
   return ring.tenant === undefined || ring.tenant === tenant;
+}
+
+/** Where keys are kept, whoever may reach them. */
+function keeperOf(settings: KekEntry['settings']): string {
+  const { provider } = settings;
+  if (provider === 'vault-transit') return [provider, settings.address, settings.namespace, settings.mount].join(' ');
+  if (provider === 'pkcs11') return [provider, settings.module, settings.token].join(' ');
+  return provider;
 }
 
 function stateOf(ring: Ring, { id, state }: KekEntry): KekStatus['state'] {

@@ -385,6 +385,23 @@ test('a tenant brings its own key: its seeds are under that one, and no other te
     await assert.rejects(service.rotate({ tenant: 'other', record }), coded('keyring-invalid'));
   }));
 
+test('a key that two rings were given is not destroyed for the one while the other needs it', () =>
+  withVault(async (place, vault, settings) => {
+    const both = { ...settings, shared: settings.tenants.clinic as KeysSettings['shared'] };
+    await using opened = await open(place, both, vault.deps.env as Record<string, string>);
+    const { ledger, keyrings, service, record } = opened;
+    for (const tenant of [clinic, other]) await ledger.addTenant(tenant);
+    await ledger.append(clinic, items(place, 1));
+    await ledger.append(other, items(place, 1, { tenant: other }));
+    const own = keyrings.of(clinic).current.id;
+    assert.equal(keyrings.of(other).current.id, own);
+    await service.rotate({ tenant: 'clinic', record });
+    await service.rewrap({ tenants: [clinic], record });
+    await assert.rejects(service.destroy({ tenant: 'clinic', id: own, record }), coded('key-in-use'));
+    assert.ok(vault.keys.has('watchglass'));
+    assert.equal((await idsOf(ledger, other)).length, 1);
+  }));
+
 test('an offline verification opens what lies under keys kept elsewhere, and says when their keeper does not let it', () =>
   withVault(async (place, vault, settings) => {
     const env = vault.deps.env as Record<string, string>;
