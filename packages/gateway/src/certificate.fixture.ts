@@ -16,8 +16,12 @@ const sequence = (...parts: Uint8Array[]): Buffer => der(0x30, ...parts);
 const text = (tag: number, value: string): Buffer => der(tag, Buffer.from(value, 'latin1'));
 const oid = (hex: string): Buffer => der(0x06, Buffer.from(hex, 'hex'));
 
-/** PEM of a P-256 key and of its certificate, good from 2020 to 2049. */
-export function selfSigned(): { readonly cert: string; readonly key: string } {
+/** PEM of a P-256 key and of its certificate, good from 2020 to 2049 unless told otherwise (UTCTime: `200101000000Z`). */
+export function selfSigned(life: { readonly from?: string; readonly to?: string } = {}): {
+  readonly cert: string;
+  readonly key: string;
+} {
+  const { from = '200101000000Z', to = '491231235959Z' } = life;
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const algorithm = sequence(oid('2a8648ce3d040302'));
   const name = sequence(der(0x31, sequence(oid('550403'), text(0x0c, 'localhost'))));
@@ -27,7 +31,7 @@ export function selfSigned(): { readonly cert: string; readonly key: string } {
     der(0x02, Buffer.from([1])),
     algorithm,
     name,
-    sequence(text(0x17, '200101000000Z'), text(0x17, '491231235959Z')),
+    sequence(text(0x17, from), text(0x17, to)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(sequence(oid('551d11'), der(0x04, alternativeNames)))),

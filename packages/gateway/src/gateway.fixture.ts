@@ -47,6 +47,8 @@ export interface TestIssuer extends Listening {
   readonly privateKey: CryptoKey;
   /** Requests for the keys so far. */
   readonly fetches: { count: number };
+  /** Set `is`, and it hangs up on everybody. */
+  readonly down: { is: boolean };
   /** A good token, except for what is given. */
   mint(
     claims?: Record<string, unknown>,
@@ -59,8 +61,13 @@ export async function startIssuer(): Promise<TestIssuer> {
   const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
   const fetches = { count: 0 };
+  const down = { is: false };
   let issuer = '';
   const listening = await serve((request, response) => {
+    if (down.is) {
+      request.socket.destroy();
+      return;
+    }
     response.setHeader('content-type', 'application/json');
     if (request.url === '/.well-known/openid-configuration') {
       response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks` }));
@@ -77,6 +84,7 @@ export async function startIssuer(): Promise<TestIssuer> {
     publicKey,
     privateKey,
     fetches,
+    down,
     mint(claims = {}, header = {}, key = privateKey) {
       const nowSeconds = Math.floor(Date.now() / 1_000);
       const payload = {
@@ -227,7 +235,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     logger: options.logger ?? pino({ level: 'silent' }),
     ...(options.disk === undefined ? {} : { disk: options.disk }),
   });
-  const { port } = new URL(gateway.url);
+  const { port } = gateway;
   const agent = new Agent({ connect: { ca: tls.cert, servername: 'localhost' }, allowH2: false });
   const token = await issuer.mint();
 
@@ -261,8 +269,8 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     raw(bytes) {
       const { promise, resolve, reject } = Promise.withResolvers<string>();
       const socket = secure
-        ? connectTls({ port: Number(port), host: '127.0.0.1', ca: tls.cert, servername: 'localhost' })
-        : connect({ port: Number(port), host: '127.0.0.1' });
+        ? connectTls({ port: port, host: '127.0.0.1', ca: tls.cert, servername: 'localhost' })
+        : connect({ port: port, host: '127.0.0.1' });
       const chunks: Buffer[] = [];
       socket.on('data', (chunk: Buffer) => chunks.push(chunk));
       socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')));

@@ -27,7 +27,13 @@ export interface IdentityRoom extends Identity {
 
 export async function identify(
   config: GatewayConfig,
-  parts: { readonly recorder: Recorder; readonly logger: Logger; readonly metrics: Metrics },
+  parts: {
+    readonly recorder: Pick<Recorder, 'record'>;
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+    /** The clock by which keys age; for tests. */
+    readonly now?: () => number;
+  },
 ): Promise<IdentityRoom> {
   const { recorder, logger, metrics } = parts;
   const problemsTold = new Map<string, string>();
@@ -38,6 +44,7 @@ export async function identify(
     settings: config.identity,
     tenant: config.tenant,
     directory: config.spool.dir,
+    ...(parts.now === undefined ? {} : { now: parts.now }),
     onIssuerNews(issuer, operation) {
       const { status, words } = news[operation];
       logger[status === 'success' ? 'info' : 'warn']({ issuer }, words);

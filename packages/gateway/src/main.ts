@@ -38,6 +38,8 @@ import { Metrics } from './watch/metrics.ts';
 export interface RunningGateway extends AsyncDisposable {
   /** How clients reach it, without a slash at the end. */
   readonly url: string;
+  /** Where it listens. */
+  readonly port: number;
   readonly adminUrl: string | undefined;
   readonly spool: Spool;
   readonly sender: Sender;
@@ -191,7 +193,16 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const stop = onlyOnce(() => resources.disposeAsync());
   options.signal?.addEventListener('abort', () => void stop(), { once: true });
   if (options.signal?.aborted === true) await stop();
-  return { url, adminUrl, spool, sender, receipts, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
+  return {
+    url,
+    port: listenPort,
+    adminUrl,
+    spool,
+    sender,
+    receipts,
+    revoke: identity.revoke,
+    [Symbol.asyncDispose]: stop,
+  };
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {

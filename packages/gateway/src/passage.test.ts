@@ -240,7 +240,7 @@ describe('a gateway', () => {
     await stopping;
     assert.deepEqual(
       of.events.map(({ operation }) => operation),
-      ['start', 'read', 'request-counters', 'stop'],
+      ['start', 'authenticate', 'read', 'request-counters', 'stop'],
     );
   });
 

@@ -154,7 +154,10 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'auth', operation: 'backchannel-logout', outcome: denied },
     'Tried to sign somebody out without a logout token that holds',
   ],
-  [{ kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] }, 'Lets in no longer wg-pr-0007'],
+  [
+    { kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] },
+    'Lets in no longer wg-pr-0007',
+  ],
   [
     { kind: 'system', operation: 'issuer-keys-stale', targets: issuer },
     'Goes on with old keys, since the identity provider does not answer: https://id.example',

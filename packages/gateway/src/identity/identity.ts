@@ -76,6 +76,8 @@ export async function openIdentity(options: {
   readonly directory: string;
   readonly onIssuerNews: (issuer: string, news: IssuerNews) => void;
   readonly onIntrospectionProblem: (issuer: string, problem: string) => void;
+  /** The clock by which keys age, in milliseconds; for tests. */
+  readonly now?: () => number;
   /** One for many gateways; this process's own without it. */
   readonly replayStore?: ReplayStore;
 }): Promise<Identity> {
@@ -124,6 +126,7 @@ function trust(
   parts: {
     readonly issuers: readonly IssuerSettings[];
     readonly dispatcher: Agent;
+    readonly now?: () => number;
     readonly onIssuerNews: (issuer: string, news: IssuerNews) => void;
     readonly onIntrospectionProblem: (issuer: string, problem: string) => void;
   },
@@ -134,6 +137,7 @@ function trust(
     issuer: issuer.issuer,
     ...(jwksUri === undefined ? {} : { jwksUri }),
     dispatcher,
+    ...(parts.now === undefined ? {} : { now: parts.now }),
     onStale: tell('issuer-keys-stale'),
     onGone: tell('issuer-keys-gone'),
     onFresh: tell('issuer-keys-fresh'),

@@ -1,0 +1,336 @@
+/** The table of attacks, rows 21 to 23: tokens that are bound to a key or a certificate, tokens that are over, an issuer that is away. Through a whole gateway. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+
+import type { Event } from '@watchglass/record';
+import { pino } from 'pino';
+import { Agent, request } from 'undici';
+
+import type { EventDraftFacts } from '../capture/recorder.ts';
+import { selfSigned } from '../certificate.fixture.ts';
+import { readGatewayConfig } from '../config.ts';
+import { type Fetched, isFirstUse, type Road, startRoad } from '../gateway.fixture.ts';
+import { identify } from '../identify.ts';
+import { Metrics } from '../watch/metrics.ts';
+import { certificateThumbprint } from './client-certificate.ts';
+import { makeProver, type Prover } from './dpop.fixture.ts';
+
+let road: Road;
+let prover: Prover;
+
+before(async () => {
+  road = await startRoad({ tls: true });
+  prover = await makeProver();
+});
+after(() => road.close());
+
+const path = '/fhir/Patient/1';
+const urlOf = (of: Road): string => of.gateway.url + path;
+
+function withProof(of: Road, token: string, proof?: string, scheme = 'DPoP'): Promise<Fetched> {
+  const headers = { authorization: `${scheme} ${token}`, ...(proof === undefined ? {} : { dpop: proof }) };
+  return of.fetch(path, { token: null, headers });
+}
+
+/** It is 401 with this challenge, the upstream hears nothing, and an event says why, and whose token it was. */
+async function refused(of: Road, answer: Fetched, reason: string, challenge: RegExp): Promise<Event> {
+  assert.equal(answer.status, 401);
+  assert.match(String(answer.headers['www-authenticate']), challenge);
+  const event = (await of.settled()).at(-1) as Event;
+  assert.deepEqual(
+    [event.kind, event.operation, event.outcome.status, event.outcome.reason],
+    ['auth', 'authenticate', 'denied', reason],
+  );
+  assert.equal(event.source?.address, '127.0.0.1');
+  return event;
+}
+
+describe('row 22: DPoP', () => {
+  const bound = (): Promise<string> => road.issuer.mint({ cnf: { jkt: prover.thumbprint } });
+
+  it('lets in who holds the key, again with every new proof', async () => {
+    const token = await bound();
+    for (let n = 0; n < 3; n++) {
+      const proof = await prover.prove({ url: urlOf(road), token });
+      assert.equal((await withProof(road, token, proof)).status, 200);
+    }
+    const uses = (await road.settled()).filter((event) => isFirstUse(event));
+    assert.equal(uses.length, 1);
+    assert.equal(uses[0]?.actor.authentication?.method, 'dpop');
+  });
+
+  it('refuses a proof that was used, also by who holds the token', async () => {
+    const token = await bound();
+    const proof = await prover.prove({ url: urlOf(road), token });
+    assert.equal((await withProof(road, token, proof)).status, 200);
+    const asked = road.asked.length;
+    const event = await refused(road, await withProof(road, token, proof), 'dpop-replay', /^DPoP .*invalid_dpop_proof/);
+    assert.equal(event.actor.id, 'person-1');
+    assert.equal(event.actor.authentication?.method, 'dpop');
+    assert.equal(road.asked.length, asked);
+  });
+
+  it('refuses a missing proof, and one for another method, resource, token or key', async () => {
+    const token = await bound();
+    const url = urlOf(road);
+    const cases: readonly (readonly [string, string | undefined])[] = [
+      ['dpop-missing', undefined],
+      ['dpop-method', await prover.prove({ url, token, method: 'POST' })],
+      ['dpop-url', await prover.prove({ url: `${url}0`, token })],
+      ['dpop-token', await prover.prove({ url, token: `${token}x` })],
+      ['dpop-binding', await (await makeProver()).prove({ url, token })],
+    ];
+    for (const [reason, proof] of cases)
+      await refused(
+        road,
+        await withProof(road, token, proof),
+        reason,
+        /^DPoP .*error="invalid_dpop_proof", algs="ES256/,
+      );
+  });
+
+  it('refuses the downgrade: a bound token as a bearer token, and a plain one with a proof', async () => {
+    const token = await bound();
+    const proof = await prover.prove({ url: urlOf(road), token });
+    await refused(road, await withProof(road, token, proof, 'Bearer'), 'dpop-downgrade', /^DPoP .*invalid_token/);
+    await refused(road, await withProof(road, token, undefined, 'Bearer'), 'dpop-downgrade', /^DPoP/);
+    const plain = await road.issuer.mint({ jti: 'plain' });
+    const wrong = await prover.prove({ url: urlOf(road), token: plain });
+    await refused(road, await withProof(road, plain, wrong), 'dpop-unbound', /^DPoP .*invalid_token/);
+  });
+
+  it('when its memory is full is 503, and bearer tokens go on', async () => {
+    const of = await startRoad({ config: { identity: { dpop: { proofsMax: 100 } } } });
+    const token = await of.issuer.mint({ cnf: { jkt: prover.thumbprint } });
+    const statuses: number[] = [];
+    for (let n = 0; n < 60; n++)
+      statuses.push((await withProof(of, token, await prover.prove({ url: urlOf(of), token }))).status);
+    assert.deepEqual([statuses.indexOf(503), statuses.at(-1)], [50, 503]);
+    assert.equal((await of.fetch(path)).status, 200);
+    assert.ok(
+      (await of.settled()).some(({ outcome }) => outcome.reason === 'dpop-memory-full' && outcome.code === 503),
+    );
+    await of.close();
+  });
+
+  it('asks for a nonce where the configuration says so', async () => {
+    const of = await startRoad({ config: { identity: { dpop: { nonce: true } } } });
+    const token = await of.issuer.mint({ cnf: { jkt: prover.thumbprint } });
+    const first = await withProof(of, token, await prover.prove({ url: urlOf(of), token }));
+    await refused(of, first, 'dpop-nonce', /^DPoP .*error="use_dpop_nonce"/);
+    const nonce = first.headers['dpop-nonce'];
+    assert.equal(typeof nonce, 'string');
+    assert.equal((await withProof(of, token, await prover.prove({ url: urlOf(of), token }, { nonce }))).status, 200);
+    await of.close();
+  });
+});
+
+describe('a token that is bound to a certificate (RFC 8705)', () => {
+  it('is good on a connection with it, and on no other', async () => {
+    const client = selfSigned();
+    const stranger = selfSigned();
+    const { X509Certificate, createHash } = await import('node:crypto');
+    const thumbprint = createHash('sha256').update(new X509Certificate(client.cert).raw).digest('base64url');
+    const of = await startRoad({
+      tls: true,
+      adjust: ({ tls, ...config }) => {
+        assert.ok(tls !== undefined);
+        return { ...config, tls: { ...tls, clientAuth: 'request', ca: client.cert } };
+      },
+    });
+    const token = await of.issuer.mint({ cnf: { 'x5t#S256': thumbprint } });
+    const ask = async (shown?: { readonly cert: string; readonly key: string }): Promise<number> => {
+      const dispatcher = new Agent({ connect: { ca: of.tls.cert, servername: 'localhost', ...shown }, allowH2: false });
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await request(urlOf(of), { dispatcher, headers });
+      await answer.body.dump();
+      await dispatcher.destroy();
+      return answer.statusCode;
+    };
+    assert.equal(await ask(client), 200);
+    const read = (await of.settled()).at(-1) as Event;
+    assert.equal(read.actor.authentication?.method, 'mtls');
+    assert.equal(read.source?.device, `x5t-S256:${thumbprint}`);
+    assert.equal(await ask(), 401);
+    assert.equal((await of.settled()).at(-1)?.outcome.reason, 'mtls-missing');
+    // Nobody vouches for this one, so it is none.
+    assert.equal(await ask(stranger), 401);
+    assert.equal((await of.settled()).at(-1)?.outcome.reason, 'mtls-missing');
+    assert.equal((await of.settled()).at(-1)?.source?.device, undefined);
+    await of.close();
+  });
+
+  it('is refused where the connection shows another good one, and without certificates at all', async () => {
+    const client = selfSigned();
+    const of = await startRoad({
+      tls: true,
+      adjust: ({ tls, ...config }) => {
+        assert.ok(tls !== undefined);
+        return { ...config, tls: { ...tls, clientAuth: 'require', ca: client.cert } };
+      },
+    });
+    const token = await of.issuer.mint({ cnf: { 'x5t#S256': 'A'.repeat(43) } });
+    const connect = { ca: of.tls.cert, servername: 'localhost' };
+    const dispatcher = new Agent({ connect: { ...connect, ...client }, allowH2: false });
+    const answer = await request(urlOf(of), { dispatcher, headers: { authorization: `Bearer ${token}` } });
+    await answer.body.dump();
+    assert.equal(answer.statusCode, 401);
+    assert.equal((await of.settled()).at(-1)?.outcome.reason, 'mtls-mismatch');
+    await dispatcher.destroy();
+    const bare = new Agent({ connect, allowH2: false });
+    await assert.rejects(request(urlOf(of), { dispatcher: bare }).then(({ body }) => body.dump()));
+    await bare.destroy();
+    await of.close();
+    assert.equal(certificateThumbprint({} as never), undefined);
+  });
+});
+
+describe('row 21: an issuer that is away', () => {
+  it('has the beginning and the end of the time with old keys on record, then lets nobody in, and comes back', async () => {
+    const of = await startRoad();
+    const records: EventDraftFacts[] = [];
+    let nowMs = 0;
+    const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
+    await using identity = await identify(
+      { ...config, spool: { ...config.spool, dir: of.folder } },
+      {
+        recorder: {
+          record: (drafts) => {
+            records.push(...drafts);
+            return Promise.resolve({ kind: 'durable' });
+          },
+        },
+        logger: pino({ level: 'silent' }),
+        metrics: new Metrics(),
+        now: () => nowMs,
+      },
+    );
+    const ask = async (jti: string): Promise<string> =>
+      (await identity.authenticator.authenticate(`Bearer ${await of.issuer.mint({ jti })}`)).kind;
+    const said = (): readonly (string | undefined)[] => records.map(({ operation }) => operation);
+    assert.equal(await ask('1'), 'authenticated');
+    const { issuer } = of.issuer;
+    of.issuer.down.is = true;
+    nowMs += 11 * 60_000;
+    assert.equal(await ask('2'), 'authenticated');
+    assert.equal(await ask('3'), 'authenticated');
+    assert.deepEqual(said(), ['issuer-keys-stale']);
+    assert.deepEqual(records[0]?.targets, [{ type: 'Issuer', id: issuer, role: 'object' }]);
+    assert.deepEqual(identity.keysState(), { fresh: 0, stale: 1, gone: 0 });
+    nowMs += 60 * 60_000;
+    assert.equal(await ask('4'), 'unavailable');
+    assert.equal(await identity.isReady(), false);
+    assert.deepEqual(said(), ['issuer-keys-stale', 'issuer-keys-gone']);
+    of.issuer.down.is = false;
+    nowMs += 60_000;
+    assert.equal(await ask('5'), 'authenticated');
+    assert.deepEqual(said(), ['issuer-keys-stale', 'issuer-keys-gone', 'issuer-keys-fresh']);
+    await of.close();
+  });
+
+  it('from the start is 503, and nobody is called a liar', async () => {
+    const of = await startRoad();
+    of.issuer.down.is = true;
+    const answer = await of.fetch(path);
+    assert.deepEqual([answer.status, answer.json.code], [503, 'identity-unavailable']);
+    assert.equal(answer.headers['retry-after'], '2');
+    const event = (await of.settled()).at(-1) as Event;
+    assert.deepEqual(
+      [event.kind, event.outcome.status, event.outcome.reason],
+      ['auth', 'error', 'issuer-keys-unavailable'],
+    );
+    assert.equal(of.asked.length, 0);
+    await of.close();
+  });
+});
+
+describe('row 23: a revoked token', () => {
+  it('is out at once where it was remembered, stays out across a restart, and others stay in', async () => {
+    const of = await startRoad();
+    const mine = await of.issuer.mint({ sub: 'person-7', jti: 'mine' });
+    const other = await of.issuer.mint({ sub: 'person-8', jti: 'other' });
+    for (const token of [mine, other]) assert.equal((await of.fetch(path, { token })).status, 200);
+    await of.gateway.revoke({ sub: 'person-7' });
+    const asked = of.asked.length;
+    const event = await refused(of, await of.fetch(path, { token: mine }), 'token-revoked', /^Bearer .*invalid_token/);
+    assert.equal(event.actor.id, 'person-7');
+    assert.equal(of.asked.length, asked);
+    assert.equal((await of.fetch(path, { token: other })).status, 200);
+    const revoked = (await of.settled()).find(({ operation }) => operation === 'tokens-revoked');
+    assert.deepEqual(revoked?.targets, [{ type: 'Actor', id: 'person-7', role: 'object' }]);
+    await of.gateway.revoke({ jti: 'other' });
+    assert.equal((await of.fetch(path, { token: other })).status, 401);
+    await of.gateway.revoke({ client: 'demo-cli' });
+    assert.equal((await of.fetch(path)).status, 401);
+    await of.gateway[Symbol.asyncDispose]();
+    const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
+    await using again = await identify(config, {
+      recorder: { record: () => Promise.resolve({ kind: 'durable' }) },
+      logger: pino({ level: 'silent' }),
+      metrics: new Metrics(),
+    });
+    const verdict = await again.authenticator.authenticate(`Bearer ${mine}`);
+    assert.equal(verdict.kind === 'invalid' && verdict.reason, 'token-revoked');
+    await of.close();
+  });
+
+  it('may not live longer than it is remembered to be revoked', async () => {
+    const seconds = Math.floor(Date.now() / 1_000);
+    const token = await road.issuer.mint({ exp: seconds + 8 * 86_400 });
+    await refused(road, await road.fetch(path, { token }), 'token-too-long-lived', /^Bearer/);
+  });
+});
+
+describe('issuers', () => {
+  it('that are several have actors that nobody can take for one another', async () => {
+    const of = await startRoad({
+      adjust: (config) => ({
+        ...config,
+        issuers: [
+          ...config.issuers.map((issuer) => ({ ...issuer, actorPrefix: 'partner:', roles: ['physician'] })),
+          ...config.issuers.map((issuer) => ({ ...issuer, issuer: 'https://own.example' })),
+        ],
+      }),
+    });
+    const token = await of.issuer.mint({ sub: 'person-1', roles: ['physician', 'administrator'] });
+    assert.equal((await of.fetch(path, { token })).status, 200);
+    const event = (await of.settled()).at(-1) as Event;
+    assert.equal(event.actor.id, 'partner:person-1');
+    assert.deepEqual(event.actor.roles, ['physician']);
+    await of.close();
+  });
+
+  it('cannot name the gateway itself, or nobody', async () => {
+    for (const sub of ['anonymous', 'gateway:test-gateway'])
+      await refused(
+        road,
+        await road.fetch(path, { token: await road.issuer.mint({ sub }) }),
+        'token-subject',
+        /^Bearer/,
+      );
+  });
+});
+
+describe('the first use of a token', () => {
+  it('is on record before anything is asked, with subject, client, method, assurance and address; the second use is not', async () => {
+    const of = await startRoad();
+    await of.fetch(path);
+    await of.fetch(path);
+    const events = (await of.settled()).filter(({ kind }) => kind !== 'system');
+    assert.deepEqual(
+      events.map(({ operation }) => operation),
+      ['authenticate', 'read', 'read'],
+    );
+    const [first] = events as [Event];
+    assert.deepEqual(first.outcome, { status: 'success' });
+    const { id, client, tokenId, authentication } = first.actor;
+    assert.deepEqual([id, client, tokenId], ['person-1', 'demo-cli', 'token-1']);
+    assert.deepEqual(
+      [authentication?.method, authentication?.mfa, authentication?.assurance],
+      ['bearer', true, 'urn:test:acr amr=pwd,otp'],
+    );
+    assert.match(authentication?.time ?? '', /Z$/);
+    assert.equal(first.source?.address, '127.0.0.1');
+    await of.close();
+  });
+});
