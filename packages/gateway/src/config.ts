@@ -12,7 +12,7 @@ import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import { isSafeUrl } from './identity/issuer-keys.ts';
 import type { ListenerLimits, TlsFiles } from './passage/listener.ts';
-import { parsePolicy } from './policy/policy.ts';
+import { loadPolicy } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 
@@ -41,6 +41,8 @@ export interface GatewayConfig {
   };
   readonly issuers: readonly IssuerConfig[];
   readonly policy: Policy;
+  /** Where it was read from, and is watched. */
+  readonly policyFile: string;
   readonly prefixes: readonly string[];
   readonly server: { readonly url: string; readonly writeKey: string; readonly ca: string | undefined };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
@@ -221,7 +223,8 @@ export function readGatewayConfig(path: string): GatewayConfig {
       ...issuer,
       ...(jwksUri === undefined ? {} : { jwksUri }),
     })),
-    policy: parsePolicy(readText(from(raw.policy), 'policy'), from(raw.policy)),
+    policy: loadPolicy(from(raw.policy)),
+    policyFile: from(raw.policy),
     prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
     server: {
       url: raw.server.url,

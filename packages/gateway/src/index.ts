@@ -17,6 +17,8 @@ export { canonicalise, type Parameter, parseParameters, type Target } from './ht
 export { countMembers, parsePartialJson } from './http/partial-json.ts';
 export { type RunningGateway, type StartOptions, startGateway } from './main.ts';
 export { type Refusal, type RefusalCode, refusals } from './passage/refusal.ts';
+export type { ConsentHook, ConsentQuestion } from './policy/consent.ts';
+export { loadPolicy } from './policy/load-policy.ts';
 export { parsePolicy } from './policy/policy.ts';
 export { samplePolicyPath } from './policy/sample-policy.ts';
 export type { Policy } from './policy/tables.ts';

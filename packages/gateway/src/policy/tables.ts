@@ -76,6 +76,8 @@ export interface Policy {
 
 /** A second opinion: both have to allow. */
 export interface Engine {
+  /** SHA-256 of what it was loaded from. */
+  readonly digest: string;
   permits(question: EngineQuestion): EngineAnswer;
 }
 
