@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
+import { addPolicy } from './commands/policy.ts';
 import { CliError, exitCodes } from './errors.ts';
 import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
@@ -216,6 +217,7 @@ function makeProgram(io: Io, json: boolean): Command {
   addLedger(program, io);
   addWitness(program, io);
   addRetention(program, io);
+  addPolicy(program, command, io);
   return program;
 }
 

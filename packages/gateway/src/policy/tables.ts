@@ -246,3 +246,21 @@ function rulesFor(table: Table, { name, operation, type }: Asked, untyped: 'any'
   if (name === 'batch' || name === 'capabilities') return rules.all;
   return type === undefined ? rules[untyped] : (rules.byType.get(type) ?? rules.any);
 }
+
+/** Every rule that speaks of it, whether it holds or not: for who wants to know why. */
+export function rulesSpeaking(
+  policy: Policy,
+  roles: readonly string[],
+  asked: Asked,
+  which: keyof RoleTables | 'require',
+): readonly Rule[] {
+  const bit = asked.type === undefined ? allClasses : classBits([dataClassOf(asked.type)]);
+  if (which === 'require')
+    return rulesFor(policy.requirements, asked, 'all').filter(
+      (rule) => rule.roles === undefined || roles.some((role) => rule.roles?.has(role)),
+    );
+  return roles.flatMap((role) => {
+    const table = policy.roles.get(role)?.[which];
+    return table === undefined ? [] : rulesFor(table, asked).filter(({ classes }) => (classes & bit) !== 0);
+  });
+}
