@@ -19,6 +19,8 @@ export interface Io {
   readonly cwd: string;
   /** Aborts when the command should end: Ctrl-C, SIGTERM, or the supervisor. */
   readonly signal: AbortSignal;
+  /** From here on SIGHUP calls this instead of ending the command; at a terminal it still says that the terminal is gone. */
+  readonly onHangUp?: (reload: () => void) => void;
 }
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';

@@ -86,6 +86,8 @@ test('every command has help with an example, and --json', async () => {
     'witness serve',
     'retention plan',
     'hold list',
+    'policy test',
+    'policy explain',
   ];
   for (const name of commands) {
     const { code, out } = await watchglass([...name.split(' '), '--help']);

@@ -4,10 +4,12 @@
  */
 import { Command, CommanderError } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
+import { addPolicy } from './commands/policy.ts';
 import { CliError, exitCodes } from './errors.ts';
 import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
 import { addChecking, addEvidence } from './program/checking-commands.ts';
+import { command } from './program/command.ts';
 import { addKeys, addLedger } from './program/ledger-commands.ts';
 import { addHolds, addRetention } from './program/retention-commands.ts';
 import { addRunning } from './program/running-commands.ts';
@@ -71,5 +73,6 @@ function makeProgram(io: Io, json: boolean): Command {
   addWitness(program, io);
   addRetention(program, io);
   addHolds(program, io);
+  addPolicy(program, command, io);
   return program;
 }

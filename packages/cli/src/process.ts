@@ -29,7 +29,12 @@ export function openProcessIo(): ProcessIo {
       process.exit(130);
     }
   };
-  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, supervised ? () => {} : stop);
+  let reload: (() => void) | undefined;
+  process.on('SIGINT', supervised ? () => {} : stop);
+  process.on('SIGHUP', () => {
+    if (reload !== undefined && process.stdin.isTTY !== true) reload();
+    else if (!supervised) stop();
+  });
   process.on('SIGTERM', stop);
   if (supervised) onSupervisorStop(() => stopping.abort(new DOMException('stopped', 'AbortError')));
   for (const stream of [process.stdout, process.stderr]) {
@@ -45,6 +50,9 @@ export function openProcessIo(): ProcessIo {
     env: process.env,
     cwd: process.cwd(),
     signal: stopping.signal,
+    onHangUp: (then) => {
+      reload = then;
+    },
     forced: forced.signal,
   };
 }

@@ -15,7 +15,7 @@ import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { ListenerLimits } from './passage/listener.ts';
-import { parsePolicy } from './policy/policy.ts';
+import { loadPolicy } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 
@@ -40,6 +40,8 @@ export interface GatewayConfig {
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
   readonly policy: Policy;
+  /** Where it was read from, and is watched. */
+  readonly policyFile: string;
   readonly prefixes: readonly string[];
   readonly server: {
     readonly url: string;
@@ -208,7 +210,8 @@ export function readGatewayConfig(path: string): GatewayConfig {
     },
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
-    policy: parsePolicy(readText(from(raw.policy), 'policy'), from(raw.policy)),
+    policy: loadPolicy(from(raw.policy)),
+    policyFile: from(raw.policy),
     prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
     server: {
       url: raw.server.url,

@@ -17,6 +17,10 @@ export { canonicalise, type Parameter, parseParameters, type Target } from './ht
 export { countMembers, parsePartialJson } from './http/partial-json.ts';
 export { type RunningGateway, type StartOptions, startGateway } from './main.ts';
 export { type Refusal, type RefusalCode, refusals } from './passage/refusal.ts';
+export { type CaseResult, type Expected, runCases, summary } from './policy/cases.ts';
+export type { ConsentHook, ConsentQuestion } from './policy/consent.ts';
+export { type Considered, type Explanation, explain, type Supposed } from './policy/explain.ts';
+export { loadPolicy } from './policy/load-policy.ts';
 export { parsePolicy } from './policy/policy.ts';
 export { samplePolicyPath } from './policy/sample-policy.ts';
 export type { Policy } from './policy/tables.ts';

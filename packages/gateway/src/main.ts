@@ -3,8 +3,10 @@
  * spool last.
  */
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
@@ -31,6 +33,10 @@ import type { Revoke } from './identity/identity.ts';
 import { createListener } from './passage/listener.ts';
 import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
+import { type PolicyChangeParts, policyTargets, tellPolicyChange } from './passage/policy-changes.ts';
+import { ConsentDesk, type ConsentHook } from './policy/consent.ts';
+import { GlassCase } from './policy/glass.ts';
+import { type PolicyChange, PolicyKeeper } from './policy/policy-keeper.ts';
 import { makeUpstreamConnector, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
 import { createAdmin } from './watch/admin.ts';
 import { Metrics } from './watch/metrics.ts';
@@ -46,18 +52,25 @@ export interface RunningGateway extends AsyncDisposable {
   /** Lets a person, session, token or client in no longer. In force at once; resolves once it outlives the process. */
   revoke(what: Revoke): Promise<void>;
   readonly receipts: Rechecker;
+  /** Looks at the policy's files now: resolves when what they say is in force, or refused. */
+  reloadPolicy(): Promise<void>;
 }
 
 export interface StartOptions {
   /** Aborting it is the same as disposing. */
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
+  /** Asked for a patient's consent, instead of the URL in the policy. Only where the policy has `consent`. */
+  readonly consent?: ConsentHook;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. */
   readonly disk?: SpoolDisk;
 }
 
 /** At most this long the events of the last moments get to reach the server; the rest stays in the spool. */
 const lastSendingMs = 3_000;
+/** How often the policy's files are looked at, whatever the file system tells, and how long they have to hold still. */
+const policyPollMs = 5_000;
+const policySettleMs = 100;
 /** Requests that were cut off get this long to be recorded. */
 const lastEventsMs = 5_000;
 
@@ -132,6 +145,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const metrics = new Metrics();
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { recorder, logger, metrics }));
+  const policies = keepPolicy(config, { recorder, logger, metrics, stack });
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
@@ -143,7 +157,10 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const pipeline = new Pipeline({
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
-    policies: { current: config.policy },
+    policies,
+    glass: await openGlass(config, { stack, logger }),
+    consent: stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent })),
+    logger,
     recorder,
     pool,
     proxies: config.trustedProxies,
@@ -201,8 +218,31 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     sender,
     receipts,
     revoke: identity.revoke,
+    reloadPolicy: () => policies.look(),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Its key comes from the spool's, which is there by now and stays on this machine. */
+async function openGlass(
+  { spool }: GatewayConfig,
+  parts: { readonly stack: AsyncDisposableStack; readonly logger: Logger },
+): Promise<GlassCase> {
+  const { stack, logger } = parts;
+  const onFault = (): void =>
+    logger.warn('which glass is broken could not be kept or read again; after a restart reasons are asked for again');
+  const secret = await readFile(spool.keyFile);
+  return stack.use(await GlassCase.load({ file: join(spool.dir, 'break-glass.json'), secret, onFault }));
+}
+
+function keepPolicy(
+  config: GatewayConfig,
+  parts: Pick<PolicyChangeParts, 'recorder' | 'logger' | 'metrics'> & { readonly stack: AsyncDisposableStack },
+): PolicyKeeper {
+  const { policy, policyFile: file, emitter, site } = config;
+  const record = (change: PolicyChange): Promise<boolean> =>
+    tellPolicyChange(change, { ...parts, file, emitter, site });
+  return parts.stack.use(new PolicyKeeper({ file, policy, pollMs: policyPollMs, settleMs: policySettleMs, record }));
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
@@ -232,6 +272,7 @@ async function recordOwn(
       ...(failure?.index === undefined
         ? {}
         : { targets: [{ type: 'Event', id: String(failure.index), role: 'object' }] }),
+      ...(operation === 'start' ? { targets: policyTargets(config.policy, config.policyFile) } : {}),
       ...(config.site === undefined ? {} : { site: config.site }),
     },
   ]);

@@ -1,4 +1,4 @@
-/** `watchglass gateway`: the guard in front of one API, until Ctrl-C, SIGTERM or its supervisor ends it. */
+/** `watchglass gateway`: the guard in front of one API, until Ctrl-C, SIGTERM or its supervisor ends it. SIGHUP has the policy read again. */
 import { resolve } from 'node:path';
 import { type Io, note, printJson } from '../io.ts';
 import { reportReady, untilStopped } from '../supervised.ts';
@@ -15,5 +15,6 @@ export async function gateway(options: GatewayOptions, io: Io): Promise<void> {
   reportReady(io, running.url);
   if (options.json === true) printJson(io, { ready: true, url: running.url });
   else note(io, `Watchglass gateway: ${running.url}`);
+  io.onHangUp?.(() => void running.reloadPolicy());
   await untilStopped(io.signal);
 }

@@ -116,6 +116,30 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'role-revoked', targets: person }, 'Took a role from the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'write-key-created', targets: key }, 'Made the write key k-1'],
   [{ kind: 'access-change', operation: 'write-key-revoked', targets: key }, 'Revoked the write key k-1'],
+  [
+    {
+      kind: 'access-change',
+      operation: 'break-glass-opened',
+      targets: [{ type: 'Patient', id: '7F3K', role: 'object' }],
+    },
+    'Broke the glass for 7F3K',
+  ],
+  [
+    {
+      kind: 'system',
+      operation: 'policy-loaded',
+      targets: [{ type: 'Policy', id: 'hospital.yaml', role: 'object' }],
+    },
+    'Another policy came into force: hospital.yaml',
+  ],
+  [
+    {
+      kind: 'system',
+      operation: 'policy-refused',
+      targets: [{ type: 'Policy', id: 'hospital.yaml', role: 'object' }],
+    },
+    'A policy was refused, and the one before stays: hospital.yaml',
+  ],
   [{ kind: 'system', operation: 'start' }, 'Started'],
   [{ kind: 'system', operation: 'stop' }, 'Stopped'],
   [{ kind: 'system', operation: 'heartbeat' }, 'The ledger is alive; nothing new came in'],

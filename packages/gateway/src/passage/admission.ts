@@ -4,8 +4,15 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-import type { Actor, Purpose } from '@watchglass/record';
-import { actorOf, anonymous, authenticationEvent, type Captured, interactionEvent, namedTargets } from '../capture/capture.ts';
+import type { Actor, Purpose, Target } from '@watchglass/record';
+import {
+  actorOf,
+  anonymous,
+  authenticationEvent,
+  type Captured,
+  interactionEvent,
+  namedTargets,
+} from '../capture/capture.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
@@ -50,6 +57,10 @@ export interface Admitted {
   /** By the head alone. */
   readonly decision: Allowed;
   readonly purpose: Purpose | undefined;
+  /** What the event of its outcome has to say besides. */
+  readonly flags?: readonly Target[];
+  /** Fields of the answer. */
+  readonly notices?: Readonly<Record<string, string>>;
   /** What the upstream is asked for. */
   readonly accept: string;
   /** Path and query, exactly as they came. */

@@ -57,9 +57,12 @@ export function outcomeEvents(
     },
     rest: {
       id: captured.auditId,
-      targets: interaction.safe
-        ? readTargets(interaction, learned)
-        : changedTargets(interaction, carried.learned, learned),
+      targets: [
+        ...(interaction.safe
+          ? readTargets(interaction, learned)
+          : changedTargets(interaction, carried.learned, learned)),
+        ...(admitted.flags ?? []),
+      ],
       ...(isWorthSaying(interaction, exposure) ? { exposure } : {}),
       ...(purpose === undefined ? {} : { purpose }),
       ...completes(intents[0]),

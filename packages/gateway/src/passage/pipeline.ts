@@ -30,6 +30,7 @@ import { clientAddress, neighbourhood, type TrustedProxies } from '../http/sourc
 import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
+import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
 import type { LogoutDoor } from './logout-door.ts';
@@ -37,7 +38,7 @@ import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent }
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 
-export interface PipelineParts extends AdmissionParts {
+export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly recorder: Recorder;
   readonly pool: Pool;
   readonly proxies: TrustedProxies;
@@ -160,13 +161,13 @@ export class Pipeline {
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
-    const carried = await this.#admission.readRequest(admitted);
+    const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     const reservation = this.#parts.recorder.reserve(
-      requestEventsBytesMax + carried.entries.length * smallEventBytesMax,
+      requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
     try {
-      await this.#exchange(admitted, carried, reservation);
+      await this.#exchange(consulted, reservation);
     } finally {
       reservation.release();
     }
@@ -184,14 +185,18 @@ export class Pipeline {
   }
 
   /** Intent, upstream, outcome, release. */
-  async #exchange(admitted: Admitted, carried: Carried, reservation: Reservation): Promise<void> {
+  async #exchange(consulted: Consulted, reservation: Reservation): Promise<void> {
     const { recorder, exposureBytesMax, metrics } = this.#parts;
+    const { carried, events, commit } = consulted;
+    let { admitted } = consulted;
     const intents = isChange(admitted, carried)
       ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
       : [];
-    if (intents.length > 0 && (await this.#record(admitted.captured, intents, reservation)).kind === 'unrecorded') {
+    const first = [...events, ...intents];
+    if (first.length > 0 && (await this.#record(admitted.captured, first, reservation)).kind === 'unrecorded') {
       throw new Refused('audit-unavailable', undefined);
     }
+    commit();
     const held = await this.#ask(admitted, carried, intents.length > 0);
     if (held.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: held.fault, intents, reservation });
@@ -202,6 +207,7 @@ export class Pipeline {
       if (held.kind === 'beginning') held.abandon();
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     }
+    admitted = await this.#consultAfter(admitted, carried, held, learned);
     const recorded = await this.#record(
       admitted.captured,
       outcomeEvents(admitted, carried, { held, learned, intents }),
@@ -262,6 +268,20 @@ export class Pipeline {
     return withholdReason({ ...asker, interaction, parameters, decision, learned });
   }
 
+  async #consultAfter(
+    admitted: Admitted,
+    carried: Carried,
+    held: HeldWhole | HeldBeginning,
+    learned: Learned,
+  ): Promise<Admitted> {
+    try {
+      return await consultAfter(admitted, carried, learned, this.#parts);
+    } catch (refused) {
+      if (held.kind === 'beginning') held.abandon();
+      throw refused;
+    }
+  }
+
   #release(admitted: Admitted, held: HeldWhole): void {
     const { request, response, captured, interaction } = admitted;
     // Meanwhile the connection may have ended, or been refused for what came after the head.
@@ -305,7 +325,11 @@ export class Pipeline {
   }
 
   /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
-  #writeHead({ response, captured }: Admitted, held: HeldWhole | HeldBeginning, ownLength: string | undefined): void {
+  #writeHead(
+    { response, captured, notices }: Admitted,
+    held: HeldWhole | HeldBeginning,
+    ownLength: string | undefined,
+  ): void {
     const { upstreamOrigin, publicUrl } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
@@ -317,6 +341,7 @@ export class Pipeline {
         publicOrigin: publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
+      ...notices,
     });
   }
 

@@ -7,8 +7,10 @@ import { z } from 'zod';
 
 import { GatewayError, type GatewayErrorCode } from '../errors.ts';
 
-/** A configuration of a hospital has a few kilobytes. */
-const bytesMax = 1024 * 1024;
+/** A configuration of a hospital has a few kilobytes, and is read anew while requests are served: what takes long to parse is refused first. */
+const charsMax = 512 * 1024;
+const lineCharsMax = 64 * 1024;
+const depthMax = 256;
 
 export interface StrictYaml<T> {
   readonly value: T;
@@ -60,10 +62,12 @@ function parseOrRefuse(
   code: GatewayErrorCode,
 ): ReturnType<typeof parseDocument> {
   const refuse = (what: string): GatewayError => new GatewayError(code, `${file}: expected YAML, got ${what}`);
-  if (text.length > bytesMax) throw refuse(`more than ${bytesMax} characters`);
+  if (text.length > charsMax) throw refuse(`more than ${charsMax} characters`);
+  if (isDeep(text))
+    throw refuse(`a text nested deeper than ${depthMax}, or with a line above ${lineCharsMax} characters`);
   let document: ReturnType<typeof parseDocument>;
   try {
-    document = parseDocument(text, { uniqueKeys: true, lineCounter });
+    document = parseDocument(text, { uniqueKeys: true, lineCounter, logLevel: 'error' });
   } catch {
     // The parser goes down a level for each bracket.
     throw refuse('a text that is nested too deeply');
@@ -72,6 +76,20 @@ function parseOrRefuse(
   if (broken === undefined) return document;
   const line = broken.linePos?.[0].line ?? 0;
   throw refuse(`a text that breaks off at line ${line} (${broken.code.toLowerCase()})`);
+}
+
+/** Brackets in texts and comments count too: nobody has so many more open than closed ones. */
+function isDeep(text: string): boolean {
+  let depth = 0;
+  let lineStart = 0;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '[' || char === '{') depth += 1;
+    else if (char === ']' || char === '}') depth -= 1;
+    else if (char === '\n') lineStart = at + 1;
+    if (depth > depthMax || at - lineStart > lineCharsMax) return true;
+  }
+  return false;
 }
 
 /** Aliases are fine, as long as they don't multiply. */

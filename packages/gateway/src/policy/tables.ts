@@ -76,6 +76,8 @@ export interface Policy {
 
 /** A second opinion: both have to allow. */
 export interface Engine {
+  /** SHA-256 of what it was loaded from. */
+  readonly digest: string;
   permits(question: EngineQuestion): EngineAnswer;
 }
 
@@ -243,4 +245,22 @@ function rulesFor(table: Table, { name, operation, type }: Asked, untyped: 'any'
   // A batch is judged by its entries, and the capability statement is about no type.
   if (name === 'batch' || name === 'capabilities') return rules.all;
   return type === undefined ? rules[untyped] : (rules.byType.get(type) ?? rules.any);
+}
+
+/** Every rule that speaks of it, whether it holds or not: for who wants to know why. */
+export function rulesSpeaking(
+  policy: Policy,
+  roles: readonly string[],
+  asked: Asked,
+  which: keyof RoleTables | 'require',
+): readonly Rule[] {
+  const bit = asked.type === undefined ? allClasses : classBits([dataClassOf(asked.type)]);
+  if (which === 'require')
+    return rulesFor(policy.requirements, asked, 'all').filter(
+      (rule) => rule.roles === undefined || roles.some((role) => rule.roles?.has(role)),
+    );
+  return roles.flatMap((role) => {
+    const table = policy.roles.get(role)?.[which];
+    return table === undefined ? [] : rulesFor(table, asked).filter(({ classes }) => (classes & bit) !== 0);
+  });
 }

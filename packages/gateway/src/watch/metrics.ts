@@ -12,6 +12,8 @@ export class Metrics {
   readonly truncated: Counter;
   readonly connectionFaults: Counter<'reason'>;
   readonly introspectionProblems: Counter<'problem'>;
+  readonly policyLoads: Counter<'result'>;
+  readonly glassBroken: Counter;
 
   constructor() {
     const registers = [this.registry];
@@ -43,6 +45,17 @@ export class Metrics {
       name: 'watchglass_gateway_connection_faults_total',
       help: 'Connections that ended in a protocol or TLS fault, by reason',
       labelNames: ['reason'],
+      registers,
+    });
+    this.glassBroken = new Counter({
+      name: 'watchglass_gateway_break_glass_total',
+      help: 'Times that the glass was broken: access beyond the rules for every day',
+      registers,
+    });
+    this.policyLoads = new Counter({
+      name: 'watchglass_gateway_policy_loads_total',
+      help: 'Policy files that came into force or were refused, by result',
+      labelNames: ['result'],
       registers,
     });
     this.introspectionProblems = new Counter({

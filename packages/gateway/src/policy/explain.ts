@@ -1,0 +1,146 @@
+/**
+ * What a policy would say to a request that nobody makes, and why: every rule that speaks of it, and what it lacks. The same code as for real requests, up to the
+ * point where the API would be asked.
+ */
+import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import { parseScopes } from '../fhir/scope.ts';
+import { canonicalise, type Parameter } from '../http/canonical.ts';
+import type { Principal } from '../identity/token.ts';
+import { authorise, type Decision } from './authorise.ts';
+import { type Circumstances, type Lack, lackOf } from './conditions.ts';
+import { type Policy, type Rule, rulesSpeaking } from './tables.ts';
+
+/** A request, as far as a policy looks at it. */
+export interface Supposed {
+  readonly roles: readonly string[];
+  readonly method: string;
+  /** Path and query, with the prefix. */
+  readonly path: string;
+  readonly prefix: string;
+  /** SMART scopes, separated by spaces. */
+  readonly scopes: string;
+  /** The token's launch context. */
+  readonly patient?: string | undefined;
+  readonly purpose?: string | undefined;
+  readonly atMs: number;
+  readonly from?: string | undefined;
+  readonly acr?: string | undefined;
+  readonly amr: readonly string[];
+  readonly mfa: boolean;
+  readonly signedInSecondsAgo?: number | undefined;
+  /** Named to break the glass for. */
+  readonly glassPatient?: string | undefined;
+  readonly issuer?: string | undefined;
+  readonly person?: string | undefined;
+}
+
+export interface Considered {
+  readonly rule: string;
+  readonly path: string;
+  readonly line: number;
+  readonly kind: 'allow' | 'breakGlass' | 'require';
+  /** `holds`, or what is missing. */
+  readonly result: 'holds' | Lack;
+}
+
+export type Explanation =
+  | { readonly kind: 'no-request'; readonly reason: string }
+  | {
+      readonly kind: 'explained';
+      readonly interaction: Interaction;
+      readonly decision: Decision;
+      readonly considered: readonly Considered[];
+    };
+
+export function explain(policy: Policy, supposed: Supposed): Explanation {
+  const target = canonicalise(supposed.path);
+  if (target.kind === 'refused') return { kind: 'no-request', reason: target.reason };
+  const path = `/${target.segments.join('/')}`;
+  if (path !== supposed.prefix && !path.startsWith(`${supposed.prefix}/`))
+    return { kind: 'no-request', reason: 'not-found' };
+  const below = path === supposed.prefix || path === '/' ? [] : path.slice(supposed.prefix.length + 1).split('/');
+  const recognition = recognise({
+    method: supposed.method,
+    prefix: supposed.prefix,
+    segments: below,
+    parameters: target.parameters,
+  });
+  if (recognition.kind !== 'interaction')
+    return { kind: 'no-request', reason: recognition.kind === 'no-route' ? 'not-found' : recognition.kind };
+  const { interaction } = recognition;
+  const { parameters } = target;
+  const principal = principalOf(supposed);
+  const circumstances = circumstancesOf(supposed);
+  const decision = decide(policy, supposed, { principal, circumstances, interaction, parameters });
+  return {
+    kind: 'explained',
+    interaction,
+    decision,
+    considered: consider(policy, principal, interaction, circumstances),
+  };
+}
+
+function decide(
+  policy: Policy,
+  { purpose, glassPatient }: Supposed,
+  of: {
+    readonly principal: Principal;
+    readonly circumstances: Circumstances;
+    readonly interaction: Interaction;
+    readonly parameters: readonly Parameter[];
+  },
+): Decision {
+  if (purpose !== undefined && policy.purposeOfUse?.allow.has(purpose) !== true)
+    return { kind: 'denied', code: 'forbidden', reason: 'purpose' };
+  return authorise({ policy, ...of, glassPatient });
+}
+
+function consider(
+  policy: Policy,
+  { roles }: Principal,
+  interaction: Interaction,
+  circumstances: Circumstances,
+): readonly Considered[] {
+  const glass = policy.breakGlass !== undefined && circumstances.purpose === policy.breakGlass.purpose;
+  const said = (kind: Considered['kind'], rule: Rule): Considered => ({
+    rule: rule.label,
+    path: rule.path,
+    line: rule.line,
+    kind,
+    result: lackOf(rule.conditions, circumstances) ?? 'holds',
+  });
+  return [
+    ...rulesSpeaking(policy, roles, interaction, 'allow').map((rule) => said('allow', rule)),
+    ...(glass ? rulesSpeaking(policy, roles, interaction, 'glass').map((rule) => said('breakGlass', rule)) : []),
+    ...rulesSpeaking(policy, roles, interaction, 'require').map((rule) => said('require', rule)),
+  ];
+}
+
+function circumstancesOf({ atMs, from, purpose, acr, amr, mfa, signedInSecondsAgo }: Supposed): Circumstances {
+  return {
+    timeMs: atMs,
+    address: from,
+    purpose,
+    acr,
+    amr,
+    mfa,
+    authenticatedMs: signedInSecondsAgo === undefined ? undefined : atMs - signedInSecondsAgo * 1_000,
+  };
+}
+
+function principalOf(supposed: Supposed): Principal {
+  return {
+    id: supposed.person ?? 'somebody',
+    issuer: supposed.issuer ?? 'https://idp.example',
+    roles: supposed.roles,
+    grants: parseScopes(supposed.scopes),
+    client: undefined,
+    tokenId: undefined,
+    session: undefined,
+    assurance: supposed.acr,
+    mfa: supposed.mfa,
+    methods: supposed.amr,
+    authenticatedAt: undefined,
+    patient: supposed.patient,
+  };
+}
