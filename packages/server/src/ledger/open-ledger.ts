@@ -47,7 +47,8 @@ import type {
   Receipt,
 } from './ledger.ts';
 import { addLog, assertNotSucceeding, type LedgerPlace, recoverLogs, sealPlaceOf } from './ledger-recovery.ts';
-import { coverageFacts, heartbeatFacts, overlapEndedFacts, successionEvent } from './own-events.ts';
+import { overlapEndedFacts, successionEvent } from './own-events.ts';
+import { OwnRounds } from './own-rounds.ts';
 import { OwnWriter } from './own-writer.ts';
 import { ReadableLedger } from './readable-ledger.ts';
 import { RecordingWatch } from './recording-watch.ts';
@@ -63,8 +64,6 @@ import { wrappedSeedsOf } from './wrapped-seeds.ts';
 const idEntriesMaxUsual = 1_048_576;
 const idAgeMsMax = 7 * 24 * 3_600_000;
 const tickMs = 5_000;
-const heartbeatMsUsual = 5 * 60_000;
-const gapMsUsual = 30_000;
 
 /** @throws LedgerError `locked` */
 export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
@@ -86,6 +85,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
   #keyrings!: Keyrings;
   #own!: OwnWriter;
   #watch!: RecordingWatch;
+  #rounds!: OwnRounds;
   #seeds!: SeedMaker;
   #ending!: OpenedEnding;
   #state: LedgerState = { kind: 'writable' };
@@ -188,6 +188,8 @@ class OpenedLedger extends ReadableLedger implements Ledger {
       openEpoch: (log, nowMs) => this.#sequencer.openEpoch(log, nowMs),
     });
     this.#watch = new RecordingWatch(this.#world.clock, this.#own);
+    const { heartbeatMs, gapMs } = this.#options;
+    this.#rounds = new OwnRounds({ clock: this.#world.clock, own: this.#own, watch: this.#watch, heartbeatMs, gapMs });
     this.#timers.push(this.#world.clock.every(tickMs, () => this.#tick()));
     // What an earlier process left in the journal; nothing waits for it.
     if (this.#state.kind === 'writable') this.#own.after(this.driver.archive());
@@ -199,7 +201,6 @@ class OpenedLedger extends ReadableLedger implements Ledger {
     const mayMake = fault === undefined && this.driver.tenants().size === 0;
     const { keyrings, keysDir } = this.#options;
     try {
-      // Keys are written as the ledger's files are: not after the disk has failed.
       const world = { ...this.#world, disk: this.#disk };
       return await (keyrings?.(mayMake, world) ?? openStoredKeyrings(world, keysDir, mayMake));
     } catch (error) {
@@ -400,44 +401,7 @@ class OpenedLedger extends ReadableLedger implements Ledger {
   #tick(): void {
     if (this.#state.kind !== 'writable' || this.closing !== undefined) return;
     this.#sequencer.tick();
-    const nowMs = this.#world.clock.now();
-    const heartbeatMs = this.#options.heartbeatMs ?? heartbeatMsUsual;
-    for (const log of this.logs.values()) {
-      this.#own.tickSeals(log, nowMs);
-      for (const note of log.coverage.takeNotes(nowMs, this.#options.gapMs ?? gapMsUsual))
-        this.#own.append(
-          log,
-          () => coverageFacts(note),
-          () => log.coverage.giveBack(note),
-        );
-      // By the clock that never steps back: one that does must not silence a log.
-      const monotonicMs = this.#world.clock.monotonicMs();
-      if (heartbeatMs > 0 && monotonicMs - log.lastEventMs >= heartbeatMs) {
-        // Not again at the next tick, whatever becomes of this one.
-        log.lastEventMs = monotonicMs;
-        this.#heartbeat(log);
-      }
-    }
-    this.#watch.tick(this.logs.values());
-  }
-
-  #heartbeat(log: TenantLog): void {
-    let told = { received: 0, refused: 0 };
-    this.#own.append(
-      log,
-      () => {
-        const facts = heartbeatFacts(log);
-        told = { received: log.received, refused: log.refused };
-        log.received = 0;
-        log.refused = 0;
-        return facts;
-      },
-      () => {
-        // What could not be told now is told by the next one.
-        log.received += told.received;
-        log.refused += told.refused;
-      },
-    );
+    this.#rounds.tick(this.logs);
   }
 
   // What others vouch for
