@@ -29,7 +29,7 @@ export class OwnRounds {
   }
 
   /** One round over the logs. */
-  tick(logs: ReadonlyMap<TenantLog['tenant'], TenantLog>): void {
+  tick(logs: ReadonlyMap<string, TenantLog>): void {
     const { clock, own, watch, heartbeatMs = heartbeatMsUsual, gapMs = gapMsUsual } = this.#parts;
     const nowMs = clock.now();
     for (const log of logs.values()) {
