@@ -5,6 +5,7 @@ import { type OwnOperation, ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { type Identity, type IssuerNews, openIdentity, type Revoke } from './identity/identity.ts';
+import type { ReplayStore } from './identity/replay-store.ts';
 import type { Metrics } from './watch/metrics.ts';
 
 const news: Readonly<Record<IssuerNews, { readonly status: 'success' | 'failed' | 'error'; readonly words: string }>> =
@@ -31,6 +32,7 @@ export async function identify(
     readonly recorder: Pick<Recorder, 'record'>;
     readonly logger: Logger;
     readonly metrics: Metrics;
+    readonly replayStore?: ReplayStore;
     /** The clock by which keys age; for tests. */
     readonly now?: () => number;
   },
@@ -45,6 +47,7 @@ export async function identify(
     tenant: config.tenant,
     directory: config.spool.dir,
     ...(parts.now === undefined ? {} : { now: parts.now }),
+    ...(parts.replayStore === undefined ? {} : { replayStore: parts.replayStore }),
     onIssuerNews(issuer, operation) {
       const { status, words } = news[operation];
       logger[status === 'success' ? 'info' : 'warn']({ issuer }, words);

@@ -18,6 +18,7 @@ import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
+import type { ReplayStore } from './identity/replay-store.ts';
 import { createListener } from './passage/listener.ts';
 import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
@@ -41,6 +42,8 @@ export interface StartOptions {
   /** Aborting it is the same as disposing. */
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
+  /** Remembers proofs of possession for many gateways; this process alone does it for itself. */
+  readonly replayStore?: ReplayStore;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. */
   readonly disk?: SpoolDisk;
 }
@@ -104,7 +107,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(() => clearInterval(counting));
   const metrics = new Metrics();
   metrics.observe({ spool, sender, recorder });
-  const identity = stack.use(await identify(config, { recorder, logger, metrics }));
+  const identity = stack.use(await identify(config, { ...options, recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
