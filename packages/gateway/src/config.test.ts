@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,7 +54,29 @@ describe('gateway.yaml', () => {
     assert.equal(config.issuers[0]?.tokenType, 'at+jwt');
   });
 
+  it('names the secret or the key by which issuers are asked about opaque tokens', async () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    await writeFile(join(folder, 'client.jwk'), JSON.stringify({ ...privateKey.export({ format: 'jwk' }), kid: 'g1' }));
+    await writeFile(join(folder, 'client.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }));
+    await writeFile(join(folder, 'client.secret'), 'a secret\n');
+    const clientOf = async (named: object): Promise<unknown> => {
+      const introspection = { endpoint: 'https://idp.example/introspect', clientId: 'gateway', ...named };
+      const config = await read({ issuers: [{ issuer: 'https://idp.example', audience: 'x', introspection }] });
+      const { client } = config.issuers[0]?.introspection ?? {};
+      return client?.kind === 'private_key_jwt' ? [client.algorithm, client.keyId] : client;
+    };
+    assert.deepEqual(await clientOf({ clientKeyFile: 'client.jwk' }), ['ES256', 'g1']);
+    assert.deepEqual(await clientOf({ clientKeyFile: 'client.pem' }), ['ES256', undefined]);
+    assert.deepEqual(await clientOf({ clientSecretFile: 'client.secret' }), {
+      kind: 'client_secret_basic',
+      clientId: 'gateway',
+      secret: 'a secret',
+    });
+  });
+
   it('that is wrong is refused, with the place, and without repeating a secret', async () => {
+    const partner = { issuer: 'https://idp.example', audience: 'x' };
+    const asking = { endpoint: 'https://idp.example/introspect', clientId: 'gateway' };
     const cases: readonly (readonly [Record<string, unknown>, RegExp])[] = [
       [{ upsteam: {} }, /unknown key upsteam; did you mean upstream\?/],
       [{ audit: { deadline: 5 } }, /unknown key audit\.deadline; did you mean deadlineMs\?/],
@@ -65,6 +88,34 @@ describe('gateway.yaml', () => {
         { issuers: [{ issuer: 'https://idp.example', audience: 'x', algorithms: ['HS256'] }] },
         /issuers\.0\.algorithms\.0/,
       ],
+      [{ issuers: [partner, partner] }, /expected each issuer once/],
+      [{ issuers: [partner, { ...partner, issuer: 'https://b.example' }] }, /expected an actorPrefix of its own/],
+      [{ issuers: [{ ...partner, actorPrefix: 'partner' }] }, /: \/ or \| at the end/],
+      [{ issuers: [{ ...partner, actorPrefix: 'gateway:' }] }, /is the gateway itself/],
+      [{ issuers: [{ ...partner, introspection: asking }] }, /expected clientSecretFile or clientKeyFile/],
+      [
+        { issuers: [{ ...partner, introspection: { ...asking, clientKeyFile: 'other.key' } }] },
+        /clientKeyFile: expected a private key/,
+      ],
+      [
+        { issuers: [{ ...partner, introspection: { ...asking, endpoint: 'http://idp.example/x' } }] },
+        /expected an https URL/,
+      ],
+      [
+        {
+          issuers: ['https://a.example', 'https://b.example'].map((issuer, at) => ({
+            issuer,
+            audience: 'x',
+            actorPrefix: `${at}:`,
+            introspection: { ...asking, clientSecretFile: 'other.key' },
+          })),
+        },
+        /expected a tokenPrefix of its own/,
+      ],
+      [{ identity: { logoutPath: 'x' } }, /expected a path/],
+      [{ tls: { cert: 'other.key', key: 'other.key' } }, /tls: expected a certificate and the key/],
+      [{ tls: { cert: 'a', key: 'b', clientAuth: 'require' } }, /expected clientCa together with clientAuth/],
+      [{ upstream: { url: 'http://127.0.0.1:9443', cert: 'a' } }, /upstream: expected cert and key/],
       [{ server: { url: 'http://audit.example', writeKeyFile: 'write.key' } }, /expected an https URL/],
       [
         { server: { url: 'http://localhost', writeKeyFile: 'none.key' } },

@@ -4,7 +4,9 @@ import type { Logger } from 'pino';
 import { type OwnOperation, ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
+import { GatewayError } from './errors.ts';
 import { type Identity, type IssuerNews, openIdentity, type Revoke } from './identity/identity.ts';
+import type { ReplayStore } from './identity/replay-store.ts';
 import type { Metrics } from './watch/metrics.ts';
 
 const news: Readonly<Record<IssuerNews, { readonly status: 'success' | 'failed' | 'error'; readonly words: string }>> =
@@ -31,6 +33,7 @@ export async function identify(
     readonly recorder: Pick<Recorder, 'record'>;
     readonly logger: Logger;
     readonly metrics: Metrics;
+    readonly replayStore?: ReplayStore;
     /** The clock by which keys age; for tests. */
     readonly now?: () => number;
   },
@@ -39,12 +42,13 @@ export async function identify(
   const problemsTold = new Map<string, string>();
   const record = (operation: OwnOperation, rest: Omit<Parameters<typeof ownEvent>[1], 'operation'>): void =>
     void recorder.record([ownEvent(config, { operation, ...rest })]);
-  const identity = await openIdentity({
+  const opening = openIdentity({
     issuers: config.issuers,
     settings: config.identity,
     tenant: config.tenant,
     directory: config.spool.dir,
     ...(parts.now === undefined ? {} : { now: parts.now }),
+    ...(parts.replayStore === undefined ? {} : { replayStore: parts.replayStore }),
     onIssuerNews(issuer, operation) {
       const { status, words } = news[operation];
       logger[status === 'success' ? 'info' : 'warn']({ issuer }, words);
@@ -57,6 +61,13 @@ export async function identify(
       problemsTold.set(issuer, problem);
       logger.warn({ issuer, problem }, 'the issuer could not be asked about a token');
     },
+  });
+  const identity = await opening.catch((cause: NodeJS.ErrnoException) => {
+    throw new GatewayError(
+      'config-unreadable',
+      `expected to read and write the file revocations in ${config.spool.dir}, got ${cause.code ?? 'an error'}; check who owns it, and the room on the disk`,
+      { cause },
+    );
   });
   if (identity.revocations.damaged)
     logger.error(

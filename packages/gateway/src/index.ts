@@ -15,6 +15,8 @@ export { patientIdOf } from './fhir/reference.ts';
 export { type Grant, judgeScopes, parseScopes, type ScopeVerdict } from './fhir/scope.ts';
 export { canonicalise, type Parameter, parseParameters, type Target } from './http/canonical.ts';
 export { countMembers, parsePartialJson } from './http/partial-json.ts';
+export type { Revoke } from './identity/identity.ts';
+export type { ReplayStore } from './identity/replay-store.ts';
 export { type RunningGateway, type StartOptions, startGateway } from './main.ts';
 export { type Refusal, type RefusalCode, refusals } from './passage/refusal.ts';
 export { type CaseResult, type Expected, runCases, summary } from './policy/cases.ts';

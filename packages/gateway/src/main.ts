@@ -30,6 +30,7 @@ import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
+import type { ReplayStore } from './identity/replay-store.ts';
 import { createListener } from './passage/listener.ts';
 import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
@@ -62,6 +63,8 @@ export interface StartOptions {
   readonly logger?: Logger;
   /** Asked for a patient's consent, instead of the URL in the policy. Only where the policy has `consent`. */
   readonly consent?: ConsentHook;
+  /** Remembers proofs of possession for many gateways; this process alone does it for itself. */
+  readonly replayStore?: ReplayStore;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. */
   readonly disk?: SpoolDisk;
 }
@@ -144,7 +147,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(() => clearInterval(counting));
   const metrics = new Metrics();
   metrics.observe({ spool, sender, receipts, recorder });
-  const identity = stack.use(await identify(config, { recorder, logger, metrics }));
+  const identity = stack.use(await identify(config, { ...options, recorder, logger, metrics }));
   const policies = keepPolicy(config, { recorder, logger, metrics, stack });
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));

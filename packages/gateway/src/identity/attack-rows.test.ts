@@ -1,6 +1,8 @@
 /** The table of attacks, rows 21 to 23: tokens that are bound to a key or a certificate, tokens that are over, an issuer that is away. Through a whole gateway. */
 import assert from 'node:assert/strict';
+import { createHash, X509Certificate } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { connect } from 'node:tls';
 
 import type { Event } from '@watchglass/record';
 import { pino } from 'pino';
@@ -23,6 +25,10 @@ before(async () => {
   prover = await makeProver();
 });
 after(() => road.close());
+
+function thumbprintOf(cert: string): { readonly thumbprint: string } {
+  return { thumbprint: createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url') };
+}
 
 const path = '/fhir/Patient/1';
 const urlOf = (of: Road): string => of.gateway.url + path;
@@ -129,8 +135,7 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
   it('is good on a connection with it, and on no other', async () => {
     const client = selfSigned();
     const stranger = selfSigned();
-    const { X509Certificate, createHash } = await import('node:crypto');
-    const thumbprint = createHash('sha256').update(new X509Certificate(client.cert).raw).digest('base64url');
+    const { thumbprint } = thumbprintOf(client.cert);
     const of = await startRoad({
       tls: true,
       adjust: ({ tls, ...config }) => {
@@ -182,6 +187,56 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
     await bare.destroy();
     await of.close();
     assert.equal(certificateThumbprint({} as never), undefined);
+  });
+});
+
+describe('a connection that is resumed', () => {
+  async function converse(
+    of: Road,
+    options: object,
+  ): Promise<{ readonly answer: string; readonly session: Buffer | undefined }> {
+    const socket = connect({
+      port: of.gateway.port,
+      host: '127.0.0.1',
+      ca: of.tls.cert,
+      servername: 'localhost',
+      ...options,
+    });
+    let session: Buffer | undefined;
+    let answer = '';
+    socket.on('session', (given: Buffer) => {
+      session = given;
+    });
+    socket.on('data', (chunk: Buffer) => {
+      answer += chunk.toString('latin1');
+    });
+    socket.on('error', () => undefined);
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${of.token}\r\nConnection: close\r\n\r\n`);
+    await new Promise((resolve) => socket.on('close', resolve));
+    return { answer, session };
+  }
+
+  it('has the certificate that it began with, and without one it is refused again', async () => {
+    const client = selfSigned();
+    const of = await startRoad({
+      tls: true,
+      adjust: ({ tls, ...config }) => {
+        assert.ok(tls !== undefined);
+        return { ...config, tls: { ...tls, clientAuth: 'require', ca: client.cert } };
+      },
+    });
+    const { thumbprint } = thumbprintOf(client.cert);
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
+      const first = await converse(of, { ...client, maxVersion });
+      assert.match(first.answer, /^HTTP\/1\.1 200 /);
+      const again = await converse(of, { ...client, maxVersion, session: first.session });
+      assert.match(again.answer, /^HTTP\/1\.1 200 /);
+      assert.equal((await of.settled()).at(-1)?.source?.device, `x5t-S256:${thumbprint}`);
+      const stranger = await converse(of, { maxVersion });
+      assert.equal(stranger.answer, '');
+      assert.equal((await converse(of, { maxVersion, session: stranger.session })).answer, '', maxVersion);
+    }
+    await of.close();
   });
 });
 

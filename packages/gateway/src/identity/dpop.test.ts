@@ -132,7 +132,7 @@ describe('the memory of proofs', () => {
     for (let n = 0; n < 3; n++) assert.equal((await check(checker, await prover.prove({ url, token }))).kind, 'proven');
     assert.equal((await check(checker, await prover.prove({ url, token }))).kind, 'unavailable');
     assert.equal(store.size, 3);
-    monotonicMs += 90_000;
+    monotonicMs += 93_000;
     assert.equal((await check(checker, await prover.prove({ url, token }))).kind, 'proven');
     assert.equal(store.size, 1);
   });

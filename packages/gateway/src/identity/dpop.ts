@@ -20,6 +20,8 @@ const nonceStepMs = 60_000;
 /** A nonce is good for the rest of its step and for so many after it. */
 const nonceSteps = 5;
 const clockJitterMs = 2_000;
+/** A proof is taken for no longer than its age and how far ahead it may be made, also by a clock that is set back a little. */
+const rememberMs = proofAgeMs + aheadMs + clockJitterMs + 1_000;
 
 /** What came with a request, as far as tokens may be bound to it. */
 export interface Presentation {
@@ -92,7 +94,7 @@ export class ProofChecker {
     if (this.#nonces !== undefined && !this.#nonces.holds(payload.nonce, nowMs))
       return this.#refuse('dpop-nonce', nowMs);
     try {
-      switch (await this.#store.take(thumbprint, payload.jti as string, proofAgeMs + aheadMs)) {
+      switch (await this.#store.take(thumbprint, payload.jti as string, rememberMs)) {
         case 'new':
           return { kind: 'proven' };
         case 'seen':

@@ -12,7 +12,9 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 
+import { certificateThumbprint } from '../identity/client-certificate.ts';
 import { type CertificateMaterial, tlsRules } from '../identity/own-certificate.ts';
 import type { Pipeline } from './pipeline.ts';
 
@@ -77,6 +79,14 @@ export function createListener(parts: {
           rejectUnauthorized: tls.clientAuth === 'require',
           ALPNProtocols: ['http/1.1'],
         });
+  // A session that is resumed has no certificate to verify, and counts as verified by itself: OpenSSL gave out its ticket before anybody looked.
+  if (tls?.clientAuth === 'require') {
+    server.prependListener('secureConnection', (socket: TLSSocket) => {
+      if (certificateThumbprint(socket) !== undefined) return;
+      pipeline.countConnectionFault('tls-handshake');
+      socket.destroy();
+    });
+  }
   server.maxConnections = limits.connectionsMax;
   server.timeout = limits.stallTimeoutMs;
   const connections = new WeakMap<Duplex, Line>();
