@@ -16,6 +16,7 @@ import { mountAdminRoutes } from './admin-routes.ts';
 import type { AuditDeps } from './audited.ts';
 import { mountBundleRoutes } from './bundle-routes.ts';
 import { mountConsoleFiles } from './console-files.ts';
+import { mountEventReviewRoute } from './event-review-route.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
@@ -81,6 +82,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   // A scope of their own: senders of events have no cookies, and thousands of posts a second shall not look for them.
   await app.register((scope, _options, registered) => {
     scope.register(fastifyCookie);
+    mountEventReviewRoute(scope, { ...audit, review: deps.review });
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
     mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });
     mountAdminRoutes(scope, { ...audit, ...pick(deps) });
