@@ -62,7 +62,7 @@ test('the policy that comes with it does what its cases say', async () => {
     '--json',
   );
   const { ok, cases: results, sha256 } = JSON.parse(out) as { ok: boolean; cases: unknown[]; sha256: string };
-  assert.deepEqual([code, ok, results.length], [0, true, 7]);
+  assert.deepEqual([code, ok, results.length], [0, true, 8]);
   assert.match(sha256, /^[0-9a-f]{64}$/);
 });
 

@@ -80,6 +80,7 @@ const outboundDropped: ReadonlySet<string> = new Set([
   'set-cookie',
   'strict-transport-security',
   'via',
+  'x-break-glass',
   'x-powered-by',
   'x-request-id',
   'traceparent',

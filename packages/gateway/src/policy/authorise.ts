@@ -156,6 +156,7 @@ function throughGlass(question: Question, everyDay: Exclude<Verdict, { kind: 'al
   const refuse = (reason: string): Denied => ({ kind: 'denied', code: 'break-glass-refused', reason });
   const verdict = judge(policy, principal.roles, interaction, circumstances, 'glass');
   if (verdict.kind === 'step-up') return denialOf(verdict);
+  if (verdict.kind === 'refused' && everyDay.kind === 'step-up') return denialOf(everyDay);
   if (verdict.kind === 'refused')
     return { ...denialOf(everyDay), code: 'forbidden', reason: 'break-glass-not-allowed', rule: verdict.rule?.label };
   if (asksAboutOthers(parameters) || bringsOthers(parameters) || reachesAll(interaction))

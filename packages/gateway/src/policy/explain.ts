@@ -6,7 +6,7 @@ import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
 import { parseScopes } from '../fhir/scope.ts';
 import { canonicalise, type Parameter } from '../http/canonical.ts';
 import type { Principal } from '../identity/token.ts';
-import { authorise, type Decision } from './authorise.ts';
+import { authorise, type Decision, openToAll } from './authorise.ts';
 import { type Circumstances, type Lack, lackOf } from './conditions.ts';
 import { type Policy, type Rule, rulesSpeaking } from './tables.ts';
 
@@ -70,7 +70,9 @@ export function explain(policy: Policy, supposed: Supposed): Explanation {
   const { interaction } = recognition;
   const { parameters } = target;
   const principal = principalOf(supposed);
-  const circumstances = circumstancesOf(supposed);
+  // A header that the policy names nowhere is read nowhere.
+  const purpose = policy.purposeOfUse === undefined ? undefined : supposed.purpose;
+  const circumstances = { ...circumstancesOf(supposed), purpose };
   const decision = decide(policy, supposed, { principal, circumstances, interaction, parameters });
   return {
     kind: 'explained',
@@ -82,7 +84,7 @@ export function explain(policy: Policy, supposed: Supposed): Explanation {
 
 function decide(
   policy: Policy,
-  { purpose, glassPatient }: Supposed,
+  { glassPatient }: Supposed,
   of: {
     readonly principal: Principal;
     readonly circumstances: Circumstances;
@@ -90,8 +92,11 @@ function decide(
     readonly parameters: readonly Parameter[];
   },
 ): Decision {
+  const { purpose } = of.circumstances;
   if (purpose !== undefined && policy.purposeOfUse?.allow.has(purpose) !== true)
     return { kind: 'denied', code: 'forbidden', reason: 'purpose' };
+  // Who has no role here has no token either.
+  if (of.principal.roles.length === 0 && policy.anonymous.has(of.interaction.name)) return openToAll;
   return authorise({ policy, ...of, glassPatient });
 }
 

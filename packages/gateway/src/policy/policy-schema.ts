@@ -248,6 +248,26 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
   ),
 });
 
+/** Paths of all keys, such as `breakGlass.minutes` and `roles.*.allow[].types`; docs/policy.md is held equal to them. */
+export function policyKeys(): readonly string[] {
+  interface Node {
+    readonly properties?: Readonly<Record<string, Node>>;
+    readonly items?: Node;
+    readonly additionalProperties?: Node | boolean;
+  }
+  const keys: string[] = [];
+  const collect = (node: Node, path: string): void => {
+    const { properties, items, additionalProperties } = node;
+    if (properties !== undefined)
+      for (const [key, below] of Object.entries(properties)) collect(below, path === '' ? key : `${path}.${key}`);
+    else if (typeof additionalProperties === 'object') collect(additionalProperties, `${path}.*`);
+    else if (items?.properties !== undefined) collect(items, `${path}[]`);
+    else keys.push(path);
+  };
+  collect(z.toJSONSchema(policySchema, { io: 'input', unrepresentable: 'any' }) as Node, '');
+  return keys;
+}
+
 function isZone(zone: string): boolean {
   try {
     return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined;

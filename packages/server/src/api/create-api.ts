@@ -17,6 +17,7 @@ import type { AuditDeps } from './audited.ts';
 import { mountBundleRoutes } from './bundle-routes.ts';
 import { mountCompletenessRoute } from './completeness-route.ts';
 import { mountConsoleFiles } from './console-files.ts';
+import { mountEventReviewRoute } from './event-review-route.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
 import { mountIntakeRoute } from './intake-route.ts';
@@ -82,6 +83,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   // A scope of their own: senders of events have no cookies, and thousands of posts a second shall not look for them.
   await app.register((scope, _options, registered) => {
     scope.register(fastifyCookie);
+    mountEventReviewRoute(scope, { ...audit, review: deps.review });
     mountEventRoutes(scope, { ...audit, review: deps.review, world, stopping: stopping.signal });
     mountCompletenessRoute(scope, { ...audit, completeness: deps.completeness });
     mountBundleRoutes(scope, { ...audit, bundles: deps.bundles });

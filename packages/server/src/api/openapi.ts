@@ -1,9 +1,11 @@
 /**
  * The description of the API (OpenAPI 3.1). Written by hand, because it says more than types do; a test holds its paths equal to the routes.
  */
+
 import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchglass/record';
 import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
+import { findings } from './event-review-route.ts';
 import { completenessPaths } from './openapi-completeness.ts';
 import { logPaths } from './openapi-log.ts';
 import { retentionPaths } from './openapi-retention.ts';
@@ -148,6 +150,19 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       security: signedIn,
       parameters: [path('index', whole), tenantParameter],
       responses: { '200': textOf('The proof.'), ...problems(400, 401, 403, 404, 503) },
+    },
+  },
+  '/v1/events/{index}/review': {
+    post: {
+      summary:
+        'What somebody found who reviewed the event, such as broken glass. Needs the right `open`; an event of its own.',
+      security: signedIn,
+      parameters: [path('index', whole)],
+      requestBody: body(object({ finding: { enum: findings }, tenant: text }, ['finding'])),
+      responses: {
+        '201': answer('On record.', object({ index: whole, of: whole, finding: { enum: findings } })),
+        ...problems(400, 401, 403, 404, 503),
+      },
     },
   },
   '/v1/bundles': {
