@@ -25,6 +25,7 @@ import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
+import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
@@ -130,6 +131,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const metrics = new Metrics();
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { recorder, logger, metrics }));
+  const { limiting } = stack.use(openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
@@ -142,6 +144,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
     policies: { current: config.policy },
+    limiting,
     recorder,
     pool,
     proxies: config.trustedProxies,
