@@ -189,7 +189,7 @@ describe('filters', () => {
         { onNews: (one) => news.push(one) },
       );
       await filters.check();
-      assert.deepEqual(news, []);
+      assert.equal(news.length, 0);
       await writeFile(denyPath, '10.0.0.2\n');
       await filters.check();
       assert.equal(filters.refusal('10.0.0.1'), undefined);
