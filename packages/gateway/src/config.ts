@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
@@ -58,6 +59,7 @@ export interface GatewayConfig {
   readonly emitter: string;
   readonly admin: { readonly host: string; readonly port: number } | undefined;
   readonly trustedProxies: TrustedProxies;
+  readonly edge: EdgeSettings;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -147,6 +149,7 @@ const schema = z.strictObject({
   emitter: line.default('gateway'),
   admin: address.optional(),
   trustedProxies: z.array(z.string()).default([]),
+  ...edgeSections,
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -161,6 +164,7 @@ const schema = z.strictObject({
         .min(1_024)
         .default(16 * mebibyte),
       drainMs: milliseconds(10_000),
+      bodies: bodiesSchema,
     })
     .prefault({}),
 });
@@ -231,6 +235,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     emitter: raw.emitter,
     admin: raw.admin,
     trustedProxies: readProxies(raw.trustedProxies, file),
+    edge: readEdge(raw, raw.limits.bodies, files),
     limits: raw.limits,
   };
 }

@@ -175,6 +175,8 @@ export interface RoadOptions {
   readonly logger?: Logger;
   /** Answers 503 instead of taking events. */
   readonly serverDown?: boolean;
+  /** Files that the configuration names, before it is read. */
+  readonly prepare?: (folder: string) => Promise<void>;
 }
 
 export async function startRoad(options: RoadOptions = {}): Promise<Road> {
@@ -229,6 +231,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     emitter: 'test-gateway',
     ...options.config,
   };
+  await options.prepare?.(folder);
   await writeFile(join(folder, 'gateway.yaml'), stringify(yaml));
   const config = readGatewayConfig(join(folder, 'gateway.yaml'));
   const gateway = await startGateway((options.adjust ?? ((same) => same))(config), {

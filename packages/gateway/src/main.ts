@@ -27,6 +27,7 @@ import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
+import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
@@ -149,6 +150,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { ...options, recorder, logger, metrics }));
   const policies = keepPolicy(config, { recorder, logger, metrics, stack });
+  const { limiting } = stack.use(openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
@@ -164,6 +166,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     glass: await openGlass(config, { stack, logger }),
     consent: stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent })),
     logger,
+    limiting,
     recorder,
     pool,
     proxies: config.trustedProxies,

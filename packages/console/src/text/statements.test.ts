@@ -30,6 +30,8 @@ const shred = [
 const kept = [{ type: 'RetentionPolicy', id: 'clinic', role: 'object' }];
 const issuer = [{ type: 'Issuer', id: 'https://id.example', role: 'object' }];
 const listener = [{ type: 'Certificate', id: 'listener', role: 'object' }];
+const addressList = [{ type: 'AddressList', id: 'deny', role: 'object' }];
+const address = [{ type: 'Address', id: '192.0.2.1', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -206,6 +208,19 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'system', operation: 'certificate-refused', targets: listener },
     'Could not take the certificate in its files, as listener',
   ],
+  [{ kind: 'network', operation: 'address-refused', outcome: denied }, 'Came from an address that is not let in'],
+  [{ kind: 'network', operation: 'rate-limited', outcome: denied }, 'Asked more often than an address may'],
+  [{ kind: 'network', operation: 'locked-out', outcome: denied }, 'Came from an address that is locked out'],
+  [
+    { kind: 'system', operation: 'filter-replaced', targets: addressList },
+    'Takes another list of addresses from now on: deny',
+  ],
+  [
+    { kind: 'system', operation: 'filter-refused', targets: addressList },
+    'Could not take the file of the list of addresses: deny',
+  ],
+  [{ kind: 'system', operation: 'lockout-begun', targets: address }, 'Locked out, after too many failures, 192.0.2.1'],
+  [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears again 192.0.2.1'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];

@@ -36,12 +36,12 @@ export class FloodGate<T> implements Disposable {
   }
 
   /** True when this one deserves an event of its own. Beyond the bound of kinds and sources they share one count. */
-  admit(key: string, sample: T): boolean {
+  admit(key: string, sample: T, ownSinglesMax: number = singleMax): boolean {
     const bounded = this.#tallies.has(key) || this.#tallies.size < keysMax ? key : '*';
     const tally = this.#tallies.get(bounded) ?? { sample, count: 0, singles: 0 };
     tally.count += 1;
     this.#tallies.set(bounded, tally);
-    if (bounded === '*' || tally.singles >= singleMax || this.#singles >= singlesMax) return false;
+    if (bounded === '*' || tally.singles >= ownSinglesMax || this.#singles >= singlesMax) return false;
     tally.singles += 1;
     this.#singles += 1;
     return true;

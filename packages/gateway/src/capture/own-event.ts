@@ -15,7 +15,11 @@ export type OwnOperation =
   | 'issuer-keys-fresh'
   | 'certificate-replaced'
   | 'certificate-refused'
-  | 'tokens-revoked';
+  | 'tokens-revoked'
+  | 'filter-replaced'
+  | 'filter-refused'
+  | 'lockout-begun'
+  | 'lockout-ended';
 
 export function ownEvent(
   { emitter, site }: Own,

@@ -29,12 +29,14 @@ import type { Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
+import type { Limiting } from './limiting.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
   readonly prefixes: readonly string[];
   readonly authenticator: Authenticator;
+  readonly limiting: Limiting;
   readonly recorder: Pick<Recorder, 'record'>;
   /** How clients reach the gateway: what proofs of possession are made for. */
   readonly publicUrl: URL;
@@ -113,6 +115,7 @@ export class Admission {
       actor: principal === undefined ? anonymous : actorOf(principal),
       purpose: purpose === 'refused' ? undefined : purpose,
     };
+    await this.#parts.limiting.known(facts, principal);
     const asker = principal === undefined ? undefined : askerOf({ ...facts, request, policy, principal });
     const decision =
       asker === undefined ? openToAll : authorise({ ...asker, interaction, parameters, formToCome: interaction.form });
@@ -240,7 +243,8 @@ export class Admission {
   /** The bound of the body, once its declared length and type are in order. */
   #bodyBytesMax(admitted: Admitted): number {
     const { request, interaction } = admitted;
-    const { exposureBytesMax, requestBytesMax } = this.#parts;
+    const { exposureBytesMax, limiting } = this.#parts;
+    const requestBytesMax = limiting.bodyBytesMax(interaction, this.#parts.requestBytesMax);
     const length = declaredLength(request);
     const batch = interaction.name === 'batch';
     // Of a body without a length nobody knows whether it can be held: it has to be one that can.

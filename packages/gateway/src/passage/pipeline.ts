@@ -84,6 +84,7 @@ export class Pipeline {
       }
       await this.#refuse(request, response, captured, refused);
     } finally {
+      this.#parts.limiting.leave(captured);
       this.#parts.counters.end(captured);
       this.#inFlight -= 1;
       if (this.#inFlight === 0) {
@@ -158,6 +159,7 @@ export class Pipeline {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    await this.#parts.limiting.atTheDoor(captured);
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
@@ -353,11 +355,13 @@ export class Pipeline {
     refused: Refused,
   ): Promise<void> {
     const { counters, floods } = this.#parts;
-    const { event, floodKey, more } = refused;
+    const { event, floodKey, floodSinglesMax, more } = refused;
+    this.#parts.limiting.refused(captured, refused);
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event)) await this.#record(captured, [event, ...more]);
+      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+        await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }
     this.#answer(request, response, captured, refused.code, refused.headers);

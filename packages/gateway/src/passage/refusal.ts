@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
+  | 'address-refused'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -34,6 +35,9 @@ export type RefusalCode =
   | 'body-too-large'
   | 'unsupported-media-type'
   | 'expectation-failed'
+  | 'rate-limited'
+  | 'locked-out'
+  | 'concurrency-exceeded'
   | 'headers-too-large'
   | 'upstream-unreachable'
   | 'upstream-invalid'
@@ -131,6 +135,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     detail: 'The patient has not agreed to this. Ask who keeps consents, if your work needs it.',
     issue: 'forbidden',
   },
+  'address-refused': {
+    status: 403,
+    title: 'Not from here',
+    detail: 'Requests from this address are not taken. Ask who operates this gateway, if your work needs it.',
+    issue: 'forbidden',
+  },
   'not-found': {
     status: 404,
     title: 'No such route',
@@ -167,6 +177,24 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'Expectation not supported',
     detail: 'Send no Expect but 100-continue.',
     issue: 'not-supported',
+  },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests',
+    detail: 'Send the next one after the seconds of Retry-After.',
+    issue: 'throttled',
+  },
+  'locked-out': {
+    status: 429,
+    title: 'Too many failures',
+    detail: 'Nothing is heard from here until the seconds of Retry-After are over.',
+    issue: 'throttled',
+  },
+  'concurrency-exceeded': {
+    status: 429,
+    title: 'Too many requests at once',
+    detail: 'Wait for the answers of those that are under way.',
+    issue: 'throttled',
   },
   'headers-too-large': {
     status: 431,

@@ -20,6 +20,8 @@ export interface RefusedOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Set for what anybody can cause without a token: repetitions are counted instead of recorded. */
   readonly floodKey?: string;
+  /** How many of them are recorded one by one. */
+  readonly floodSinglesMax?: number;
   /** Recorded with it: the entries of a batch. */
   readonly more?: readonly EventDraftFacts[];
 }
@@ -30,6 +32,7 @@ export class Refused {
   readonly event: EventDraftFacts | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly floodKey: string | undefined;
+  readonly floodSinglesMax: number | undefined;
   readonly more: readonly EventDraftFacts[];
 
   constructor(code: RefusalCode, event: EventDraftFacts | undefined, options: RefusedOptions = {}) {
@@ -37,6 +40,7 @@ export class Refused {
     this.event = event;
     this.headers = options.headers ?? {};
     this.floodKey = options.floodKey;
+    this.floodSinglesMax = options.floodSinglesMax;
     this.more = options.more ?? [];
   }
 }
@@ -92,7 +96,7 @@ export function denied(
   reason: string,
   options: RefusedOptions & { readonly rule?: Target | undefined } = {},
 ): Refused {
-  const { rule, headers, more } = options;
+  const { rule, headers, ...rest } = options;
   const { captured, interaction, actor, purpose } = facts;
   const { status } = refusals[code];
   const event = interactionEvent({
@@ -109,7 +113,7 @@ export function denied(
     },
   });
   const challenge = code === 'insufficient-scope' ? { 'www-authenticate': bearerChallenge(code) } : {};
-  return new Refused(code, event, { headers: { ...challenge, ...headers }, ...(more === undefined ? {} : { more }) });
+  return new Refused(code, event, { ...rest, headers: { ...challenge, ...headers } });
 }
 
 /** The same, by the policy: the event names the rule, and who has to sign in better is told how. */

@@ -1,0 +1,93 @@
+/**
+ * Builds what judges requests by address and number, and tells the record, the log and the metrics what becomes of it: lists that were exchanged or could not
+ * be, lock-outs that begin and end.
+ */
+import type { Logger } from 'pino';
+
+import { ownEvent } from './capture/own-event.ts';
+import type { Recorder } from './capture/recorder.ts';
+import type { GatewayConfig } from './config.ts';
+import { Concurrency } from './limits/concurrency.ts';
+import { type FilterNews, Filters } from './limits/filters.ts';
+import { Lockout, type LockoutNews } from './limits/lockout.ts';
+import { Rates } from './limits/rates.ts';
+import { Limiting } from './passage/limiting.ts';
+import type { Metrics } from './watch/metrics.ts';
+
+const sweepEveryMs = 1_000;
+
+export interface Edge extends Disposable {
+  readonly limiting: Limiting;
+}
+
+export function openEdge(
+  config: GatewayConfig,
+  parts: { readonly recorder: Recorder; readonly logger: Logger; readonly metrics: Metrics },
+): Edge {
+  using stack = new DisposableStack();
+  const { metrics } = parts;
+  const { edge } = config;
+  const filters = stack.use(new Filters(edge.filters, { onNews: (news) => tellFilter(config, news, parts) }));
+  if (edge.filters.allow.file !== undefined || edge.filters.deny.file !== undefined) {
+    const onHangUp = (): void => void filters.check();
+    process.on('SIGHUP', onHangUp);
+    stack.defer(() => process.off('SIGHUP', onHangUp));
+  }
+  const lockout =
+    edge.lockout === undefined
+      ? undefined
+      : new Lockout(edge.lockout, { onNews: (news) => tellLockout(config, news, parts) });
+  if (lockout !== undefined) {
+    const sweeping = setInterval(() => lockout.sweep(), sweepEveryMs);
+    sweeping.unref();
+    stack.defer(() => clearInterval(sweeping));
+    metrics.watch(
+      'watchglass_gateway_locked_out',
+      'Addresses and clients that are locked out now',
+      () => lockout.blockedCount,
+    );
+  }
+  const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax });
+  metrics.watch('watchglass_gateway_rate_keys', 'Keys that rates are counted for', () => rates.keysCount);
+  metrics.watch('watchglass_gateway_filter_deny_entries', 'Entries of the deny list', () => filters.sizeOf('deny'));
+  const limiting = new Limiting({
+    filters,
+    rates,
+    lockout,
+    concurrency: new Concurrency(edge.concurrency),
+    bodies: edge.bodies,
+    proxies: config.trustedProxies,
+    tenant: config.tenant,
+  });
+  const moved = stack.move();
+  return { limiting, [Symbol.dispose]: () => moved.dispose() };
+}
+
+type Parts = { readonly recorder: Recorder; readonly logger: Logger };
+
+function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger }: Parts): void {
+  const target = { type: 'AddressList', id: news.list };
+  if (news.kind === 'replaced') {
+    logger.info({ list: news.list, entries: news.entriesCount }, 'another address list is in force');
+    void recorder.record([ownEvent(config, { operation: 'filter-replaced', status: 'success', target })]);
+    return;
+  }
+  const { list, fault, line } = news;
+  logger.error({ list, fault, line }, 'the file of an address list cannot be used; the list in force stays');
+  void recorder.record([ownEvent(config, { operation: 'filter-refused', status: 'failed', reason: fault, target })]);
+}
+
+function tellLockout(config: GatewayConfig, { kind, key, blockMs }: LockoutNews, { recorder, logger }: Parts): void {
+  const [by, ...rest] = key.split(' ');
+  const id = rest.at(-1) ?? '-';
+  const target = by === 'address' ? { type: 'Address', id: addressOf(id) } : { type: 'Client', id };
+  const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';
+  logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
+  const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
+  void recorder.record([ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, target })]);
+}
+
+/** Of an IPv6 neighbourhood its range. */
+function addressOf(around: string): string {
+  return around.includes(':') ? `${around}::/64` : around;
+}

@@ -1,0 +1,137 @@
+/**
+ * Shuts out for a while who fails too often: so many failures within a window, and nothing more is heard from there until a time has passed that doubles with
+ * every further block. Bounded: the oldest key that isn't blocked is forgotten first.
+ *
+ * What a key is the caller says: an address, the /64 of an IPv6 one, a client whose token held. Never a proxy: everybody behind it would be shut out with one.
+ */
+
+export interface LockoutSettings {
+  readonly failuresMax: number;
+  readonly windowMs: number;
+  /** Of the first block. */
+  readonly blockMs: number;
+  readonly blockMsMax: number;
+  readonly keysMax: number;
+}
+
+export interface LockoutNews {
+  readonly kind: 'begin' | 'end';
+  readonly key: string;
+  /** Of this block, as it was decided. */
+  readonly blockMs: number;
+}
+
+interface Standing {
+  failuresCount: number;
+  windowEndsMs: number;
+  /** 0 while it isn't blocked. */
+  blockedUntilMs: number;
+  blocksCount: number;
+  blockMs: number;
+  /** When all of it is forgotten. */
+  forgetMs: number;
+}
+
+const blocksGrowingMax = 20;
+
+export class Lockout {
+  readonly #settings: LockoutSettings;
+  readonly #onNews: (news: LockoutNews) => void;
+  readonly #now: () => number;
+  readonly #standings = new Map<string, Standing>();
+  #blockedCount = 0;
+
+  constructor(
+    settings: LockoutSettings,
+    options: { readonly onNews: (news: LockoutNews) => void; readonly now?: () => number },
+  ) {
+    this.#settings = settings;
+    this.#onNews = options.onNews;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  get blockedCount(): number {
+    return this.#blockedCount;
+  }
+
+  get size(): number {
+    return this.#standings.size;
+  }
+
+  /** How long the key is still blocked; 0 if it isn't. */
+  blockedMs(key: string): number {
+    // Nobody pays for the look-up while nobody is blocked.
+    if (this.#blockedCount === 0) return 0;
+    const standing = this.#standings.get(key);
+    if (standing === undefined || standing.blockedUntilMs === 0) return 0;
+    const leftMs = standing.blockedUntilMs - this.#now();
+    if (leftMs > 0) return leftMs;
+    this.#end(key, standing);
+    return 0;
+  }
+
+  /** Failures while blocked count for nothing: the block neither grows nor moves. */
+  fail(key: string): void {
+    if (this.blockedMs(key) > 0) return;
+    const { failuresMax, windowMs, blockMs, blockMsMax } = this.#settings;
+    const nowMs = this.#now();
+    const standing = this.#standingOf(key, nowMs);
+    if (standing.windowEndsMs <= nowMs) {
+      standing.failuresCount = 0;
+      standing.windowEndsMs = nowMs + windowMs;
+    }
+    standing.failuresCount += 1;
+    standing.forgetMs = Math.max(standing.forgetMs, standing.windowEndsMs);
+    if (standing.failuresCount < failuresMax) return;
+    standing.blockMs = Math.min(blockMsMax, blockMs * 2 ** standing.blocksCount);
+    standing.blocksCount = Math.min(blocksGrowingMax, standing.blocksCount + 1);
+    standing.blockedUntilMs = nowMs + standing.blockMs;
+    standing.failuresCount = 0;
+    standing.windowEndsMs = 0;
+    // Who comes back right after a block and fails again is the same one.
+    standing.forgetMs = standing.blockedUntilMs + blockMsMax;
+    this.#blockedCount += 1;
+    this.#onNews({ kind: 'begin', key, blockMs: standing.blockMs });
+  }
+
+  /** Ends what is over, and forgets. To be called every now and then, so that each end is told. */
+  sweep(): void {
+    const nowMs = this.#now();
+    for (const [key, standing] of this.#standings) {
+      if (standing.blockedUntilMs > 0 && standing.blockedUntilMs <= nowMs) this.#end(key, standing);
+      if (standing.forgetMs <= nowMs && standing.blockedUntilMs === 0) this.#standings.delete(key);
+    }
+  }
+
+  #standingOf(key: string, nowMs: number): Standing {
+    const known = this.#standings.get(key);
+    if (known !== undefined && known.forgetMs > nowMs) return known;
+    if (known === undefined && this.#standings.size >= this.#settings.keysMax) this.#forgetOne();
+    const fresh = { failuresCount: 0, windowEndsMs: 0, blockedUntilMs: 0, blocksCount: 0, blockMs: 0, forgetMs: 0 };
+    this.#standings.set(key, fresh);
+    return fresh;
+  }
+
+  #forgetOne(): void {
+    let lookedAt = 0;
+    for (const [key, { blockedUntilMs }] of this.#standings) {
+      lookedAt += 1;
+      if (blockedUntilMs > 0 && lookedAt < 64) continue;
+      const standing = this.#standings.get(key) as Standing;
+      if (standing.blockedUntilMs > 0) this.#end(key, standing);
+      this.#standings.delete(key);
+      return;
+    }
+    // All of a small table are blocked: the oldest block gives way.
+    const [oldest] = this.#standings;
+    if (oldest === undefined) return;
+    this.#end(...oldest);
+    this.#standings.delete(oldest[0]);
+  }
+
+  #end(key: string, standing: Standing): void {
+    standing.blockedUntilMs = 0;
+    this.#blockedCount -= 1;
+    this.#onNews({ kind: 'end', key, blockMs: standing.blockMs });
+  }
+}

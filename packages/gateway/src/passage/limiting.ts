@@ -1,0 +1,183 @@
+/**
+ * Where limits meet a request: at the door by its address alone, before a byte of it is believed; once it is known who asks for what; and when it was refused,
+ * since who is refused too often is locked out. Each refusal is an event: the first of a key and window by itself, the rest as a count.
+ */
+import type { Actor, Purpose, Target } from '@watchglass/record';
+
+import { type Captured, refusalEvent } from '../capture/capture.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
+import type { Parameter } from '../http/canonical.ts';
+import { neighbourhood, type TrustedProxies } from '../http/source.ts';
+import type { Principal } from '../identity/token.ts';
+import type { Concurrency } from '../limits/concurrency.ts';
+import type { Filters } from '../limits/filters.ts';
+import type { Lockout } from '../limits/lockout.ts';
+import { type KnownKeys, type RateExceeded, type Rates, rateHeaders } from '../limits/rates.ts';
+import type { RefusalCode } from './refusal.ts';
+import { refusals } from './refusal.ts';
+import { denied, Refused } from './refused.ts';
+
+export interface LimitingParts {
+  readonly filters: Filters;
+  readonly rates: Rates;
+  readonly lockout: Lockout | undefined;
+  readonly concurrency: Concurrency;
+  /** The first that fits bounds a body. */
+  readonly bodies: readonly {
+    readonly interactions?: readonly string[] | undefined;
+    readonly routes?: readonly string[] | undefined;
+    readonly bytesMax: number;
+  }[];
+  readonly proxies: TrustedProxies;
+  readonly tenant: string | undefined;
+}
+
+export interface KnownRequest {
+  readonly captured: Captured;
+  readonly interaction: Interaction;
+  readonly parameters: readonly Parameter[];
+  readonly actor: Actor;
+  readonly purpose: Purpose | undefined;
+}
+
+/** Of the many refusals only those that say somebody is trying: an expired token is what any client has once an hour. */
+const countedDenials: ReadonlySet<RefusalCode> = new Set(['forbidden', 'insufficient-scope', 'step-up-required']);
+
+export class Limiting {
+  readonly #parts: LimitingParts;
+  /** The client of a request whose token held. */
+  readonly #clients = new WeakMap<Captured, string>();
+
+  constructor(parts: LimitingParts) {
+    this.#parts = parts;
+  }
+
+  /** By address only. A promise only where other gateways are asked; throws `Refused`. */
+  atTheDoor(captured: Captured): void | Promise<void> {
+    const { filters, lockout, rates } = this.#parts;
+    const { address } = captured.source;
+    const reason = filters.refusal(address);
+    const around = neighbourhood(address);
+    if (reason !== undefined) throw atDoor(captured, { code: 'address-refused', reason, around });
+    const blockedMs = lockout?.blockedMs(`address ${around}`) ?? 0;
+    if (blockedMs > 0) {
+      const headers = retryAfter(blockedMs);
+      throw atDoor(captured, { code: 'locked-out', reason: 'locked-out-address', around, headers });
+    }
+    const exceeded = rates.takeAddress(around);
+    const judge = (found: RateExceeded | undefined): void => {
+      if (found === undefined) return;
+      const { rule } = found;
+      const headers = rateHeaders(found);
+      throw atDoor(captured, { code: 'rate-limited', reason: 'rate-address', around, headers, rule: rule.name });
+    };
+    return exceeded instanceof Promise ? exceeded.then(judge) : judge(exceeded);
+  }
+
+  /** Once it is known who asks (nobody, for what is open to all) and for what. Throws `Refused`; `leave` is owed in any case. */
+  known(facts: KnownRequest, principal: Principal | undefined): void | Promise<void> {
+    const { lockout, concurrency, rates, tenant = '' } = this.#parts;
+    const { captured, interaction } = facts;
+    const client = principal?.client === undefined ? undefined : `${principal.issuer} ${principal.client}`;
+    if (lockout !== undefined && client !== undefined) {
+      this.#clients.set(captured, client);
+      const blockedMs = lockout.blockedMs(`client ${client}`);
+      if (blockedMs > 0)
+        throw once(facts, 'locked-out', 'locked-out-client', { key: client, headers: retryAfter(blockedMs) });
+    }
+    const keys: KnownKeys = {
+      user: principal?.id,
+      client,
+      tenant,
+      interaction: interaction.name,
+      route: interaction.route,
+    };
+    const judge = (exceeded: RateExceeded | undefined): void => {
+      if (exceeded !== undefined) {
+        const { rule, key } = exceeded;
+        throw once(facts, 'rate-limited', `rate-${rule.by}`, { key, headers: rateHeaders(exceeded), rule: rule.name });
+      }
+      const by = concurrency.enter(captured, keys);
+      if (by === undefined) return;
+      const key = (by === 'user' ? keys.user : keys.client) ?? '';
+      throw once(facts, 'concurrency-exceeded', `concurrency-${by}`, { key, headers: retryAfter(0) });
+    };
+    const exceeded = rates.takeKnown(keys);
+    return exceeded instanceof Promise ? exceeded.then(judge) : judge(exceeded);
+  }
+
+  /** What a body of this request may hold, within the bound of all. */
+  bodyBytesMax({ name, route }: Interaction, bytesMax: number): number {
+    const { bodies } = this.#parts;
+    if (bodies.length === 0) return bytesMax;
+    const found = bodies.find(
+      ({ interactions, routes }) => interactions?.includes(name) !== false && routes?.includes(route) !== false,
+    );
+    return Math.min(bytesMax, found?.bytesMax ?? bytesMax);
+  }
+
+  /**
+   * Counts what may end in a lock-out. Invalid tokens count for the address, denials for the client whose token held: who merely claims to be a client can't
+   * lock it out, nor one person with too few rights a whole hospital. A trusted proxy is never locked out: it stands for everybody behind it.
+   */
+  refused(captured: Captured, { code, event }: Refused): void {
+    const { lockout, proxies } = this.#parts;
+    if (lockout === undefined) return;
+    const { address } = captured.source;
+    if (code === 'token-invalid') {
+      if (event?.outcome.reason === 'token-expired' || address === undefined || proxies.includes(address)) return;
+      lockout.fail(`address ${neighbourhood(address)}`);
+    } else if (countedDenials.has(code)) {
+      const client = this.#clients.get(captured);
+      if (client !== undefined) lockout.fail(`client ${client}`);
+    }
+  }
+
+  /** The request is over. */
+  leave(captured: Captured): void {
+    this.#parts.concurrency.leave(captured);
+  }
+}
+
+/** Nobody asked who it is. The connection ends with it: there is nothing more to be said on it. */
+function atDoor(
+  captured: Captured,
+  facts: {
+    readonly code: 'address-refused' | 'locked-out' | 'rate-limited';
+    readonly reason: string;
+    readonly around: string;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly rule?: string;
+  },
+): Refused {
+  const { code, reason, around, rule } = facts;
+  const event = refusalEvent({ captured, kind: 'network', operation: code, status: refusals[code].status, reason });
+  return new Refused(code, rule === undefined ? event : { ...event, targets: [ruleNamed(rule)] }, {
+    headers: { ...facts.headers, ...(code === 'rate-limited' ? {} : { connection: 'close' }) },
+    floodKey: `${reason} ${rule ?? ''} ${around}`,
+    floodSinglesMax: 1,
+  });
+}
+
+function once(
+  facts: KnownRequest,
+  code: RefusalCode,
+  reason: string,
+  rest: { readonly key: string; readonly headers: Readonly<Record<string, string>>; readonly rule?: string },
+): Refused {
+  const { key, headers, rule } = rest;
+  return denied(facts, code, reason, {
+    headers,
+    floodKey: `${reason} ${rule ?? ''} ${key}`,
+    floodSinglesMax: 1,
+    ...(rule === undefined ? {} : { rule: ruleNamed(rule) }),
+  });
+}
+
+function ruleNamed(id: string): Target {
+  return { type: 'Rule', id, role: 'rule' };
+}
+
+function retryAfter(leftMs: number): Readonly<Record<string, string>> {
+  return { 'retry-after': String(Math.max(1, Math.ceil(leftMs / 1_000))) };
+}
