@@ -33,6 +33,25 @@ const golden = [
       },
     ],
   },
+  {
+    // Its journal is a masked segment.
+    version: 'v1-masked',
+    vkey: 'watchglass.example/clinic+a70cd822+AWInH9GVQpq3OkZMyTOqhl4lzpY/ls3QfxhhrZNiVivx',
+    logs: [
+      {
+        tenant: 'clinic',
+        size: 94,
+        root: '2d4abd9c144e3f60d18f31e64fb58c892c5dbf000c87423833130fe85765a560',
+        records: 'd15cca4daf3806c9bd609f6d774579413eb4573cb000e3691eff03bf27d23e06',
+      },
+      {
+        tenant: 'hospital-2',
+        size: 6,
+        root: 'a34654eec18ca4f35bfa6d266a64b7c9c946f45049cc9525186e11f5ea46e767',
+        records: 'a497c6e61847fbbbdbb0071dbffc72bd4a1491249e43c7b827c0e35013bfb7ac',
+      },
+    ],
+  },
 ];
 
 for (const { version, vkey, logs } of golden) {
