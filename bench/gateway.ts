@@ -1,6 +1,7 @@
 /**
- * What the guard costs: the gateway in `strict` mode (verified token, policy, exposure, one durable event a request) against a bare proxy of the same parts
- * (node:http and undici) that does nothing but pass on. Both in processes of their own, in front of the same upstream, in turns, under the same load.
+ * What the guard costs: the gateway in `strict` mode (verified token, policy, exposure, one durable event a request) against HAProxy doing the nearest it can, and against a bare
+ * proxy of the gateway's own parts (node:http and undici) that does nothing but pass on. Each in processes of its own, in front of the same upstream, in turns, under the same load.
+ * Last, what the gateway adds to the slowest answers at a thousand requests a second.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,37 +12,41 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { Pool } from 'undici';
 
-const connections = 32;
-const roundsMax = 6;
+import { type Load, pace, saturate, wrk } from './load.ts';
+import { startHaproxy, startNginx } from './proxies.ts';
 
-interface Measure {
-  requests: number;
-  seconds: number;
-  cpuMicros: number;
-  readonly latenciesMs: number[];
+const connections = 64;
+const path = '/fhir/Patient/bench-1';
+const audience = 'urn:watchglass:api';
+const pacedPerSecond = 1_000;
+
+interface Contender {
+  readonly name: string;
+  readonly url: string;
+  cpuMicros(): Promise<number>;
 }
 
-/** Figures by name; ratios are gateway ÷ bare. */
+/** Figures by name; ratios are gateway ÷ other, the median of the turns. */
 export async function run(options: {
   readonly seconds: number;
   readonly log: (line: string) => void;
 }): Promise<Record<string, number>> {
   const { log } = options;
   const folder = await mkdtemp(join(tmpdir(), 'watchglass-bench-'));
-  const children: ChildProcess[] = [];
-  const start = async (
-    role: string,
-    settings: object = {},
-  ): Promise<{ readonly url: string; cpuMicros(): Promise<number> }> => {
+  const forks: ChildProcess[] = [];
+  const others: ChildProcess[] = [];
+  const start = async (role: string, settings: object = {}): Promise<Contender> => {
     const child = fork(fileURLToPath(import.meta.url), {
       env: { ...process.env, WATCHGLASS_BENCH_ROLE: role, WATCHGLASS_BENCH_SETTINGS: JSON.stringify(settings) },
+      execArgv: role === 'gateway' ? (process.env.WATCHGLASS_BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean) : [],
     });
-    children.push(child);
+    forks.push(child);
     const [{ url }] = (await once(child, 'message')) as [{ url: string }];
     return {
+      name: role,
       url,
       async cpuMicros() {
         child.send('cpu');
@@ -51,112 +56,148 @@ export async function run(options: {
     };
   };
   try {
-    const { publicKey, privateKey } = await generateKeyPair('RS256');
+    const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
     const jwk = { ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256' };
     const around = await start('around', { jwk });
+    const nginx = await startNginx({ folder, body: patientText });
+    if (nginx !== undefined) others.push(nginx.process);
+    const upstream = nginx?.url ?? around.url;
     const token = await new SignJWT({ client_id: 'bench', roles: ['physician'], scope: 'user/*.cruds' })
       .setProtectedHeader({ alg: 'RS256', kid: 'bench', typ: 'at+jwt' })
       .setIssuer(around.url)
-      .setAudience('urn:watchglass:api')
+      .setAudience(audience)
       .setSubject('bench-person')
       .setIssuedAt()
       .setExpirationTime('1h')
       .sign(privateKey);
-    const bare = await start('bare', { upstream: around.url });
-    const gateway = await start('gateway', { folder, upstream: around.url });
-    const measures = { bare: emptyMeasure(), gateway: emptyMeasure() };
-    await load(bare.url, { token, seconds: 0.3, measure: emptyMeasure() });
-    await load(gateway.url, { token, seconds: 0.3, measure: emptyMeasure() });
-    const rounds = Math.max(1, Math.min(roundsMax, Math.floor(options.seconds)));
-    const seconds = options.seconds / rounds / 2;
-    for (let round = 0; round < rounds; round++) {
-      for (const [name, target] of [
-        ['bare', bare],
-        ['gateway', gateway],
-      ] as const) {
-        const measure = measures[name];
-        const before = await target.cpuMicros();
-        await load(target.url, { token, seconds, measure });
-        measure.cpuMicros += (await target.cpuMicros()) - before;
-      }
+    const contenders = [
+      await start('bare', { upstream }),
+      await start('gateway', { folder, upstream, issuer: around.url }),
+    ];
+    const publicKeyPem = await exportSPKI(publicKey);
+    const haproxy = await startHaproxy({ folder, upstream, publicKeyPem, issuer: around.url, audience });
+    if (haproxy === undefined) log('HAProxy is left out: it is not installed');
+    else {
+      others.push(haproxy.process);
+      contenders.push({ name: 'haproxy', url: haproxy.url, cpuMicros: haproxy.cpuMicros });
     }
-    return report(measures, log);
+    log(
+      `${connections} connections, GET of one Patient of ${patientText.length} bytes, RS256, plain HTTP; upstream ${nginx?.version ?? 'Node.js'}, load by ${wrk === undefined ? 'JavaScript' : 'wrk'}, all on the same cores`,
+    );
+    const headers = { authorization: `Bearer ${token}`, accept: 'application/fhir+json' };
+    return {
+      ...(await inTurns(contenders, { seconds: options.seconds * 0.75, headers, log })),
+      ...(await added(contenders, { upstream, seconds: options.seconds * 0.25, headers, log })),
+    };
   } finally {
-    for (const child of children) {
+    for (const child of others) {
+      child.kill();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    }
+    for (const child of forks) {
       child.disconnect();
-      await once(child, 'exit');
+      if (child.exitCode === null) await once(child, 'exit');
     }
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-function emptyMeasure(): Measure {
-  return { requests: 0, seconds: 0, cpuMicros: 0, latenciesMs: [] };
+interface Turn extends Load {
+  readonly cpuMicros: number;
 }
 
-async function load(
-  url: string,
-  options: { readonly token: string; readonly seconds: number; readonly measure: Measure },
-): Promise<void> {
-  const { measure } = options;
-  const pool = new Pool(url, { connections, allowH2: false });
-  const startedMs = performance.now();
-  const endMs = startedMs + options.seconds * 1_000;
-  const headers = { authorization: `Bearer ${options.token}`, accept: 'application/fhir+json' };
-  const one = async (): Promise<void> => {
-    while (performance.now() < endMs) {
-      const askedMs = performance.now();
-      const { statusCode, body } = await pool.request({ path: '/fhir/Patient/bench-1', method: 'GET', headers });
-      await body.dump();
-      if (statusCode !== 200) throw new Error(`expected 200, got ${statusCode}`);
-      measure.latenciesMs.push(performance.now() - askedMs);
-      measure.requests += 1;
+async function inTurns(
+  contenders: readonly Contender[],
+  parts: {
+    readonly seconds: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly log: (line: string) => void;
+  },
+): Promise<Record<string, number>> {
+  const { headers, log } = parts;
+  const turns = new Map<string, Turn[]>(contenders.map(({ name }) => [name, []]));
+  for (const { url } of contenders) await saturate({ url, path, headers }, { connections, seconds: 1 });
+  const rounds = Math.max(1, Math.floor(parts.seconds / contenders.length / 2));
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, url, cpuMicros } of contenders) {
+      const before = await cpuMicros();
+      const load = await saturate({ url, path, headers }, { connections, seconds: 2 });
+      turns.get(name)?.push({ ...load, cpuMicros: (await cpuMicros()) - before });
     }
-  };
-  await Promise.all(Array.from({ length: connections }, one));
-  measure.seconds += (performance.now() - startedMs) / 1_000;
-  await pool.close();
+  }
+  const figures: Record<string, number> = {};
+  for (const [name, all] of turns) {
+    const perSecond = median(all.map(({ requests, seconds }) => requests / seconds));
+    const cpu = median(all.map(({ requests, cpuMicros }) => cpuMicros / requests));
+    const [p50, p99] = [median(all.map(({ p50Ms }) => p50Ms)), median(all.map(({ p99Ms }) => p99Ms))];
+    log(
+      `${name.padEnd(10)} ${perSecond.toFixed(0).padStart(7)} req/s  ${cpu.toFixed(0).padStart(5)} µs CPU/req  p50 ${p50.toFixed(1)} ms  p99 ${p99.toFixed(1)} ms`,
+    );
+    Object.assign(figures, {
+      [`${name}RequestsPerSecond`]: perSecond,
+      [`${name}CpuMicrosPerRequest`]: cpu,
+      [`${name}P99Ms`]: p99,
+    });
+  }
+  const gateway = turns.get('gateway') ?? [];
+  for (const [name, all] of turns) {
+    if (name === 'gateway') continue;
+    const ratio = median(
+      all.map(
+        (turn, round) =>
+          (gateway[round]?.requests ?? 0) / (gateway[round]?.seconds ?? 1) / (turn.requests / turn.seconds),
+      ),
+    );
+    log(`gateway ÷ ${name} ${ratio.toFixed(2)}`);
+    figures[`gatewayTo${name[0]?.toUpperCase()}${name.slice(1)}`] = ratio;
+  }
+  return figures;
 }
 
-function report(
-  measures: { readonly bare: Measure; readonly gateway: Measure },
-  log: (line: string) => void,
-): Record<string, number> {
-  const of = ({
-    requests,
-    seconds,
-    cpuMicros,
-    latenciesMs,
-  }: Measure): { perSecond: number; cpu: number; p50: number; p99: number } => {
-    const sorted = latenciesMs.toSorted((a, b) => a - b);
-    const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-    return { perSecond: requests / seconds, cpu: cpuMicros / requests, p50: at(0.5), p99: at(0.99) };
-  };
-  const [bare, gateway] = [of(measures.bare), of(measures.gateway)];
-  const line = (name: string, figures: typeof bare): string =>
-    `${name.padEnd(16)} ${figures.perSecond.toFixed(0).padStart(7)} req/s  ${figures.cpu.toFixed(0).padStart(5)} µs CPU/req  p50 ${figures.p50.toFixed(1)} ms  p99 ${figures.p99.toFixed(1)} ms`;
-  log(`${connections} connections, GET of one Patient, plain HTTP, upstream and load on the same machine`);
-  log(line('bare proxy', bare));
-  log(line('gateway, strict', gateway));
+/** What stands between asking the upstream itself and asking through the gateway, at a rate that leaves room. */
+async function added(
+  contenders: readonly Contender[],
+  parts: {
+    readonly upstream: string;
+    readonly seconds: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly log: (line: string) => void;
+  },
+): Promise<Record<string, number>> {
+  const { upstream, headers, log } = parts;
+  const gateway = contenders.find(({ name }) => name === 'gateway')?.url ?? upstream;
+  const rounds = Math.max(1, Math.floor(parts.seconds / 4));
+  const [direct, guarded]: [Load[], Load[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    const rate = { perSecond: pacedPerSecond, seconds: Math.min(2, parts.seconds / 2) };
+    direct.push(await pace({ url: upstream, path, headers }, rate));
+    guarded.push(await pace({ url: gateway, path, headers }, rate));
+  }
+  const of = (loads: readonly Load[]): number => median(loads.map(({ p99Ms }) => p99Ms));
+  const addedP99Ms = of(guarded) - of(direct);
   log(
-    `ratio ${(gateway.perSecond / bare.perSecond).toFixed(2)} of the throughput, ${(gateway.cpu / bare.cpu).toFixed(2)} times the CPU`,
+    `at ${pacedPerSecond} req/s: p99 ${of(direct).toFixed(1)} ms without the gateway, ${of(guarded).toFixed(1)} ms with it: ${addedP99Ms.toFixed(1)} ms added`,
   );
-  return {
-    bareRequestsPerSecond: bare.perSecond,
-    gatewayRequestsPerSecond: gateway.perSecond,
-    throughputRatio: gateway.perSecond / bare.perSecond,
-    bareCpuMicrosPerRequest: bare.cpu,
-    gatewayCpuMicrosPerRequest: gateway.cpu,
-    cpuRatio: gateway.cpu / bare.cpu,
-    gatewayP50Ms: gateway.p50,
-    gatewayP99Ms: gateway.p99,
-  };
+  return { addedP99MsAt1000PerSecond: addedP99Ms };
 }
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+/** About two kilobytes. */
+const patientText = JSON.stringify({
+  resourceType: 'Patient',
+  id: 'bench-1',
+  name: [{ family: 'Bench' }],
+  extension: Array.from({ length: 24 }, (_, n) => ({ url: `urn:bench:${n}`, valueString: 'x'.repeat(40) })),
+});
 
 /** What a child process of this benchmark does. */
 async function play(
   role: string,
-  settings: { readonly folder: string; readonly upstream: string; readonly jwk: object },
+  settings: { readonly folder: string; readonly upstream: string; readonly issuer: string; readonly jwk: object },
 ): Promise<void> {
   const plays: Readonly<Record<string, () => Promise<string>>> = {
     around: () => playAround(settings.jwk),
@@ -180,14 +221,7 @@ async function listen(listener: RequestListener): Promise<string> {
 
 /** Upstream, issuer and event server in one: what stands around a gateway. */
 async function playAround(jwk: object): Promise<string> {
-  const patient = Buffer.from(
-    JSON.stringify({
-      resourceType: 'Patient',
-      id: 'bench-1',
-      name: [{ family: 'Bench' }],
-      extension: Array.from({ length: 20 }, (_, n) => ({ url: `urn:bench:${n}`, valueString: 'x'.repeat(40) })),
-    }),
-  );
+  const patient = Buffer.from(patientText);
   let own = '';
   own = await listen((request, response) => {
     if (request.method === 'POST') {
@@ -242,18 +276,20 @@ function playBare(upstream: string): Promise<string> {
 async function playGateway({
   folder,
   upstream,
+  issuer,
 }: {
   readonly folder: string;
   readonly upstream: string;
+  readonly issuer: string;
 }): Promise<string> {
   const { readGatewayConfig, samplePolicyPath, startGateway } = await import('@watchglass/gateway');
   const config = {
     listen: { port: 0 },
     upstream: { url: upstream },
-    issuers: [{ issuer: upstream, audience: 'urn:watchglass:api' }],
+    issuers: [{ issuer, audience }],
     policy: samplePolicyPath(),
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
-    server: { url: upstream, writeKeyFile: 'write.key' },
+    server: { url: issuer, writeKeyFile: 'write.key' },
     spool: { dir: 'spool' },
   };
   await writeFile(join(folder, 'write.key'), `wgk_${'b'.repeat(32)}`);
