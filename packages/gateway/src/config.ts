@@ -8,9 +8,11 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
+import type { FrontSettings } from './fronts/fronts.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
@@ -55,6 +57,8 @@ export interface GatewayConfig {
   readonly tenant: string | undefined;
   readonly emitter: string;
   readonly admin: { readonly host: string; readonly port: number } | undefined;
+  /** Other proxies that ask for decisions. */
+  readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
@@ -144,6 +148,7 @@ const schema = z.strictObject({
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
   admin: address.optional(),
+  fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   limits: z
     .strictObject({
@@ -227,6 +232,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     tenant: raw.tenant,
     emitter: raw.emitter,
     admin: raw.admin,
+    fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     limits: raw.limits,
   };

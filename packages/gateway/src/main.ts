@@ -26,6 +26,7 @@ import { type Flood, FloodGate } from './capture/flood.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
 import { createListener } from './passage/listener.ts';
@@ -44,6 +45,8 @@ export interface RunningGateway extends AsyncDisposable {
   /** Lets a person, session, token or client in no longer. In force at once; resolves once it outlives the process. */
   revoke(what: Revoke): Promise<void>;
   readonly receipts: Rechecker;
+  /** Where other proxies ask, if any do. */
+  readonly fronts: Fronts | undefined;
 }
 
 export interface StartOptions {
@@ -138,17 +141,23 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
-  const pipeline = new Pipeline({
+  const admission = {
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
     policies: { current: config.policy },
     recorder,
-    pool,
     proxies: config.trustedProxies,
     floods,
     counters,
     metrics,
     publicUrl,
+    site: config.site,
+    exposureBytesMax: config.exposureBytesMax,
+    requestBytesMax: config.limits.requestBytesMax,
+  };
+  const pipeline = new Pipeline({
+    ...admission,
+    pool,
     securityHeaders,
     logoutDoor:
       identity.logout === undefined || config.identity.logoutPath === undefined
@@ -157,18 +166,21 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     upstreamOrigin: new URL(config.upstream.url).origin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
-    site: config.site,
-    exposureBytesMax: config.exposureBytesMax,
-    requestBytesMax: config.limits.requestBytesMax,
     inFlightMax: config.limits.inFlightMax,
     upstreamTimeoutMs: config.upstream.timeoutMs,
   });
+  const onFault = (error: unknown): void =>
+    logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself');
+  const fronts =
+    config.fronts === undefined
+      ? undefined
+      : stack.use(await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault }));
   const listener = createListener({
     pipeline,
     tls: config.tls,
     limits: config.limits,
     securityHeaders,
-    onFault: (error) => logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself'),
+    onFault,
   });
   const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
   const listenPort = await listen(listener, config.listen);
@@ -191,7 +203,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const stop = onlyOnce(() => resources.disposeAsync());
   options.signal?.addEventListener('abort', () => void stop(), { once: true });
   if (options.signal?.aborted === true) await stop();
-  return { url, adminUrl, spool, sender, receipts, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
+  return { url, adminUrl, spool, sender, receipts, fronts, revoke: identity.revoke, [Symbol.asyncDispose]: stop };
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {

@@ -154,7 +154,10 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'auth', operation: 'backchannel-logout', outcome: denied },
     'Tried to sign somebody out without a logout token that holds',
   ],
-  [{ kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] }, 'Lets in no longer wg-pr-0007'],
+  [
+    { kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] },
+    'Lets in no longer wg-pr-0007',
+  ],
   [
     { kind: 'system', operation: 'issuer-keys-stale', targets: issuer },
     'Goes on with old keys, since the identity provider does not answer: https://id.example',
@@ -176,6 +179,14 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     'Could not take the certificate in its files, as listener',
   ],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
+  [
+    { kind: 'system', operation: 'front-outcome' },
+    'Heard how a request ended that was let through before the gateway started again',
+  ],
+  [
+    { kind: 'system', operation: 'front-unasked' },
+    'A proxy let a request through that the gateway was not asked about',
+  ],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
 

@@ -15,7 +15,9 @@ export type OwnOperation =
   | 'issuer-keys-fresh'
   | 'certificate-replaced'
   | 'certificate-refused'
-  | 'tokens-revoked';
+  | 'tokens-revoked'
+  | 'front-outcome'
+  | 'front-unasked';
 
 export function ownEvent(
   { emitter, site }: Own,

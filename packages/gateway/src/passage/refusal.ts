@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
+  | 'not-behind-front'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -130,6 +131,13 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'Consent does not allow it',
     detail: 'The patient has not agreed to this. Ask who keeps consents, if your work needs it.',
     issue: 'forbidden',
+  },
+  'not-behind-front': {
+    status: 403,
+    title: 'It cannot be judged here',
+    detail:
+      'The decision needs the body or the answer, which this proxy does not show. Ask for less, or ask the gateway itself.',
+    issue: 'not-supported',
   },
   'not-found': {
     status: 404,
