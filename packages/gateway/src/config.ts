@@ -9,9 +9,11 @@ import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
+import type { FrontSettings } from './fronts/fronts.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
@@ -58,6 +60,8 @@ export interface GatewayConfig {
   readonly tenant: string | undefined;
   readonly emitter: string;
   readonly admin: { readonly host: string; readonly port: number } | undefined;
+  /** Other proxies that ask for decisions. */
+  readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
   readonly limits: ListenerLimits & {
@@ -148,6 +152,7 @@ const schema = z.strictObject({
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
   admin: address.optional(),
+  fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
   limits: z
@@ -234,6 +239,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     tenant: raw.tenant,
     emitter: raw.emitter,
     admin: raw.admin,
+    fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
     limits: raw.limits,

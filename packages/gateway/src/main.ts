@@ -29,6 +29,7 @@ import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
+import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
 import type { ReplayStore } from './identity/replay-store.ts';
@@ -56,6 +57,8 @@ export interface RunningGateway extends AsyncDisposable {
   readonly receipts: Rechecker;
   /** Looks at the policy's files now: resolves when what they say is in force, or refused. */
   reloadPolicy(): Promise<void>;
+  /** Where other proxies ask, if any do. */
+  readonly fronts: Fronts | undefined;
 }
 
 export interface StartOptions {
@@ -159,7 +162,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
-  const pipeline = new Pipeline({
+  const admission = {
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
     policies,
@@ -168,12 +171,18 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     logger,
     limiting,
     recorder,
-    pool,
     proxies: config.trustedProxies,
     floods,
     counters,
     metrics,
     publicUrl,
+    site: config.site,
+    exposureBytesMax: config.exposureBytesMax,
+    requestBytesMax: config.limits.requestBytesMax,
+  };
+  const pipeline = new Pipeline({
+    ...admission,
+    pool,
     securityHeaders,
     logoutDoor:
       identity.logout === undefined || config.identity.logoutPath === undefined
@@ -182,18 +191,21 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     upstreamOrigin: new URL(config.upstream.url).origin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
-    site: config.site,
-    exposureBytesMax: config.exposureBytesMax,
-    requestBytesMax: config.limits.requestBytesMax,
     inFlightMax: config.limits.inFlightMax,
     upstreamTimeoutMs: config.upstream.timeoutMs,
   });
+  const onFault = (error: unknown): void =>
+    logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself');
+  const fronts =
+    config.fronts === undefined
+      ? undefined
+      : stack.use(await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault }));
   const listener = createListener({
     pipeline,
     tls: config.tls,
     limits: config.limits,
     securityHeaders,
-    onFault: (error) => logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself'),
+    onFault,
   });
   const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
   const listenPort = await listen(listener, config.listen);
@@ -223,6 +235,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     spool,
     sender,
     receipts,
+    fronts,
     revoke: identity.revoke,
     reloadPolicy: () => policies.look(),
     [Symbol.asyncDispose]: stop,

@@ -222,6 +222,14 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'system', operation: 'lockout-begun', targets: address }, 'Locked out, after too many failures, 192.0.2.1'],
   [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears again 192.0.2.1'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
+  [
+    { kind: 'system', operation: 'front-outcome' },
+    'Heard how a request ended that was let through before the gateway started again',
+  ],
+  [
+    { kind: 'system', operation: 'front-unasked' },
+    'A proxy let a request through that the gateway was not asked about',
+  ],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];
 

@@ -214,6 +214,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/lockout-begun': { did: 'Locked out, after too many failures,', object: 'named' },
   'system/lockout-ended': { did: 'Hears again', object: 'named' },
   'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
+  'system/front-outcome': { did: 'Heard how a request ended that was let through before the gateway started again' },
+  'system/front-unasked': { did: 'A proxy let a request through that the gateway was not asked about' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };
 
@@ -285,6 +287,14 @@ const reasons: Readonly<Record<string, string>> = {
   'upstream-unreachable': 'the server behind the gateway can’t be reached',
   'upstream-invalid': 'the server behind the gateway answered something that is not HTTP',
   'stream-cut-off': 'the answer was cut off',
+  'outcome-missing': 'the proxy in front never said how it ended',
+  'front-batch': 'a batch can’t be judged behind another proxy',
+  'front-form': 'a search form can’t be judged behind another proxy',
+  'front-consent': 'consent can’t be asked for behind another proxy',
+  'front-answer': 'it would need a look at the answer, which another proxy holds',
+  'outcome-without-audit-id': 'its log names no decision',
+  'outcome-without-intent': 'its log names a decision that nobody made',
+  'outcome-of-another': 'its log names the decision about another request',
 };
 
 /** Why something ended as it did. Codes nobody gave words are shown with spaces. */

@@ -19,7 +19,9 @@ export type OwnOperation =
   | 'filter-replaced'
   | 'filter-refused'
   | 'lockout-begun'
-  | 'lockout-ended';
+  | 'lockout-ended'
+  | 'front-outcome'
+  | 'front-unasked';
 
 export function ownEvent(
   { emitter, site }: Own,

@@ -28,6 +28,7 @@ export type RefusalCode =
   | 'break-glass-refused'
   | 'consent-refused'
   | 'address-refused'
+  | 'not-behind-front'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -140,6 +141,13 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'Not from here',
     detail: 'Requests from this address are not taken. Ask who operates this gateway, if your work needs it.',
     issue: 'forbidden',
+  },
+  'not-behind-front': {
+    status: 403,
+    title: 'It cannot be judged here',
+    detail:
+      'The decision needs the body or the answer, which this proxy does not show. Ask for less, or ask the gateway itself.',
+    issue: 'not-supported',
   },
   'not-found': {
     status: 404,

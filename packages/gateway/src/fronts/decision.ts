@@ -1,0 +1,217 @@
+/**
+ * The gateway's decision for a request that another proxy holds:
+ *
+ *     canonicalise → address → rate → token → policy → durable intent → answer
+ *
+ * It is the same admission that our own proxy asks. What would need the body or the answer can't be seen from here, so it is refused. No front is told
+ * yes before the intent is durable, and every no is an event, or is counted like any other.
+ */
+import { type IncomingMessage, ServerResponse } from 'node:http';
+
+import { type Captured, interactionEvent, refusalEvent } from '../capture/capture.ts';
+import type { RequestCounters } from '../capture/counters.ts';
+import type { FloodGate } from '../capture/flood.ts';
+import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
+import type { Parameter } from '../http/canonical.ts';
+import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
+import { answerRefusal, type RefusalCode } from '../passage/refusal.ts';
+import { denied, Refused, violation } from '../passage/refused.ts';
+import { authoriseEntry } from '../policy/authorise.ts';
+import type { Metrics } from '../watch/metrics.ts';
+import { type Asked, captureAsked, type FrontName, messageOf } from './asked.ts';
+
+export type Verdict = Yes | No;
+
+export interface Yes {
+  readonly kind: 'yes';
+  readonly auditId: string;
+  readonly requestId: string;
+  /** Printable ASCII; anything else of it percent-encoded. */
+  readonly subject: string;
+  readonly tenant: string;
+}
+
+export interface No {
+  readonly kind: 'no';
+  readonly code: RefusalCode;
+  readonly status: number;
+  readonly auditId: string;
+  readonly requestId: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** Told of every yes, so that its outcome can be waited for. */
+export type OnIntent = (intent: EventDraftFacts & { readonly id: string }, of: { readonly requestId: string }) => void;
+
+export interface DecisionParts extends AdmissionParts {
+  readonly recorder: Recorder;
+  readonly floods: FloodGate<EventDraftFacts>;
+  readonly counters: RequestCounters;
+  readonly metrics: Metrics;
+  readonly site: string | undefined;
+  readonly tenant: string | undefined;
+  readonly inFlightMax: number;
+  /** Lets `POST …/_search` through for who may read everything, without having seen its form. */
+  readonly searchForms: boolean;
+  readonly onIntent: OnIntent;
+}
+
+/** What a form could ask for at the most: whoever may do that may do what it asks. */
+const unseenForm: readonly Parameter[] = ['_include', '_has:x:y'].map((name) => ({ name, rawValue: '' }));
+
+export class Decision {
+  readonly #parts: DecisionParts;
+  readonly #admission: Admission;
+  readonly decided: Record<FrontName, { yes: number; no: number }> = {
+    nginx: { yes: 0, no: 0 },
+    forward: { yes: 0, no: 0 },
+    envoy: { yes: 0, no: 0 },
+    haproxy: { yes: 0, no: 0 },
+  };
+  #inFlight = 0;
+
+  constructor(parts: DecisionParts) {
+    this.#parts = parts;
+    this.#admission = new Admission(parts);
+  }
+
+  get inFlightCount(): number {
+    return this.#inFlight;
+  }
+
+  /** Rejects only for a fault of the program itself, which is on record then: a front that hears nothing says 503. */
+  async decide(asked: Asked): Promise<Verdict> {
+    const { counters } = this.#parts;
+    const message = messageOf(asked);
+    const response = new ServerResponse(message);
+    const captured = this.#capture(asked, message);
+    counters.begin(captured);
+    this.#inFlight += 1;
+    try {
+      const yes = await this.#judge(message, response, captured);
+      this.decided[asked.front].yes += 1;
+      counters.answered += 1;
+      return yes;
+    } catch (refused) {
+      if (!(refused instanceof Refused)) {
+        await this.#record(captured, [
+          refusalEvent({
+            captured,
+            kind: 'system',
+            operation: 'gateway-fault',
+            status: 500,
+            reason: 'gateway-fault',
+          }),
+        ]);
+        throw refused;
+      }
+      this.decided[asked.front].no += 1;
+      return await this.#refuse(message, captured, refused);
+    } finally {
+      this.#inFlight -= 1;
+      counters.end(captured);
+      // Whatever admission holds for as long as the exchange lasts is let go of.
+      response.emit('close');
+    }
+  }
+
+  /** What a front sent that is no question: recorded like a broken message. */
+  async refuseInput(asked: Asked, reason: string): Promise<No> {
+    const { counters } = this.#parts;
+    const message = messageOf(asked);
+    const captured = this.#capture(asked, message);
+    counters.begin(captured);
+    try {
+      this.decided[asked.front].no += 1;
+      return await this.#refuse(message, captured, violation(captured, 'protocol-violation', reason));
+    } finally {
+      counters.end(captured);
+    }
+  }
+
+  #capture(asked: Asked, message: IncomingMessage): Captured {
+    const { recorder, site } = this.#parts;
+    const nowMs = Date.now();
+    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+  }
+
+  async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
+    const { inFlightMax, onIntent, tenant } = this.#parts;
+    const admitted = await this.#admission.admit(message, response, captured);
+    if (this.#inFlight > inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
+    const unseen = this.#needsMore(admitted);
+    if (unseen !== undefined) throw denied(admitted, 'not-behind-front', unseen);
+    const intent = intentOf(admitted);
+    if ((await this.#record(captured, [intent])).kind === 'unrecorded')
+      throw new Refused('audit-unavailable', undefined);
+    onIntent(intent, { requestId: captured.id });
+    return {
+      kind: 'yes',
+      auditId: captured.auditId,
+      requestId: captured.id,
+      subject: printable(admitted.actor.id),
+      tenant: tenant ?? '',
+    };
+  }
+
+  /** What the decision would have to see; undefined where the head was enough. */
+  #needsMore({ asker, interaction, parameters }: Admitted): string | undefined {
+    if (interaction.name === 'batch') return 'front-batch';
+    if (interaction.form && !this.#parts.searchForms) return 'front-form';
+    if (asker === undefined) return undefined;
+    // Who keeps consents is asked about the patients of an answer, too.
+    if (asker.policy.consent?.url !== undefined && interaction.name !== 'capabilities') return 'front-consent';
+    // Held to what an entry of a batch is held to: nobody will see the answer before it leaves.
+    const all = interaction.form ? [...parameters, ...unseenForm] : parameters;
+    return authoriseEntry({ ...asker, interaction, parameters: all }).kind === 'denied' ? 'front-answer' : undefined;
+  }
+
+  async #refuse(message: IncomingMessage, captured: Captured, refused: Refused): Promise<No> {
+    const { counters, floods, metrics } = this.#parts;
+    const { event, floodKey, more, code } = refused;
+    if (event !== undefined) {
+      if (floodKey === undefined || floods.admit(floodKey, event)) await this.#record(captured, [event, ...more]);
+      else counters.mark(captured, 'flooded');
+    }
+    metrics.refusals.inc({ code });
+    counters.refused += 1;
+    const { status, headers, body } = answerRefusal(code, {
+      accept: message.headers.accept,
+      requestId: captured.id,
+      headers: refused.headers,
+    });
+    return { kind: 'no', code, status, headers, body, auditId: captured.auditId, requestId: captured.id };
+  }
+
+  async #record(captured: Captured, drafts: readonly EventDraftFacts[]): ReturnType<Recorder['record']> {
+    const recorded = await this.#parts.recorder.record(drafts);
+    if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
+    return recorded;
+  }
+}
+
+/** What leaves is seen by nobody here: said from the beginning, since an outcome may never come. */
+function intentOf(admitted: Admitted): EventDraftFacts & { readonly id: string } {
+  const { captured, interaction, actor, parameters, purpose } = admitted;
+  return {
+    ...interactionEvent({
+      captured,
+      interaction,
+      actor,
+      parameterNames: parameters.map(({ name }) => name),
+      outcome: { status: 'success', reason: 'intent' },
+      facts: {},
+      rest: {
+        ...(interaction.name === 'capabilities' ? {} : { exposure: { truncated: true } }),
+        ...(purpose === undefined ? {} : { purpose }),
+      },
+    }),
+    id: captured.auditId,
+  };
+}
+
+/** Fit to stand in a header field, and read back in one way only. */
+function printable(id: string): string {
+  return /^[!-$&-~]*$/.test(id) ? id : id.replace(/[^!-$&-~]/gu, encodeURIComponent);
+}

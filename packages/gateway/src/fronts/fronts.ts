@@ -1,0 +1,216 @@
+/**
+ * Opens the doors for other proxies: questions by HTTP, questions by SPOP, and the datagrams of their access logs; takes them down in that order, and lets what is
+ * under way be answered and recorded. A door is a unix socket, an address of this machine, or asks for a client certificate: the configuration allows no other.
+ */
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer as createNetServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+
+import type { Own } from '../capture/own-event.ts';
+import { GatewayError } from '../errors.ts';
+import type { TrustedProxies } from '../http/source.ts';
+import { tlsRules } from '../identity/own-certificate.ts';
+import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
+import { createAuthzServer, type MutualTls } from './authz-server.ts';
+import { Decision, type DecisionParts, type Verdict } from './decision.ts';
+import { parseOutcomeLine } from './outcome-lines.ts';
+import { Reconciler } from './reconciler.ts';
+import { serveSpop } from './spop-agent.ts';
+
+/** Either a path of a unix socket, or a host and a port. */
+export interface DoorSettings {
+  readonly socket: string | undefined;
+  readonly host: string;
+  readonly port: number | undefined;
+  readonly tls: MutualTls | undefined;
+}
+
+export interface FrontSettings {
+  readonly authz: DoorSettings | undefined;
+  readonly spop: DoorSettings | undefined;
+  readonly outcomes:
+    | {
+        readonly host: string;
+        readonly port: number | undefined;
+        readonly withinMs: number;
+        readonly openMax: number;
+      }
+    | undefined;
+  readonly searchForms: boolean;
+  readonly inFlightMax: number;
+}
+
+export interface Fronts extends AsyncDisposable {
+  /** A path or a port, where the door is open. */
+  readonly authz: string | number | undefined;
+  readonly spop: string | number | undefined;
+  readonly outcomes: number | undefined;
+  readonly reconciler: Reconciler | undefined;
+}
+
+/** Answers under way, and outcomes on their way, get this long when the gateway stops. */
+const lastAnswersMs = 2_000;
+const lastOutcomesMs = 500;
+const datagramBufferBytes = 4 * 1_024 * 1_024;
+
+export async function openFronts(
+  settings: FrontSettings,
+  parts: Omit<DecisionParts, 'onIntent' | 'searchForms' | 'inFlightMax'> & {
+    readonly own: Own;
+    readonly proxies: TrustedProxies;
+    readonly onFault: (error: unknown) => void;
+  },
+): Promise<Fronts> {
+  await using stack = new AsyncDisposableStack();
+  const { recorder, floods, own, proxies, onFault, metrics } = parts;
+  const { outcomes } = settings;
+  const reconciler =
+    outcomes === undefined
+      ? undefined
+      : stack.use(new Reconciler({ ...outcomes, recorder, floods, own, startedMs: Date.now() }));
+  if (reconciler !== undefined) stack.defer(() => reconciler.close(lastOutcomesMs));
+  const outcomesPort =
+    outcomes?.port === undefined || reconciler === undefined
+      ? undefined
+      : await listenForDatagrams(stack, { host: outcomes.host, port: outcomes.port, reconciler });
+  const decision = new Decision({
+    ...parts,
+    searchForms: settings.searchForms,
+    inFlightMax: settings.inFlightMax,
+    onIntent: (intent, { requestId }) => reconciler?.expect(intent, requestId),
+  });
+  const judge = {
+    decide: (asked: Asked): Promise<Verdict> => decision.decide(asked),
+    refuseInput: (asked: Asked, reason: string): Promise<Verdict> => decision.refuseInput(asked, reason),
+    fields: (): readonly string[] => fieldsAskedFor(parts.policies.current),
+  };
+  const onOutcomes =
+    reconciler === undefined
+      ? undefined
+      : (lines: string): void => {
+          for (const line of lines.split('\n')) if (line.trim() !== '') reconciler.join(parseOutcomeLine(line));
+        };
+  const authz =
+    settings.authz === undefined
+      ? undefined
+      : await openDoor(stack, settings.authz, () =>
+          createAuthzServer({ judge, proxies, tls: settings.authz?.tls, onFault, onOutcomes }),
+        );
+  const spop =
+    settings.spop === undefined
+      ? undefined
+      : await openDoor(stack, settings.spop, (tls) => {
+          const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
+          if (tls === undefined) return createNetServer(serve);
+          const { cert, key, clientCa } = tls;
+          return createTlsServer(
+            { ...tlsRules, cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true },
+            serve,
+          );
+        });
+  for (const front of frontNames) {
+    for (const said of ['yes', 'no'] as const) {
+      metrics.watch(
+        `watchglass_gateway_front_${front}_${said}`,
+        `Questions of this front that were answered ${said}, since the start`,
+        () => decision.decided[front][said],
+      );
+    }
+  }
+  if (reconciler !== undefined) watchReconciler(metrics, reconciler);
+  const opened = stack.move();
+  return { authz, spop, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconciler): void {
+  const { status } = reconciler;
+  const numbers: readonly (readonly [string, string, () => number])[] = [
+    [
+      'open_intents',
+      'Requests that a front was told to let through, and whose outcome is awaited',
+      () => reconciler.openCount,
+    ],
+    ['outcomes_joined', 'Outcomes that completed their intent', () => status.joined + status.joinedLate],
+    ['outcomes_missing', 'Intents whose outcome did not come in time', () => status.outcomesMissing],
+    ['intents_missing', 'Outcomes of requests that were not asked about', () => status.intentsMissing],
+    ['outcomes_unreadable', 'Log lines that could not be read', () => status.unreadable],
+  ];
+  for (const [name, help, read] of numbers) metrics.watch(`watchglass_gateway_front_${name}`, help, read);
+}
+
+/** Opens it, and sees to it that it is closed. */
+async function openDoor(
+  stack: AsyncDisposableStack,
+  door: DoorSettings,
+  make: (tls: MutualTls | undefined) => Server,
+): Promise<string | number> {
+  const server = make(door.tls);
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
+  if (door.socket !== undefined) await removeStale(door.socket);
+  try {
+    if (door.socket === undefined) server.listen(door.port ?? 0, door.host);
+    else server.listen(door.socket);
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new GatewayError(
+      'listen-failed',
+      `expected to listen on ${door.socket ?? `${door.host}:${door.port}`}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another place or stop who has it`,
+      { cause },
+    );
+  }
+  // Who may ask is who may write to it: the owner and the group.
+  if (door.socket !== undefined) await chmod(door.socket, 0o660);
+  stack.defer(async () => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    if ('closeIdleConnections' in server)
+      (server as unknown as { closeIdleConnections(): void }).closeIdleConnections();
+    for (const socket of connections) socket.end();
+    const late = setTimeout(() => {
+      for (const socket of connections) socket.destroy();
+    }, lastAnswersMs);
+    await closed;
+    clearTimeout(late);
+  });
+  return door.socket ?? (server.address() as AddressInfo).port;
+}
+
+/** The socket of a process that is gone. One that somebody answers on stays, and listening fails. */
+async function removeStale(path: string): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found?.isSocket() !== true) return;
+  const probe = connect(path);
+  const alive = await Promise.race([
+    once(probe, 'connect').then(() => true),
+    new Promise<boolean>((resolve) => probe.once('error', () => resolve(false))),
+  ]).catch(() => false);
+  probe.destroy();
+  if (!alive) await unlink(path);
+}
+
+async function listenForDatagrams(
+  stack: AsyncDisposableStack,
+  { host, port, reconciler }: { readonly host: string; readonly port: number; readonly reconciler: Reconciler },
+): Promise<number> {
+  const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: datagramBufferBytes });
+  socket.on('message', (bytes) => reconciler.join(parseOutcomeLine(bytes.toString('utf8'))));
+  const listening = once(socket, 'listening');
+  socket.bind(port, host);
+  try {
+    await listening;
+  } catch (cause) {
+    throw new GatewayError(
+      'listen-failed',
+      `expected to hear datagrams on ${host}:${port}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another port or stop who has it`,
+      { cause },
+    );
+  }
+  socket.on('error', () => undefined);
+  stack.defer(() => new Promise<void>((resolve) => socket.close(() => resolve())));
+  return socket.address().port;
+}
