@@ -291,6 +291,7 @@ const reasons: Readonly<Record<string, string>> = {
   'front-batch': 'a batch can’t be judged behind another proxy',
   'front-form': 'a search form can’t be judged behind another proxy',
   'front-consent': 'consent can’t be asked for behind another proxy',
+  'front-glass': 'the glass can’t be broken behind another proxy',
   'front-answer': 'it would need a look at the answer, which another proxy holds',
   'outcome-without-audit-id': 'its log names no decision',
   'outcome-without-intent': 'its log names a decision that nobody made',

@@ -110,6 +110,7 @@ export class Decision {
       return await this.#refuse(message, captured, refused);
     } finally {
       this.#inFlight -= 1;
+      this.#parts.limiting.leave(captured);
       counters.end(captured);
       // Whatever admission holds for as long as the exchange lasts is let go of.
       response.emit('close');
@@ -137,7 +138,8 @@ export class Decision {
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
-    const { inFlightMax, onIntent, tenant } = this.#parts;
+    const { inFlightMax, limiting, onIntent, tenant } = this.#parts;
+    await limiting.atTheDoor(captured);
     const admitted = await this.#admission.admit(message, response, captured);
     if (this.#inFlight > inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const unseen = this.#needsMore(admitted);
@@ -156,22 +158,26 @@ export class Decision {
   }
 
   /** What the decision would have to see; undefined where the head was enough. */
-  #needsMore({ asker, interaction, parameters }: Admitted): string | undefined {
+  #needsMore({ asker, decision, interaction, parameters }: Admitted): string | undefined {
     if (interaction.name === 'batch') return 'front-batch';
     if (interaction.form && !this.#parts.searchForms) return 'front-form';
     if (asker === undefined) return undefined;
     // Who keeps consents is asked about the patients of an answer, too.
-    if (asker.policy.consent?.url !== undefined && interaction.name !== 'capabilities') return 'front-consent';
+    if (asker.policy.consent !== undefined && interaction.name !== 'capabilities') return 'front-consent';
+    // Everyone is told of broken glass, also by a header of the answer; and only the answer shows that it keeps to the one patient.
+    if (decision.glass) return 'front-glass';
     // Held to what an entry of a batch is held to: nobody will see the answer before it leaves.
     const all = interaction.form ? [...parameters, ...unseenForm] : parameters;
     return authoriseEntry({ ...asker, interaction, parameters: all }).kind === 'denied' ? 'front-answer' : undefined;
   }
 
   async #refuse(message: IncomingMessage, captured: Captured, refused: Refused): Promise<No> {
-    const { counters, floods, metrics } = this.#parts;
-    const { event, floodKey, more, code } = refused;
+    const { counters, floods, limiting, metrics } = this.#parts;
+    limiting.refused(captured, refused);
+    const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event)) await this.#record(captured, [event, ...more]);
+      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+        await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }
     metrics.refusals.inc({ code });
