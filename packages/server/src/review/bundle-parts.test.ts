@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type BundleReport, type BundleTrust, splitBundle, verifyBundle } from '@watchglass/record';
-import { clinic, items, type TestPlace, testPlace } from '../ledger/ledger.fixture.ts';
+import { clinic, item, type TestPlace, testPlace } from '../ledger/ledger.fixture.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isUnit, march, openWithKeys, shredUnits, writePast } from '../ledger/shred.fixture.ts';
 import { realWorld } from '../world/real-world.ts';
@@ -39,17 +39,16 @@ async function bundleOf(place: TestPlace, ledger: Ledger, asked: object): Promis
   const input = { purpose: 'HOPERAT', reason: 'Complaint 17', ...asked };
   const prepared = await maker.prepare({ tenant: clinic, input, by, signal: new AbortController().signal });
   const { size } = ledger.head(clinic);
-  await ledger.append(
-    clinic,
-    items(place, 1, {
-      ...{ kind: 'review', action: 'read', operation: 'bundle', targets: prepared.targets },
-      ...{
-        exposure: { count: prepared.count },
-        purpose: { code: prepared.purpose },
-        actor: { id: by.id, type: 'human' },
-      },
-    }),
-  );
+  const { event, envelope } = item(place, {
+    ...{ kind: 'review', action: 'read', operation: 'bundle', targets: prepared.targets },
+    ...{
+      exposure: { count: prepared.count },
+      purpose: { code: prepared.purpose },
+      actor: { id: by.id, type: 'human' },
+    },
+  });
+  // As the server writes it: nobody else's word vouches for a bundle.
+  await ledger.append(clinic, [{ event, envelope: { ...envelope, submitter: 'self', intake: 'self' } }]);
   let file = '';
   for await (const piece of await prepared.complete(size)) file += piece;
   return file;
