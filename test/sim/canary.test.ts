@@ -19,7 +19,9 @@ async function find({ meddling, theme }: Canary, first: number): Promise<Run | u
 }
 
 for (const canary of canaries) {
-  test(`a ledger that ${canary.what} is found within ${seedsMax} seeds, every time`, { timeout: 120_000 }, async (t) => {
+  test(`a ledger that ${canary.what} is found within ${seedsMax} seeds, every time`, {
+    timeout: 120_000,
+  }, async (t) => {
     for (const first of beginnings) {
       const found = await find(canary, first);
       assert.ok(found?.violation !== undefined, `not found from seed ${first} on`);

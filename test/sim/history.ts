@@ -78,7 +78,9 @@ class History {
 
   async run(): Promise<void> {
     for (const [number, life] of this.#plan.lives.entries()) {
-      this.#told(`life ${number + 1}, faults ${JSON.stringify([...life.faults, ...(life.misreads ?? [])])}, to be ${life.end}`);
+      this.#told(
+        `life ${number + 1}, faults ${JSON.stringify([...life.faults, ...(life.misreads ?? [])])}, to be ${life.end}`,
+      );
       await this.#live(life);
     }
     this.#told('the last life, on a disk that works');

@@ -2,7 +2,12 @@
  * A history as data: lives of processes one after another on one disk, what each does, what goes wrong in it, and how it ends. Made from
  * a seed, and cut down by `shrink.ts`: each step has a seed of its own, so that leaving one out changes none of the others.
  */
-import { type SimFault, type SimMishap, type SimMisread, SimRandom } from '../../packages/server/src/world/simulated.ts';
+import {
+  type SimFault,
+  type SimMishap,
+  type SimMisread,
+  SimRandom,
+} from '../../packages/server/src/world/simulated.ts';
 import { themes, usualOperations } from './operations.ts';
 
 export interface Plan {
@@ -65,12 +70,12 @@ function misread(random: SimRandom, lives: Life[]): void {
   // After a power failure nobody can tell a torn group from one that went bad.
   const before = lives[at - 1];
   const faults = before?.end === 'power lost' ? (['EIO'] as const) : (['EIO', 'ends early', 'flip'] as const);
-  const misreads = Array.from({ length: random.between(1, 2) }, () => ({
-    fault: random.pick(faults),
-    at: random.below(random.chance(60) ? 60 : 300),
-    times: random.chance(40) ? 1 : 1000,
-    spot: random.below(2 ** 16),
-  }));
+  const misreads = Array.from({ length: random.between(1, 2) }, () => {
+    const fault = random.pick(faults);
+    const at = random.below(random.chance(60) ? 60 : 300);
+    // A bit that stays another is one that is stored so: at the end of each history one is.
+    return { fault, at, times: fault === 'flip' || random.chance(40) ? 1 : 1000, spot: random.below(2 ** 16) };
+  });
   lives[at] = { ...life, faults: [], misreads };
 }
 

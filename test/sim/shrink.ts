@@ -28,7 +28,10 @@ export async function shrink(plan: Plan, meddling?: Meddling): Promise<Plan> {
 }
 
 function sizeOf({ lives }: Plan): number {
-  return lives.reduce((sum, { steps, faults, misreads = [] }) => sum + 1 + steps.length + faults.length + misreads.length, 0);
+  return lives.reduce(
+    (sum, { steps, faults, misreads = [] }) => sum + 1 + steps.length + faults.length + misreads.length,
+    0,
+  );
 }
 
 function without(plan: Plan, at: number): Plan {
