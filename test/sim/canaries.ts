@@ -6,10 +6,13 @@ import { dirname } from 'node:path';
 import type { Disk, DiskFile } from '../../packages/server/src/world/disk.ts';
 import { fileOver, layerOver } from './disk-layer.ts';
 import type { Meddling } from './history.ts';
+import type { themes } from './operations.ts';
 
 export interface Canary {
   readonly what: string;
   readonly meddling: Meddling;
+  /** What must be going on for it to do any harm: looked for among histories in which it is. */
+  readonly theme?: keyof typeof themes;
 }
 
 export const canaries: readonly Canary[] = [
@@ -88,10 +91,12 @@ export const canaries: readonly Canary[] = [
   },
   {
     what: 'shreds before it is on record that it does',
+    theme: 'ending',
     meddling: (disk) => forgetful(disk, (path) => path.includes('/shreds/')),
   },
   {
     what: 'keeps the seeds of what it says is shredded',
+    theme: 'ending',
     meddling: (disk) =>
       layerOver(disk, {
         remove: async (path) => {
@@ -101,6 +106,7 @@ export const canaries: readonly Canary[] = [
   },
   {
     what: 'keeps no copy of what a hold is about',
+    theme: 'ending',
     meddling: (disk) =>
       layerOver(disk, {
         replace: async (path, bytes, options) => {

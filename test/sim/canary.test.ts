@@ -1,27 +1,29 @@
 /** The simulator finds every ledger that is broken on purpose, from wherever its seeds begin, and cuts what it found down to a few steps. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canaries } from './canaries.ts';
+import { type Canary, canaries } from './canaries.ts';
 import { layerOver } from './disk-layer.ts';
-import { type Meddling, type Run, runHistory } from './history.ts';
+import { type Run, runHistory } from './history.ts';
 import { planOf } from './plan.ts';
 import { shrink } from './shrink.ts';
 
 const seedsMax = 400;
 const beginnings = [1, 700_001];
 
-async function find(meddling: Meddling, first: number): Promise<Run | undefined> {
+async function find({ meddling, theme }: Canary, first: number): Promise<Run | undefined> {
   for (let seed = first; seed < first + seedsMax; seed++) {
-    const run = await runHistory(planOf(seed), { meddling });
+    const run = await runHistory(planOf(seed, theme), { meddling });
     if (run.violation !== undefined) return run;
   }
   return undefined;
 }
 
-for (const { what, meddling } of canaries) {
-  test(`a ledger that ${what} is found within ${seedsMax} seeds, every time`, { timeout: 120_000 }, async (t) => {
+for (const canary of canaries) {
+  test(`a ledger that ${canary.what} is found within ${seedsMax} seeds, every time`, {
+    timeout: 120_000,
+  }, async (t) => {
     for (const first of beginnings) {
-      const found = await find(meddling, first);
+      const found = await find(canary, first);
       assert.ok(found?.violation !== undefined, `not found from seed ${first} on`);
       assert.ok(found.isBroken, found.violation);
       t.diagnostic(`seed ${found.plan.seed}: ${found.violation.split('\n')[0]}`);
@@ -35,8 +37,9 @@ test('a disk that only passes on what it is told is no canary', async () => {
 });
 
 test('a history that fails is cut down, and what is left still fails', { timeout: 120_000 }, async () => {
-  const meddling = canaries[0]?.meddling as Meddling;
-  const found = await find(meddling, 1);
+  const canary = canaries[0] as Canary;
+  const { meddling } = canary;
+  const found = await find(canary, 1);
   assert.ok(found !== undefined);
   const smallest = await shrink(found.plan, meddling);
   const steps = (plan: typeof smallest): number => plan.lives.reduce((sum, life) => sum + life.steps.length, 0);

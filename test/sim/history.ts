@@ -78,7 +78,9 @@ class History {
 
   async run(): Promise<void> {
     for (const [number, life] of this.#plan.lives.entries()) {
-      this.#told(`life ${number + 1}, faults ${JSON.stringify(life.faults)}, to be ${life.end}`);
+      this.#told(
+        `life ${number + 1}, faults ${JSON.stringify([...life.faults, ...(life.misreads ?? [])])}, to be ${life.end}`,
+      );
       await this.#live(life);
     }
     this.#told('the last life, on a disk that works');
@@ -93,7 +95,7 @@ class History {
   }
 
   async #live(life: Life, atEnd?: (session: Session) => Promise<void>): Promise<void> {
-    const process = this.#disk.process(life.faults);
+    const process = this.#disk.process(life.faults, life.misreads);
     const begun = await this.#begin(process);
     if (begun !== undefined) {
       const { ledger, keys } = begun;
@@ -142,7 +144,7 @@ class History {
     await Promise.race([opening, process.died]);
     if (process.dead) return undefined;
     if (refused !== undefined) {
-      if (!process.met || !isTolerable(refused)) throw refused;
+      if (!process.met || !isTolerable(refused, process.misled)) throw refused;
       this.#told(`refused: ${String(refused)}`);
       return undefined;
     }
@@ -168,7 +170,11 @@ class History {
       heartbeatMs: this.#plan.heartbeatMs,
       segmentBytesMax: this.#plan.segmentBytesMax,
       idEntriesMax: 1024,
-      report: ({ level, message }) => this.#told(`  ${level}: ${message}`),
+      report: ({ level, message }) => {
+        this.#told(`  ${level}: ${message}`);
+        // Said, and so no lie: what the process could not read of the ids it does not know.
+        if (disk.misled && /^dedupe\/\S+ is damaged/.test(message)) this.outside.forget();
+      },
     });
     keys.of(ledger);
     return { ledger, keys };

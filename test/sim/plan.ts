@@ -2,7 +2,12 @@
  * A history as data: lives of processes one after another on one disk, what each does, what goes wrong in it, and how it ends. Made from
  * a seed, and cut down by `shrink.ts`: each step has a seed of its own, so that leaving one out changes none of the others.
  */
-import { type SimFault, type SimMishap, SimRandom } from '../../packages/server/src/world/simulated.ts';
+import {
+  type SimFault,
+  type SimMishap,
+  type SimMisread,
+  SimRandom,
+} from '../../packages/server/src/world/simulated.ts';
 import { themes, usualOperations } from './operations.ts';
 
 export interface Plan {
@@ -16,6 +21,8 @@ export interface Plan {
 export interface Life {
   readonly steps: readonly Step[];
   readonly faults: readonly SimMishap[];
+  /** Files that can't be read as they are. */
+  readonly misreads?: readonly SimMisread[];
   /** What comes when the steps are done, or after the fault that killed the process. */
   readonly end: 'closed' | 'killed' | 'power lost';
 }
@@ -32,18 +39,21 @@ const faultWeights: Readonly<Record<SimFault, number>> = {
   EIO: 15,
   ENOSPC: 8,
   full: 9,
-  short: 4,
+  short: 8,
 };
 
-export function planOf(seed: number): Plan {
+/** @param theme what besides happens, instead of what the seed says */
+export function planOf(seed: number, theme?: keyof typeof themes): Plan {
   const random = new SimRandom(seed);
-  const chosen = random.weighted({ none: 50, keys: 22, ending: 28 });
+  const drawn = random.weighted({ none: 50, keys: 22, ending: 28 });
+  const chosen = theme ?? drawn;
   const weights = Object.fromEntries(
     [...usualOperations, ...(themes[chosen] ?? [])].map(({ name, weight }) => [name, weight]),
   );
   const lives = Array.from({ length: random.between(1, 4) }, (_, at) => lifeOf(random, weights, at === 0));
   if (chosen === 'ending') for (const [at, life] of lives.entries()) lives[at] = withEnding(random, life, at);
   if (random.chance(30)) lives.push(...twoCrashes(random, weights));
+  if (random.chance(15)) misread(random, lives);
   return {
     seed,
     startMs: monthEndMs - random.between(1, 3_600) * 1000,
@@ -51,6 +61,22 @@ export function planOf(seed: number): Plan {
     heartbeatMs: random.chance(25) ? 300_000 : 0,
     lives,
   };
+}
+
+/** A process can't read some of what an earlier one left, or of what it wrote itself. */
+function misread(random: SimRandom, lives: Life[]): void {
+  const at = random.below(lives.length);
+  const life = lives[at] as Life;
+  // After a power failure nobody can tell a torn group from one that went bad.
+  const before = lives[at - 1];
+  const faults = before?.end === 'power lost' ? (['EIO'] as const) : (['EIO', 'ends early', 'flip'] as const);
+  const misreads = Array.from({ length: random.between(1, 2) }, () => {
+    const fault = random.pick(faults);
+    const at = random.below(random.chance(60) ? 60 : 300);
+    // A bit that stays another is one that is stored so: at the end of each history one is.
+    return { fault, at, times: fault === 'flip' || random.chance(40) ? 1 : 1000, spot: random.below(2 ** 16) };
+  });
+  lives[at] = { ...life, faults: [], misreads };
 }
 
 type Weights = Readonly<Record<string, number>>;

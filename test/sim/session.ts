@@ -8,7 +8,7 @@ import { LedgerError, type LedgerErrorCode } from '../../packages/server/src/led
 import type { AppendItem, KeyChange, Ledger } from '../../packages/server/src/ledger/ledger.ts';
 import type { TurningKeys } from '../../packages/server/src/ledger/turning-keys.fixture.ts';
 import type { SimClock, SimProcess, SimRandom } from '../../packages/server/src/world/simulated.ts';
-import { type Call, EventMaker, type LogModel, type Outside, Violation } from './model.ts';
+import { type Call, EventMaker, type LogModel, type Outside, textOf, Violation } from './model.ts';
 
 const turnsMax = 50_000;
 /** The ledger remembers ids for seven days of its clock. */
@@ -132,9 +132,13 @@ export class Session {
   }
 
   /** Undefined for what was approved to go, and is gone. */
-  async #leafOf({ tenant, shreds }: LogModel, index: number): Promise<Uint8Array | undefined> {
+  async #leafOf({ tenant, shreds, acknowledged }: LogModel, index: number): Promise<Uint8Array | undefined> {
     try {
-      return (await this.ledger.open(tenant, index)).leaf;
+      const { leaf, m } = await this.ledger.open(tenant, index);
+      const wanted = [...acknowledged.values()].find((one) => one.index === index);
+      if (wanted !== undefined && Buffer.from(m).toString('utf8') !== textOf(wanted.item))
+        throw new Violation(`index ${index} of ${tenant} was opened, and is something else than what was acknowledged`);
+      return leaf;
     } catch (error) {
       const isApproved = [...shreds.values()].some(({ events }) => events.has(index));
       if (isApproved && error instanceof LedgerError && error.code === 'shredded') return undefined;
@@ -198,7 +202,7 @@ export class Session {
   /** Where ids were forgotten, what had to be refused may have been stored, and the event it imitates be refused. */
   #tolerates(error: unknown): boolean {
     const isConflict = error instanceof LedgerError && error.code === 'id-conflict';
-    return isTolerable(error) || (isConflict && this.outside.forgetful);
+    return isTolerable(error, this.process.misled) || (isConflict && this.outside.forgetful);
   }
 
   #start(what: string, work: () => Promise<void>): void {
@@ -226,8 +230,10 @@ function leavesNothing(error: unknown): boolean {
 }
 
 /** What a ledger may answer when its disk fails; anything else is a fault of ours. */
-export function isTolerable(error: unknown): boolean {
+export function isTolerable(error: unknown, misled = false): boolean {
   if (error instanceof Violation) return false;
+  // What was misread is refused in as many ways as there are things to read, each with a code.
+  if (misled && error instanceof Error && 'code' in error && /^[a-z]+(-[a-z]+)*$/.test(String(error.code))) return true;
   if (error instanceof LedgerError) return ['read-only', 'storage-full', 'closed'].includes(error.code);
   return error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code));
 }

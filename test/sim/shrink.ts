@@ -18,9 +18,9 @@ export async function shrink(plan: Plan, meddling?: Meddling): Promise<Plan> {
     before = sizeOf(smallest);
     for (let at = smallest.lives.length - 1; at >= 0; at--) await stillFails(without(smallest, at));
     for (let life = smallest.lives.length - 1; life >= 0; life--) {
-      for (const part of ['faults', 'steps'] as const) {
-        for (let at = (smallest.lives[life]?.[part].length ?? 0) - 1; at >= 0; at--)
-          await stillFails(withLife(smallest, life, (one) => ({ ...one, [part]: one[part].toSpliced(at, 1) })));
+      for (const part of ['faults', 'steps', 'misreads'] as const) {
+        for (let at = (smallest.lives[life]?.[part]?.length ?? 0) - 1; at >= 0; at--)
+          await stillFails(withLife(smallest, life, (one) => ({ ...one, [part]: one[part]?.toSpliced(at, 1) ?? [] })));
       }
     }
   }
@@ -28,7 +28,10 @@ export async function shrink(plan: Plan, meddling?: Meddling): Promise<Plan> {
 }
 
 function sizeOf({ lives }: Plan): number {
-  return lives.reduce((sum, { steps, faults }) => sum + 1 + steps.length + faults.length, 0);
+  return lives.reduce(
+    (sum, { steps, faults, misreads = [] }) => sum + 1 + steps.length + faults.length + misreads.length,
+    0,
+  );
 }
 
 function without(plan: Plan, at: number): Plan {

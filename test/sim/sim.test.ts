@@ -8,17 +8,14 @@ import { operations } from './operations.ts';
 import { type Plan, planOf } from './plan.ts';
 
 const firstSeed = Number(process.env.WATCHGLASS_SEED ?? 1);
-const seeds = 200;
-/** A slow machine runs fewer; no machine runs none. */
-const budgetMs = 10_000;
+const seeds = 120;
 
 test('histories with kills, power failures and failing disks lose nothing, and sign nothing twice', {
   timeout: 120_000,
 }, async (t) => {
-  const ends = performance.now() + budgetMs;
   let events = 0;
   let ran = 0;
-  for (let seed = firstSeed; seed < firstSeed + seeds && (performance.now() < ends || ran < 20); seed++, ran++) {
+  for (let seed = firstSeed; seed < firstSeed + seeds; seed++, ran++) {
     const run = await runHistory(planOf(seed));
     assert.equal(run.violation, undefined, `npm run sim -- --seed ${seed}`);
     events += run.events;

@@ -6,6 +6,7 @@
  * What is read may be in the system's memory only: the process before may have been killed before its sync returned, or its sync
  * may have failed. So what is found is made durable before anything is built on it, signed or answered.
  */
+import { crc32 } from 'node:zlib';
 import { parseCheckpoint, RecordError, type RetentionClass } from '@watchglass/record';
 import {
   emptyManifest,
@@ -152,11 +153,14 @@ async function readJournal(place: FilesPlace, found: RecoveredFiles): Promise<st
  * Groups before the last are durable: the last was written after that. It is written once more and not only synced, since after a failed sync the
  * system holds its pages for stored (Linux marks them clean), and the next sync has nothing to do.
  */
-async function storeAgain(disk: Disk, { path, from, to }: NonNullable<JournalScan['last']>): Promise<void> {
+async function storeAgain(disk: Disk, { path, from, to, crc }: NonNullable<JournalScan['last']>): Promise<void> {
   const file = await disk.open(path, 'append');
   try {
     const bytes = Buffer.allocUnsafe(to - from);
-    await file.read(bytes, from);
+    const got = await file.read(bytes, from);
+    // Over what is stored goes only what is whole: a disk that misreads just now would have us destroy it.
+    if (got !== bytes.length || crc32(bytes) !== crc)
+      throw new LedgerError('corrupt', `${path} reads otherwise than a moment before; check the disk`);
     for (let at = 0; at < bytes.length; ) {
       const count = await file.write(bytes.subarray(at), from + at);
       if (count === 0) throw new LedgerError('storage-full', `the disk takes no bytes for ${path}; free some`);

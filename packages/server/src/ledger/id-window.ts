@@ -60,6 +60,7 @@ export class IdWindow {
     const wanted: RememberedIds[][] = [];
     let fault: string | undefined;
     let entries = 0;
+    let isOver = false;
     for (const [at, name] of names.entries()) {
       // A file of a segment that is still in the journal is from an interrupted archiving; the journal has its ids.
       if (Number(name.slice(0, 16)) >= belowGroup) continue;
@@ -67,7 +68,10 @@ export class IdWindow {
       const segment = bytes === undefined ? undefined : decodeSegment(bytes);
       if (bytes !== undefined && segment === undefined)
         fault = `dedupe/${name} is damaged: events of that time that are sent again will be stored again`;
+      // Damaged, or misread just now: the next start may know more. It goes with those of its age.
+      if (bytes !== undefined && segment === undefined && !isOver) continue;
       if (segment === undefined || nowMs - (segment[0]?.receivedMs ?? 0) > ageMsMax) {
+        isOver = true;
         await disk.remove(`${dir}/${name}`);
         continue;
       }

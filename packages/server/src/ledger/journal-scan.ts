@@ -4,6 +4,7 @@
  * Only the last group of the last segment may be torn, since no group is written before the one before it is durable
  * (docs/format.md, "Group and journal"). Anything else is corruption and is told, not repaired.
  */
+import { crc32 } from 'node:zlib';
 import {
   groupMaskOf,
   type ParsedGroup,
@@ -21,8 +22,10 @@ export interface JournalScan {
   /** Bytes after the last whole group of the last segment. */
   readonly torn: { readonly path: string; readonly position: number; readonly bytes: Uint8Array } | undefined;
   readonly fault: string | undefined;
-  /** Where the last whole group lies; from the header of its segment on when it is the first there. */
-  readonly last: { readonly path: string; readonly from: number; readonly to: number } | undefined;
+  /** Where the last whole group lies, from the header of its segment on when it is the first there; and the CRC-32 of what was read there. */
+  readonly last:
+    | { readonly path: string; readonly from: number; readonly to: number; readonly crc: number }
+    | undefined;
 }
 
 /**
@@ -41,8 +44,13 @@ export async function scanJournal(
   const counted = names.filter((name) => (parseSegmentName(name) ?? -1) >= firstGroup);
   const segments: Segment[] = [];
   let nextGroup = firstGroup;
-  let last: JournalScan['last'];
-  const end = (torn?: JournalScan['torn'], fault?: string): JournalScan => ({ segments, nextGroup, torn, fault, last });
+  let last: (Omit<NonNullable<JournalScan['last']>, 'crc'> & { readonly bytes: Uint8Array }) | undefined;
+  const end = (torn?: JournalScan['torn'], fault?: string): JournalScan => {
+    if (last === undefined) return { segments, nextGroup, torn, fault, last };
+    const { path, from, to } = last;
+    const crc = crc32(last.bytes.subarray(from, to));
+    return { segments, nextGroup, torn, fault, last: { path, from, to, crc } };
+  };
   for (const [at, name] of counted.entries()) {
     const path = `${dir}/${name}`;
     const bytes = (await disk.readFile(path)) ?? new Uint8Array(0);
@@ -62,7 +70,7 @@ export async function scanJournal(
       if (fault !== undefined) {
         return end(undefined, `group ${group.number} in journal/${name}: ${fault}`);
       }
-      last = { path, from: segment.firstGroup === group.number ? 0 : segment.bytes, to: group.end };
+      last = { path, from: segment.firstGroup === group.number ? 0 : segment.bytes, to: group.end, bytes };
       segment.bytes = group.end;
       segment.lastGroup = group.number;
       nextGroup = group.number + 1;

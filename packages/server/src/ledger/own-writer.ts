@@ -8,6 +8,7 @@ import type { Disk } from '../world/disk.ts';
 import type { World } from '../world/world.ts';
 import type { AppendItem, LedgerReport } from './ledger.ts';
 import { type OwnFacts, type OwnIdentity, ownItem, rotationEvent, sealEvent } from './own-events.ts';
+import { readSteady } from './steady-read.ts';
 import type { StorageDriver } from './storage.ts';
 import type { TenantLog } from './tenant-log.ts';
 
@@ -83,11 +84,11 @@ export class OwnWriter {
     log.recorded = { epoch, rotation };
     const record = async (): Promise<void> => {
       for (let one = (before.epoch ?? epoch - 1) + 1; one <= epoch; one++) {
-        const bytes = await driver.document(log.tenant, sealFileName(one));
+        const bytes = await readSteady(driver, log.tenant, sealFileName(one));
         if (bytes !== undefined) await this.appendMade(log, sealEvent(parseSeal(bytes), bytes));
       }
       for (let one = before.rotation + 1; one <= rotation; one++) {
-        const bytes = await driver.document(log.tenant, rotationFileName(one));
+        const bytes = await readSteady(driver, log.tenant, rotationFileName(one));
         if (bytes !== undefined) await this.appendMade(log, rotationEvent(parseRotation(bytes), bytes));
       }
       await disk.makeDirectory(sealingDir);

@@ -25,6 +25,7 @@ import type { Disk } from '../world/disk.ts';
 import type { Random } from '../world/world.ts';
 import { startOfEpoch } from './epoch.ts';
 import { LedgerError } from './errors.ts';
+import { readSteady } from './steady-read.ts';
 import type { StorageDriver } from './storage.ts';
 
 export interface SealPlace {
@@ -245,7 +246,7 @@ async function sealedEpochs({ driver }: SealPlace, tenant: string): Promise<numb
 }
 
 async function mustReadSeal({ driver }: SealPlace, tenant: string, epoch: number): Promise<Uint8Array> {
-  const bytes = await driver.document(tenant, sealFileName(epoch));
+  const bytes = await readSteady(driver, tenant, sealFileName(epoch));
   if (bytes === undefined) throw new LedgerError('corrupt', `ledger/${tenant}/${sealFileName(epoch)} is missing`);
   return bytes;
 }

@@ -33,6 +33,18 @@ export interface SimMishap {
   readonly among?: readonly [verb: string, path: string];
 }
 
+/** A file that can't be read as it is, from one of a process's reads on. What is stored stays as it is. */
+export interface SimMisread {
+  /** It fails; it ends too early; or a bit of it is another. */
+  readonly fault: 'EIO' | 'ends early' | 'flip';
+  /** At which read, from 0. */
+  readonly at: number;
+  /** How many reads of the file it is so for. */
+  readonly times: number;
+  /** Where in the file, beyond its size counted on from its beginning. */
+  readonly spot: number;
+}
+
 const fullForOperations = 12;
 const sectorBytes = 512;
 /** What room is given out by: a file grows inside its last block on the fullest disk. */
@@ -50,8 +62,8 @@ export class SimDisk {
   }
 
   /** The disk as the next process has it. */
-  process(mishaps: readonly SimMishap[] = []): SimProcess {
-    return new SimProcess(this, this.#random, mishaps, this.#locks);
+  process(mishaps: readonly SimMishap[] = [], misreads: readonly SimMisread[] = []): SimProcess {
+    return new SimProcess(this, this.#random, { mishaps, misreads, locks: this.#locks });
   }
 
   losePower(): void {
@@ -67,6 +79,8 @@ export class SimProcess implements Disk {
   readonly #names: SimNames;
   readonly #random: SimRandom;
   readonly #mishaps: (SimMishap & { left: number })[];
+  readonly #misreads: readonly SimMisread[];
+  readonly #unreadable: Map<string, { readonly misread: SimMisread; left: number }> = new Map();
   readonly #locks: Map<string, SimProcess>;
   readonly #durableDirectories: Set<string> = new Set();
   #fullUntil = -1;
@@ -77,13 +91,29 @@ export class SimProcess implements Disk {
     this.#die = resolve;
   });
   operations = 0;
+  reads = 0;
   /** Something went wrong. */
   met = false;
+  /** Something was read that isn't so. */
+  misled = false;
   /** The first sync that failed. */
   failedSync: string | undefined;
 
-  constructor(disk: SimDisk, random: SimRandom, mishaps: readonly SimMishap[], locks: Map<string, SimProcess>) {
+  constructor(
+    disk: SimDisk,
+    random: SimRandom,
+    {
+      mishaps,
+      misreads,
+      locks,
+    }: {
+      readonly mishaps: readonly SimMishap[];
+      readonly misreads: readonly SimMisread[];
+      readonly locks: Map<string, SimProcess>;
+    },
+  ) {
     this.#disk = disk;
+    this.#misreads = misreads;
     this.#names = disk.names;
     this.#random = random;
     this.#mishaps = mishaps.map((mishap) => ({ ...mishap, left: mishap.at }));
@@ -178,7 +208,8 @@ export class SimProcess implements Disk {
       write: (bytes, position) => this.#write(path, content, bytes, position),
       read: async (into, position) => {
         if (this.#dead) return forever();
-        return content.read(into, position);
+        const got = content.read(into, position);
+        return this.#misread(path, content.size, into.subarray(0, got), position);
       },
       datasync: () =>
         this.#operate(`datasync ${path}`, () => content.sync(), { sync: () => content.failSync(this.#random) }),
@@ -206,7 +237,30 @@ export class SimProcess implements Disk {
   async readFile(path: string): Promise<Uint8Array | undefined> {
     if (this.#dead) return forever();
     if (this.#names.isDirectory(path)) throw failure('EISDIR', path);
-    return this.#names.file(path)?.bytes();
+    const bytes = this.#names.file(path)?.bytes();
+    return bytes?.subarray(0, this.#misread(path, bytes.length, bytes, 0));
+  }
+
+  /** What a read brings: `bytes` as they are stored, or not. @returns how many of them */
+  #misread(path: string, size: number, bytes: Uint8Array, position: number): number {
+    const at = this.reads++;
+    const begins = this.#misreads.find((one) => one.at === at);
+    if (begins !== undefined && !this.#unreadable.has(path))
+      this.#unreadable.set(path, { misread: begins, left: begins.times });
+    const bad = this.#unreadable.get(path);
+    if (bad === undefined || bad.left <= 0 || bytes.length === 0) return bytes.length;
+    bad.left--;
+    const { fault, spot } = bad.misread;
+    const where = (spot % size) - position;
+    const isHit = fault === 'EIO' || (where < bytes.length && (where >= 0 || fault === 'ends early'));
+    if (!isHit) return bytes.length;
+    this.met = true;
+    this.misled = true;
+    this.#disk.onOperation?.(`read ${path} at ${position} ← ${fault} at ${spot % size}`);
+    if (fault === 'EIO') throw failure('EIO', `read ${path}`);
+    if (fault === 'ends early') return Math.max(0, where);
+    bytes[where] = (bytes[where] as number) ^ (1 << (spot & 7));
+    return bytes.length;
   }
 
   async replace(path: string, bytes: Uint8Array, options: ReplaceOptions = {}): Promise<void> {

@@ -28,12 +28,23 @@ export function localKeks(place: FilePlace, { world }: ProviderDeps): KekProvide
     async open(name) {
       const path = pathOf(place, name);
       const key = await world.disk.readFile(path);
+      // Any 32 bytes are a key: what was misread once would have secrets wrapped under a key that is nowhere.
+      const again = await world.disk.readFile(path);
       if (key === undefined)
         throw new RecordError('kek-lost', `keys/${name} is missing; restore it from its backup, it can't be made anew`);
       if (key.length !== kekBytes)
         throw new RecordError(
           'kek-lost',
           `expected keys/${name} with ${kekBytes} bytes, got ${key.length}; restore it from its backup`,
+        );
+      const named = /kek-([0-9a-f]{16})$/.exec(name)?.[1];
+      if (
+        Buffer.compare(key, again ?? Buffer.alloc(0)) !== 0 ||
+        (named !== undefined && kekIdOf('local', key) !== `local:${named}`)
+      )
+        throw new RecordError(
+          'kek-refused',
+          `keys/${name} reads otherwise than it was written; check the disk, or restore the file from its backup`,
         );
       return kekOfBytes('local', key, () => erase(world, path));
     },
