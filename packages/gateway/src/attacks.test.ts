@@ -4,7 +4,8 @@ import { after, before, describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
-import { type Road, startRoad, statusesOf } from './gateway.fixture.ts';
+import { type Road, samplePolicy, startRoad, statusesOf } from './gateway.fixture.ts';
+import { parsePolicy } from './policy/policy.ts';
 
 let road: Road;
 
@@ -174,6 +175,7 @@ describe('row 9: methods and upgrades', () => {
     const { headers } = road.asked.at(-1)!;
     assert.equal(headers.upgrade, undefined);
     assert.equal(headers['http2-settings'], undefined);
+    assert.equal((await road.settled()).at(-1)!.operation, 'read');
   });
 });
 
@@ -210,7 +212,7 @@ describe('row 12: slowness', () => {
   });
 });
 
-describe('rows 13 to 19: tokens', () => {
+describe('tokens', () => {
   async function unauthorised(token: string, reason: string): Promise<void> {
     const [askedBefore, fetchesBefore] = [road.asked.length, road.issuer.fetches.count];
     const answer = await road.fetch('/fhir/Patient/1', { token });
@@ -231,22 +233,22 @@ describe('rows 13 to 19: tokens', () => {
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
 
-  it('13: refuses alg none in any case', async () => {
+  it('row 13: refuses alg none in any case', async () => {
     await unauthorised(`${forged({ alg: 'none', typ: 'at+jwt', kid: 'k1' })}.`, 'token-algorithm');
     for (const alg of ['none', 'nOnE', 'NONE']) {
       await unauthorised(`${forged({ alg, typ: 'at+jwt', kid: 'k1' })}.c2ln`, 'token-algorithm');
     }
   });
-  it('13: refuses HS256 with the public key as its secret', async () => {
+  it('row 13: refuses HS256 with the public key as its secret', async () => {
     const { exportSPKI } = await import('jose');
     const secret = new TextEncoder().encode(await exportSPKI(road.issuer.publicKey));
     await unauthorised(await road.issuer.mint({}, { alg: 'HS256' }, secret), 'token-algorithm');
   });
-  it('14: refuses a kid that is a path or a query', async () => {
+  it('row 14: refuses a kid that is a path or a query', async () => {
     await unauthorised(await road.issuer.mint({}, { kid: '../../../dev/null' }), 'token-key');
     await unauthorised(await road.issuer.mint({}, { kid: "k1' OR '1'='1" }), 'token-key');
   });
-  it('14: refuses a kid whose key is for another algorithm', async () => {
+  it('row 14: refuses a kid whose key is for another algorithm', async () => {
     const { generateKeyPair } = await import('jose');
     const { privateKey } = await generateKeyPair('ES256');
     await unauthorised(await road.issuer.mint({}, { alg: 'ES256' }, privateKey), 'token-key');
@@ -255,16 +257,16 @@ describe('rows 13 to 19: tokens', () => {
       'token-algorithm',
     );
   });
-  it('15: refuses keys that come with the token, and fetches none', async () => {
+  it('row 15: refuses keys that come with the token, and fetches none', async () => {
     await unauthorised(await road.issuer.mint({}, { jwk: road.issuer.jwk }), 'token-brings-key');
     await unauthorised(await road.issuer.mint({}, { jku: 'http://127.0.0.1:1/jwks' }), 'token-brings-key');
     await unauthorised(await road.issuer.mint({}, { x5u: 'http://127.0.0.1:1/cert' }), 'token-brings-key');
   });
-  it('16: refuses a token without kid', async () =>
+  it('row 16: refuses a token without kid', async () =>
     unauthorised(await road.issuer.mint({}, { kid: undefined }), 'token-without-kid'));
-  it('17: refuses an id token', async () =>
+  it('row 17: refuses an id token', async () =>
     unauthorised(await road.issuer.mint({}, { typ: 'JWT' }), 'token-claim-typ'));
-  it('18: allows a minute of clock difference and no more', async () => {
+  it('row 18: allows a minute of clock difference and no more', async () => {
     const now = Math.floor(Date.now() / 1_000);
     await unauthorised(await road.issuer.mint({ exp: now - 61 }), 'token-expired');
     await unauthorised(await road.issuer.mint({ nbf: now + 61 }), 'token-claim-nbf');
@@ -274,7 +276,7 @@ describe('rows 13 to 19: tokens', () => {
       200,
     );
   });
-  it('19: refuses critical headers, four parts, encrypted tokens and flipped bits', async () => {
+  it('row 19: refuses critical headers, four parts, encrypted tokens and flipped bits', async () => {
     const good = await road.issuer.mint();
     await unauthorised(
       `${forged({ alg: 'RS256', typ: 'at+jwt', kid: 'k1', crit: ['x'], x: 1 })}.c2ln`,
@@ -293,7 +295,7 @@ describe('rows 13 to 19: tokens', () => {
     await unauthorised(await road.issuer.mint({ sub: 'a\nb' }), 'token-subject');
     await unauthorised(await road.issuer.mint({ exp: undefined }), 'token-claim-exp');
   });
-  it('20: fifty unknown kids cost one fetch', async () => {
+  it('row 20: fifty unknown kids cost one fetch', async () => {
     const fetchesBefore = road.issuer.fetches.count;
     for (let n = 0; n < 50; n++) {
       const token = await road.issuer.mint({}, { kid: `unknown-${n}` });
@@ -305,8 +307,14 @@ describe('rows 13 to 19: tokens', () => {
   });
 });
 
-describe('rows 24 to 26: headers that speak for the gateway', () => {
-  it('are dropped, whoever sends them', async () => {
+describe('headers that speak for the gateway', () => {
+  it('row 24: addresses that a client claims to have are not believed', async () => {
+    const claims = { 'X-Forwarded-For': '6.6.6.6', X_Forwarded_For: '::ffff:6.6.6.6', Forwarded: 'for=6.6.6.6' };
+    await road.fetch('/fhir/Patient/1', { headers: { ...claims, 'X-Real-IP': '6.6.6.6' } });
+    assert.equal(road.asked.at(-1)!.headers['x-forwarded-for'], '127.0.0.1');
+    assert.equal((await road.settled()).at(-1)!.source?.address, '127.0.0.1');
+  });
+  it('row 25: are dropped, whoever sends them', async () => {
     await road.fetch('/fhir/Patient/1', {
       headers: {
         'X-Forwarded-For': '6.6.6.6',
@@ -339,13 +347,33 @@ describe('rows 24 to 26: headers that speak for the gateway', () => {
     assert.notEqual(headers['x-request-id'], 'mine');
     assert.equal((await road.settled()).at(-1)!.source?.address, '127.0.0.1');
   });
-  it('cannot be removed by naming them in Connection', async () => {
+  it('row 26: cannot be removed by naming them in Connection', async () => {
     await road.raw(get('/fhir/Patient/1', 'Connection: close, x-request-id, x-forwarded-for, x-mine', 'X-Mine: 1'));
     const { headers } = road.asked.at(-1)!;
     assert.equal(headers['x-forwarded-for'], '127.0.0.1');
     assert.match(String(headers['x-request-id']), /^[0-9a-f-]{36}$/);
     assert.equal(headers['x-mine'], undefined);
+    assert.equal((await road.settled()).at(-1)!.request?.id, headers['x-request-id']);
   });
-  it('include a method override, which is refused', () =>
+  it('row 25: include a method override, which is refused', () =>
     violated(get('/fhir/Patient/1', 'X-HTTP-Method-Override: DELETE', close), 400, 'method-override'));
+});
+
+describe('row 27: regular expressions that take for ever', () => {
+  const policyWith = (type: string): string =>
+    samplePolicy.replace('[Patient, Observation]', `[${JSON.stringify(type)}]`);
+
+  for (const type of ['(a+)+$', '^(Patient|.*)*$', `${'*'.repeat(40)}x`])
+    it(`a policy has none: ${type} is refused at once`, () => {
+      const startedMs = performance.now();
+      assert.throws(() => parsePolicy(policyWith(type), 'policy.yaml'), { code: 'policy-invalid' });
+      assert.ok(performance.now() - startedMs < 500);
+    });
+  it('what a client sends is matched in linear time, and refused with an event', async () => {
+    const hostile = ['%41', 'a'].map((part) => part.repeat(2_000)).join('');
+    const startedMs = performance.now();
+    await violated(get(`/fhir/Patient/${hostile}`, close));
+    await violated(get(`/fhir/Patient?${'a:'.repeat(2_000)}=1`, close), 400, 'target-query');
+    assert.ok(performance.now() - startedMs < 2_000);
+  });
 });

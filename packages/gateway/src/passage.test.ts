@@ -77,7 +77,7 @@ describe('a batch', () => {
     );
   });
 
-  it('with one entry that is not allowed is denied as a whole, and each entry recorded', async () => {
+  it('row 30: with one entry that is not allowed is denied as a whole, and each entry recorded', async () => {
     const of = await start();
     const token = await of.issuer.mint({ roles: ['nurse'] });
     const answer = await of.fetch('/fhir', {

@@ -34,7 +34,7 @@ async function unavailable(of: Road, options: { readonly method?: string } = {},
   assert.equal(of.asked.length, askedCount);
 }
 
-describe('a full spool', () => {
+describe('row 28: a full spool', () => {
   it('is 503 with Retry-After, the upstream is never asked, and it heals once there is room', async () => {
     const of = await start();
     const { maxBytes, usedBytes } = of.gateway.spool.status;
@@ -61,7 +61,7 @@ describe('a server that is away', () => {
   });
 });
 
-describe('a failing disk', () => {
+describe('row 28: a failing disk', () => {
   it('whose datasync fails lets nothing out, and from then on nothing in', async () => {
     const faulty = new FaultyDisk();
     const of = await start({ disk: faulty.disk });

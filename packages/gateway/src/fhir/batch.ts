@@ -6,6 +6,7 @@ import { canonicalise, type Parameter, parseParameters } from '../http/canonical
 import { parseOneReading, parseUtf8 } from '../http/one-reading.ts';
 import { type Interaction, permission, recognise } from './fhir-interaction.ts';
 import { isObject } from './reference.ts';
+import { isAnother } from './sent-resource.ts';
 
 export const batchEntriesMax = 100;
 
@@ -22,7 +23,7 @@ export type Batch =
       readonly reason: 'not-json' | 'not-a-bundle' | 'too-many-entries' | 'entry-unknown';
     };
 
-/** Reads the entries' methods and URLs; their resources stay unread. */
+/** Reads the entries' methods and URLs; of their resources only whether they are what the URL says. */
 export function parseBatch(body: Uint8Array, prefix: string): Batch {
   const bundle = parseOneReading(body);
   if (!isObject(bundle)) return { kind: 'unreadable', reason: 'not-json' };
@@ -96,6 +97,8 @@ function parseEntry(item: unknown, prefix: string): BatchEntry | undefined {
   if (recognition.kind !== 'interaction') return undefined;
   const { interaction } = recognition;
   if (interaction.name === 'batch' || interaction.form) return undefined;
+  const { resource } = item as { readonly resource?: unknown };
+  if (resource !== undefined && isAnother(interaction, resource)) return undefined;
   if (request.ifNoneExist === undefined) return { interaction, parameters };
   if (typeof request.ifNoneExist !== 'string') return undefined;
   const conditional = conditionally(interaction, request.ifNoneExist);

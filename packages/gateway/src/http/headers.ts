@@ -100,6 +100,8 @@ export function upstreamHeaders(
     readonly forwardAuthorization: boolean;
     /** What the configuration adds to the allow-list, in lower case. */
     readonly forwardHeaders: readonly string[];
+    /** Without the conditions to which it could answer 304. */
+    readonly unconditional?: boolean;
     /** Of a body with a known length. */
     readonly contentLength?: number;
   },
@@ -111,6 +113,7 @@ export function upstreamHeaders(
     const raw = rawHeaders[i] as string;
     const name = raw.toLowerCase();
     if (named.has(name) || !(inboundKept.has(name) || ours.forwardHeaders.includes(name))) continue;
+    if (ours.unconditional === true && (name === 'if-none-match' || name === 'if-modified-since')) continue;
     out.push(raw, rawHeaders[i + 1] as string);
   }
   out.push('Accept', ours.accept, 'Accept-Encoding', 'identity');

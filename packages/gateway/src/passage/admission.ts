@@ -18,6 +18,7 @@ import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
 import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
 import { bareId } from '../fhir/reference.ts';
+import { isAnother } from '../fhir/sent-resource.ts';
 import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http/body.ts';
 import { canonicalise, type Parameter, parametersMax, parseParameters } from '../http/canonical.ts';
 import { chooseAccept, wantsJson } from '../http/headers.ts';
@@ -31,6 +32,7 @@ import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
 import type { Limiting } from './limiting.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
+import { createsProvenance } from './sideways.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
@@ -121,6 +123,8 @@ export class Admission {
       asker === undefined ? openToAll : authorise({ ...asker, interaction, parameters, formToCome: interaction.form });
     if (decision.kind === 'denied') throw deniedByPolicy(facts, decision, policy);
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
+    const provenance = createsProvenance({ request, interaction }, asker);
+    if (provenance === 'denied') throw denied(facts, 'forbidden', 'provenance');
     const accept = chooseAccept(request.headers.accept, parameters);
     if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
     return {
@@ -129,6 +133,7 @@ export class Admission {
       response,
       asker,
       decision,
+      ...(provenance === undefined ? {} : { flags: [{ type: 'Provenance', role: 'header' }] }),
       accept: accept.accept,
       target: target.query === undefined ? target.path : `${target.path}?${target.query}`,
     };
@@ -159,7 +164,9 @@ export class Admission {
     if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
-    if (parseOneReading(body) === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    const sent = parseOneReading(body);
+    if (sent === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    if (isAnother(interaction, sent)) throw denied(admitted, 'body-unreadable', 'resource-mismatch');
     return { ...nothing, body, learned: learnExposure(body, { contentType, complete: true }) };
   }
 

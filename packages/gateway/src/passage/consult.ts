@@ -51,7 +51,7 @@ export async function consultBefore(admitted: Admitted, carried: Carried, parts:
   }
   if (answer === 'permitted' && !unknown) return breakGlass(admitted, carried, parts);
   if (consent.onFailure === 'deny') throw noAnswer(admitted, unknown && answer === 'permitted');
-  return breakGlass({ ...admitted, flags: [unchecked] }, carried, parts);
+  return breakGlass({ ...admitted, flags: [...(admitted.flags ?? []), unchecked] }, carried, parts);
 }
 
 /** Whom the answer is about: they are asked before it leaves. Returns what the event has to say besides. */
@@ -73,7 +73,7 @@ export async function consultAfter(
   const unknown = learned.unread || learned.unattributed;
   if (answer === 'permitted' && !unknown) return admitted;
   if (consent.onFailure === 'deny') throw noAnswer(admitted, unknown && answer === 'permitted');
-  return { ...admitted, flags: [unchecked] };
+  return { ...admitted, flags: [...(admitted.flags ?? []), unchecked] };
 }
 
 function mayPassConsent({ policy }: Asker, { glass }: Allowed): boolean {

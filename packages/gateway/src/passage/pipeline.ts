@@ -37,6 +37,7 @@ import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
+import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 
 export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly recorder: Recorder;
@@ -199,10 +200,11 @@ export class Pipeline {
       throw new Refused('audit-unavailable', undefined);
     }
     commit();
-    const held = await this.#ask(admitted, carried, intents.length > 0);
-    if (held.kind === 'fault')
-      return this.#releaseFault(admitted, carried, { fault: held.fault, intents, reservation });
-    const learned = learnFromHeld(held, exposureBytesMax);
+    const answer = await this.#ask(admitted, carried, intents.length > 0);
+    if (answer.kind === 'fault')
+      return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
+    const held = withoutReading(admitted, answer);
+    const learned = withUnseen(admitted, carried, held, learnFromHeld(held, exposureBytesMax));
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
     if (withheld !== undefined) {
@@ -247,7 +249,9 @@ export class Pipeline {
     return held;
   }
 
-  #upstreamHeaders({ request, captured, accept }: Admitted, { body }: Carried): string[] {
+  #upstreamHeaders(admitted: Admitted, carried: Carried): string[] {
+    const { request, captured, accept } = admitted;
+    const { body } = carried;
     const { publicUrl, forwardAuthorization, forwardHeaders } = this.#parts;
     const contentLength = body === null ? undefined : Buffer.isBuffer(body) ? body.length : declaredLength(request);
     return upstreamHeaders(request, {
@@ -258,6 +262,7 @@ export class Pipeline {
       publicUrl,
       forwardAuthorization,
       forwardHeaders,
+      unconditional: needsSight(admitted, carried),
       ...(contentLength === undefined ? {} : { contentLength }),
     });
   }

@@ -75,6 +75,8 @@ export function authoriseEntry(question: Question): Decision {
   if (decision.patient !== undefined)
     return { kind: 'denied', code: 'insufficient-scope', reason: 'patient-scope-batch' };
   const { policy, principal, circumstances, parameters, interaction } = question;
+  if (interaction.name === 'patch' && interaction.type !== undefined && !mayReceive(question, interaction.type))
+    return { kind: 'denied', code: 'forbidden', reason: 'patch-in-batch', rule: decision.rule?.label };
   if (interaction.safe && decision.classes !== allClasses)
     return { kind: 'denied', code: 'forbidden', reason: 'class-in-batch', rule: decision.rule?.label };
   const checked = !bringsOthers(parameters) && interaction.name !== 'operation';
@@ -189,6 +191,11 @@ function denialOf(verdict: Exclude<Verdict, { kind: 'allowed' }>): Denied {
     return { kind: 'denied', code: 'step-up-required', reason: 'assurance', rule, assurance: verdict.assurance };
   const reason = verdict.lack === undefined ? 'policy' : `policy-${verdict.lack}`;
   return { kind: 'denied', code: 'forbidden', reason, rule };
+}
+
+/** May a resource of this type reach them at all, by a read or a search? */
+export function mayReceive({ policy, principal, circumstances }: Asker, type: string): boolean {
+  return receivable(policy, principal.roles, type, circumstances) !== 0 && scopesReceive(principal, type);
 }
 
 function scopesReceive(principal: Principal, type: string): boolean {

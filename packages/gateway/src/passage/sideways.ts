@@ -1,0 +1,62 @@
+/**
+ * What goes on beside what the head of a request says: an answer that tells by its status and fields alone, where there is no body to see whom it is about; an answer to a patch that
+ * shows the whole to who may only write it; a field that has the API create something else as well.
+ */
+import type { Learned } from '../exposure/exposure.ts';
+import { recognise } from '../fhir/fhir-interaction.ts';
+import { isAboutPatients } from '../fhir/fhir-types.ts';
+import { type Asker, authorise, mayReceive } from '../policy/authorise.ts';
+import { namedPatient } from '../policy/narrowing.ts';
+import type { Admitted, Carried } from './admission.ts';
+import type { HeldBeginning, HeldWhole } from './forward.ts';
+
+/**
+ * To HEAD, or as 304, an answer has its fields only: that there is something, of which version, how long. Whom that is about nobody can see, unless the
+ * request itself keeps to one patient.
+ */
+export function withUnseen(
+  { interaction }: Admitted,
+  { parameters, decision }: Carried,
+  held: HeldWhole | HeldBeginning,
+  learned: Learned,
+): Learned {
+  const { type, name, safe } = interaction;
+  if (held.kind !== 'whole' || held.body.length > 0 || held.status >= 400 || !safe || name === 'capabilities')
+    return learned;
+  if (type !== undefined && type !== 'Binary' && !isAboutPatients(type)) return learned;
+  const { patient } = decision;
+  // Judged already: it can only find what is that patient's.
+  if (name === 'search' && patient !== undefined) return learned;
+  const named = namedPatient(interaction, parameters);
+  const known = named !== undefined && (patient === undefined || named === patient);
+  return known ? learned : { ...learned, unattributed: true };
+}
+
+/** Does it matter whom an answer is about? Then the API is asked without conditions, to which it could answer without a body. */
+export function needsSight({ asker, interaction }: Admitted, { decision }: Carried): boolean {
+  return interaction.safe && (decision.patient !== undefined || asker?.policy.consent !== undefined);
+}
+
+/** Many APIs answer a patch with the whole resource. Who may not read it learns how it ended, and no more. */
+export function withoutReading(
+  { asker, interaction }: Admitted,
+  held: HeldWhole | HeldBeginning,
+): HeldWhole | HeldBeginning {
+  const { name, type } = interaction;
+  if (name !== 'patch' || type === undefined || asker === undefined || held.status >= 400) return held;
+  if (mayReceive(asker, type)) return held;
+  if (held.kind === 'beginning') held.abandon();
+  const { 'content-type': _type, 'content-encoding': _encoding, ...headers } = held.headers;
+  return { kind: 'whole', status: held.status, headers, body: Buffer.alloc(0) };
+}
+
+/** `X-Provenance` creates a Provenance beside the change (R4 Provenance §6.3.4.3): is it theirs to create? Undefined where nothing is. */
+export function createsProvenance(
+  { request, interaction }: Pick<Admitted, 'request' | 'interaction'>,
+  asker: Asker | undefined,
+): 'allowed' | 'denied' | undefined {
+  if (request.headers['x-provenance'] === undefined || interaction.safe) return undefined;
+  const create = recognise({ method: 'POST', prefix: '', segments: ['Provenance'], parameters: [] });
+  if (asker === undefined || create.kind !== 'interaction') return 'denied';
+  return authorise({ ...asker, interaction: create.interaction, parameters: [] }).kind;
+}

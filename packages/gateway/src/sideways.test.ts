@@ -1,0 +1,150 @@
+/** Ways around what was judged, that a hostile reading of the guard found: each is closed, and leaves its event. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+
+import {
+  eventsOf,
+  type Fetched,
+  observation,
+  type Road,
+  type RoadOptions,
+  sendJson,
+  startRoad,
+} from './gateway.fixture.ts';
+
+let road: Road | undefined;
+
+afterEach(async () => {
+  await road?.close();
+  road = undefined;
+});
+
+async function start(options: RoadOptions = {}): Promise<Road> {
+  road = await startRoad(options);
+  return road;
+}
+
+const json = (body: unknown, method: string): { method: string; headers: Record<string, string>; body: string } => ({
+  method,
+  headers: { 'content-type': 'application/fhir+json' },
+  body: JSON.stringify(body),
+});
+
+async function lastReason(of: Road): Promise<string | undefined> {
+  return (await eventsOf(of)).at(-1)?.outcome.reason;
+}
+
+describe('a resource that is sent', () => {
+  it('is the one that the path names, or the API never hears of it', async () => {
+    const of = await start();
+    const cases: readonly (readonly [string, string, unknown])[] = [
+      ['POST', 'Observation', { resourceType: 'Patient' }],
+      ['POST', 'Observation', { ResourceType: 'Patient', resourceType: 'Observation' }],
+      ['POST', 'Observation', [{ resourceType: 'Patient' }]],
+      ['PUT', 'Observation/o-1', { resourceType: 'Observation', id: 'o-2' }],
+      ['PUT', 'Observation/o-1', { resourceType: 'Observation', ID: 'o-2' }],
+      ['PUT', 'Observation?code=x', { resourceType: 'Patient' }],
+    ];
+    for (const [method, path, body] of cases) {
+      assert.equal((await of.fetch(`/fhir/${path}`, json(body, method))).status, 400, `${method} ${path}`);
+      assert.equal(await lastReason(of), 'resource-mismatch');
+    }
+    const entry = { request: { method: 'POST', url: 'Observation' }, resource: { resourceType: 'Patient' } };
+    const bundle = { resourceType: 'Bundle', type: 'transaction', entry: [entry] };
+    assert.equal((await of.fetch('/fhir', json(bundle, 'POST'))).status, 400);
+    assert.equal(await lastReason(of), 'entry-unknown');
+    assert.equal(of.asked.length, 0);
+    const sound = json({ resourceType: 'Observation', id: 'o-1' }, 'PUT');
+    assert.equal((await of.fetch('/fhir/Observation/o-1', sound)).status, 200);
+  });
+});
+
+describe('an answer without a body', () => {
+  const upstream: RoadOptions['upstream'] = (request, response) => {
+    if (request.headers['if-none-match'] !== undefined) response.writeHead(304, { etag: 'W/"7"' }).end();
+    else sendJson(response, 200, observation('o-1', 'p-1'), { etag: 'W/"7"' });
+  };
+
+  it('tells nobody with a token for one patient about others', async () => {
+    const of = await start({ upstream });
+    const token = await of.issuer.mint({ scope: 'patient/*.rs', patient: 'p-1' });
+    const head = (path: string): Promise<Fetched> => of.fetch(`/fhir/${path}`, { token, method: 'HEAD' });
+    for (const path of ['Patient/p-2', 'Observation/o-1', 'Observation/o-1/_history', 'Binary/b-1']) {
+      const answer = await head(path);
+      assert.deepEqual([answer.status, answer.headers.etag], [403, undefined], path);
+      assert.equal(await lastReason(of), 'response-without-patient');
+    }
+    for (const path of ['Patient/p-1', 'Observation?patient=p-1', 'Practitioner/x'])
+      assert.equal((await head(path)).status, 200, path);
+  });
+
+  it('is not asked for where somebody has to be seen in it, and is where nobody has', async () => {
+    const of = await start({ upstream });
+    const condition = { headers: { 'if-none-match': 'W/"7"', 'if-modified-since': 'Thu, 01 Jan 2026 00:00:00 GMT' } };
+    const token = await of.issuer.mint({ scope: 'patient/*.rs', patient: 'p-1' });
+    assert.equal((await of.fetch('/fhir/Observation/o-1', { ...condition, token })).status, 200);
+    assert.equal(of.asked.at(-1)?.headers['if-modified-since'], undefined);
+    assert.equal((await of.fetch('/fhir/Observation/o-1', condition)).status, 304);
+  });
+});
+
+describe('a patch', () => {
+  const policy = `
+version: 1
+roles:
+  physician: {allow: [{interactions: [patch, update, batch], types: [Observation, Patient]}]}
+`;
+  const patch = { ...json([], 'PATCH'), headers: { 'content-type': 'application/json-patch+json' } };
+
+  it('shows nothing to who may not read what it changes', async () => {
+    const of = await start({
+      policy,
+      upstream: (_request, response) => sendJson(response, 200, observation('o-1', 'p-1')),
+    });
+    const answer = await of.fetch('/fhir/Observation/o-1', patch);
+    assert.deepEqual([answer.status, answer.text, answer.headers['content-type']], [200, '', undefined]);
+    const outcome = (await eventsOf(of)).at(-1);
+    assert.equal(outcome?.operation, 'patch');
+    assert.equal(outcome?.exposure, undefined);
+    const scoped = await of.issuer.mint({ scope: 'user/*.u', jti: 'writer' });
+    assert.equal((await of.fetch('/fhir/Observation/o-1', { ...patch, token: scoped })).text, '');
+  });
+
+  it('shows what it made to who may read it', async () => {
+    const of = await start({ upstream: (_request, response) => sendJson(response, 200, observation('o-1', 'p-1')) });
+    assert.match((await of.fetch('/fhir/Observation/o-1', patch)).text, /o-1/);
+  });
+
+  it('does not do so in a batch either', async () => {
+    const of = await start({ policy });
+    const entry = { request: { method: 'PATCH', url: 'Observation/o-1' }, resource: { resourceType: 'Binary' } };
+    const answer = await of.fetch('/fhir', json({ resourceType: 'Bundle', type: 'batch', entry: [entry] }, 'POST'));
+    assert.equal(answer.status, 403);
+    assert.ok((await eventsOf(of)).some(({ outcome }) => outcome.reason === 'patch-in-batch'));
+    assert.equal(of.asked.length, 0);
+  });
+});
+
+describe('X-Provenance', () => {
+  const sent = json({ resourceType: 'Observation' }, 'POST');
+  const withProvenance = { ...sent, headers: { ...sent.headers, 'x-provenance': '{"resourceType":"Provenance"}' } };
+
+  it('is a second create, for who may do that', async () => {
+    const policy = `
+version: 1
+roles:
+  physician: {allow: [{interactions: [create], types: [Observation]}]}
+`;
+    const of = await start({ policy });
+    assert.equal((await of.fetch('/fhir/Observation', withProvenance)).status, 403);
+    assert.equal(await lastReason(of), 'provenance');
+    assert.equal(of.asked.length, 0);
+  });
+
+  it('is in the event of the change that it came with', async () => {
+    const of = await start();
+    assert.equal((await of.fetch('/fhir/Observation', withProvenance)).status, 200);
+    const targets = (await eventsOf(of)).at(-1)?.targets ?? [];
+    assert.ok(targets.some(({ type, role }) => type === 'Provenance' && role === 'header'));
+  });
+});
