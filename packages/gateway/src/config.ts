@@ -9,8 +9,10 @@ import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { readRoutes, routesSchema } from './config-routes.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
+import type { Route } from './exposure/route.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
@@ -40,7 +42,7 @@ export interface GatewayConfig {
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
   readonly policy: Policy;
-  readonly prefixes: readonly string[];
+  readonly routes: readonly Route[];
   readonly server: {
     readonly url: string;
     readonly writeKey: string;
@@ -100,16 +102,7 @@ const schema = z.strictObject({
   issuers: issuersSchema,
   identity: identitySchema,
   policy: z.string(),
-  routes: z
-    .array(
-      z.strictObject({
-        prefix: z
-          .string()
-          .regex(/^(?:\/[A-Za-z0-9_-]+)*$/, { error: "expected a path such as /fhir, or '' for the root" }),
-        kind: z.literal('fhir', { error: 'expected kind: fhir' }),
-      }),
-    )
-    .min(1),
+  routes: routesSchema,
   server: z.strictObject({
     url: safeUrl,
     writeKeyFile: z.string(),
@@ -209,7 +202,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
     policy: parsePolicy(readText(from(raw.policy), 'policy'), from(raw.policy)),
-    prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
+    routes: readRoutes(raw.routes, files),
     server: {
       url: raw.server.url,
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),

@@ -141,7 +141,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   );
   const securityHeaders = securityHeadersOf(publicUrl);
   const pipeline = new Pipeline({
-    prefixes: config.prefixes,
+    routes: config.routes,
     authenticator: identity.authenticator,
     policies: { current: config.policy },
     recorder,

@@ -5,11 +5,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Actor, Purpose } from '@watchglass/record';
-import { actorOf, anonymous, authenticationEvent, type Captured, interactionEvent, namedTargets } from '../capture/capture.ts';
+import {
+  actorOf,
+  anonymous,
+  authenticationEvent,
+  type Captured,
+  interactionEvent,
+  namedTargets,
+} from '../capture/capture.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
+import { learnMapped } from '../exposure/json-exposure.ts';
+import { isMapped } from '../exposure/json-map.ts';
+import { type Route, recogniseIn } from '../exposure/route.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
-import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { bareId } from '../fhir/reference.ts';
 import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http/body.ts';
 import { canonicalise, type Parameter, parametersMax, parseParameters } from '../http/canonical.ts';
@@ -25,8 +35,8 @@ import type { Policy } from '../policy/tables.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
 
 export interface AdmissionParts {
-  /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
-  readonly prefixes: readonly string[];
+  /** The longest prefix first. */
+  readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly recorder: Pick<Recorder, 'record'>;
   /** How clients reach the gateway: what proofs of possession are made for. */
@@ -107,7 +117,11 @@ export class Admission {
       asker === undefined ? openToAll : authorise({ ...asker, interaction, parameters, formToCome: interaction.form });
     if (decision.kind === 'denied') throw deniedByPolicy(facts, decision, policy);
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
-    const accept = chooseAccept(request.headers.accept, parameters);
+    const accept = chooseAccept(
+      request.headers.accept,
+      parameters,
+      isMapped(interaction) ? 'application/json' : undefined,
+    );
     if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
     return {
       ...facts,
@@ -146,6 +160,12 @@ export class Admission {
     const contentType = request.headers['content-type'];
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
     if (parseOneReading(body) === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    if (isMapped(interaction))
+      return {
+        ...nothing,
+        body,
+        learned: learnMapped(body, { interaction, of: 'request', contentType, complete: true }),
+      };
     return { ...nothing, body, learned: learnExposure(body, { contentType, complete: true }) };
   }
 
@@ -158,11 +178,7 @@ export class Admission {
     if (!methods.has(request.method ?? '')) {
       throw noRoute(captured, 'method-not-allowed', { allow: [...methods].join(', '), connection: 'close' });
     }
-    const path = `/${segments.join('/')}`;
-    const prefix = this.#parts.prefixes.find((candidate) => path === candidate || path.startsWith(`${candidate}/`));
-    if (prefix === undefined) throw noRoute(captured, 'not-found');
-    const below = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
-    const recognition = recognise({ method: captured.method, prefix, segments: below, parameters });
+    const recognition = recogniseIn(this.#parts.routes, { method: captured.method, segments, parameters });
     switch (recognition.kind) {
       case 'interaction': {
         const { interaction } = recognition;

@@ -195,7 +195,7 @@ export class Pipeline {
     const held = await this.#ask(admitted, carried, intents.length > 0);
     if (held.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: held.fault, intents, reservation });
-    const learned = learnFromHeld(held, exposureBytesMax);
+    const learned = learnFromHeld(held, admitted.interaction, exposureBytesMax);
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
     if (withheld !== undefined) {
