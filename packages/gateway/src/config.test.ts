@@ -48,7 +48,10 @@ describe('gateway.yaml', () => {
     assert.equal(config.spool.dir, join(folder, 'spool'));
     assert.equal(config.spool.keyFile, join(folder, 'spool', 'spool.key'));
     assert.equal(config.server.writeKey, 'wgk_0123456789abcdefghij');
-    assert.deepEqual(config.prefixes, ['/fhir', '']);
+    assert.deepEqual(
+      config.routes.map(({ prefix }) => prefix),
+      ['/fhir', ''],
+    );
     assert.equal(config.audit.mode, 'strict');
     assert.equal(config.audit.deadlineMs, 2_000);
     assert.equal(config.issuers[0]?.tokenType, 'at+jwt');

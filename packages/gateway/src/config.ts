@@ -11,8 +11,10 @@ import type { AuditMode } from './capture/recorder.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { readRoutes, routesSchema } from './config-routes.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
+import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
@@ -45,7 +47,7 @@ export interface GatewayConfig {
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
-  readonly prefixes: readonly string[];
+  readonly routes: readonly Route[];
   readonly server: {
     readonly url: string;
     readonly writeKey: string;
@@ -108,16 +110,7 @@ const schema = z.strictObject({
   issuers: issuersSchema,
   identity: identitySchema,
   policy: z.string(),
-  routes: z
-    .array(
-      z.strictObject({
-        prefix: z
-          .string()
-          .regex(/^(?:\/[A-Za-z0-9_-]+)*$/, { error: "expected a path such as /fhir, or '' for the root" }),
-        kind: z.literal('fhir', { error: 'expected kind: fhir' }),
-      }),
-    )
-    .min(1),
+  routes: routesSchema,
   server: z.strictObject({
     url: safeUrl,
     writeKeyFile: z.string(),
@@ -221,7 +214,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     identity: raw.identity,
     policy: loadPolicy(from(raw.policy)),
     policyFile: from(raw.policy),
-    prefixes: raw.routes.map(({ prefix }) => prefix).sort((a, b) => b.length - a.length),
+    routes: readRoutes(raw.routes, files),
     server: {
       url: raw.server.url,
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),

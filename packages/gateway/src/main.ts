@@ -163,7 +163,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   );
   const securityHeaders = securityHeadersOf(publicUrl);
   const admission = {
-    prefixes: config.prefixes,
+    routes: config.routes,
     authenticator: identity.authenticator,
     policies,
     glass: await openGlass(config, { stack, logger }),

@@ -106,7 +106,7 @@ export function namedTargets(interaction: Interaction): readonly Target[] {
       ...(id === undefined ? {} : { id }),
       role: interaction.name === 'search' || interaction.name === 'history' ? 'query' : 'object',
       ...(version === undefined ? {} : { version }),
-      ...(type === 'Patient' && id !== undefined ? { patient: id } : {}),
+      ...patientOf(interaction),
     });
   }
   if (compartment !== undefined) {
@@ -114,6 +114,11 @@ export function namedTargets(interaction: Interaction): readonly Target[] {
     targets.push({ type: compartment.type, id: compartment.id, role: 'compartment', ...patient });
   }
   return targets;
+}
+
+function patientOf({ type, id, patients }: Interaction): { readonly patient?: string } {
+  const patient = patients === undefined ? (type === 'Patient' ? id : undefined) : patients[0];
+  return patient === undefined ? {} : { patient };
 }
 
 /** The event of a recognised interaction. */

@@ -37,6 +37,8 @@ export interface Interaction {
   readonly version: string | undefined;
   /** A search below a resource, `Patient/1/Observation`: that resource. */
   readonly compartment: { readonly type: string; readonly id: string } | undefined;
+  /** Whom path and query name, in an API that is no FHIR: set there only. */
+  readonly patients?: readonly string[];
   /** `/fhir/Patient/{id}`: never an id. */
   readonly route: string;
   /** Bits of `permission` that a SMART scope must give for the type. */

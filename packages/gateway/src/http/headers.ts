@@ -189,9 +189,13 @@ export type AcceptChoice =
 /**
  * JSON is what exposure can be learnt from, so JSON is what the upstream is asked for, whenever the client takes it.
  */
-export function chooseAccept(accept: string | undefined, parameters: readonly Parameter[]): AcceptChoice {
+export function chooseAccept(
+  accept: string | undefined,
+  parameters: readonly Parameter[],
+  json = 'application/fhir+json',
+): AcceptChoice {
   if (!parameters.every(wantsJson)) return { kind: 'unreadable' };
-  if (accept === undefined || accept.trim() === '') return { kind: 'json', accept: 'application/fhir+json' };
+  if (accept === undefined || accept.trim() === '') return { kind: 'json', accept: json };
   const ranges = accept.split(',').map((range) => (range.split(';', 1)[0] as string).trim().toLowerCase());
   // What can't be read is not asked for, beside what can.
   const rest = accept
@@ -202,7 +206,7 @@ export function chooseAccept(accept: string | undefined, parameters: readonly Pa
   if (ranges.some((range) => range === 'application/fhir+ndjson' || range === 'application/ndjson'))
     return { kind: 'json', accept: rest };
   if (ranges.some((range) => range === '*/*' || range === 'application/*' || range.endsWith('json'))) {
-    return { kind: 'json', accept: 'application/fhir+json' };
+    return { kind: 'json', accept: json };
   }
   if (ranges.every(isUnreadable)) return { kind: 'unreadable' };
   return { kind: 'other', accept: rest };

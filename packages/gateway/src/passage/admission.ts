@@ -15,8 +15,11 @@ import {
 } from '../capture/capture.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
+import { learnMapped } from '../exposure/json-exposure.ts';
+import { isMapped } from '../exposure/json-map.ts';
+import { type Route, recogniseIn } from '../exposure/route.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
-import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { bareId } from '../fhir/reference.ts';
 import { isAnother } from '../fhir/sent-resource.ts';
 import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http/body.ts';
@@ -35,8 +38,8 @@ import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget,
 import { createsProvenance } from './sideways.ts';
 
 export interface AdmissionParts {
-  /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
-  readonly prefixes: readonly string[];
+  /** The longest prefix first. */
+  readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly limiting: Limiting;
   readonly recorder: Pick<Recorder, 'record'>;
@@ -125,7 +128,11 @@ export class Admission {
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
     const provenance = createsProvenance({ request, interaction }, asker);
     if (provenance === 'denied') throw denied(facts, 'forbidden', 'provenance');
-    const accept = chooseAccept(request.headers.accept, parameters);
+    const accept = chooseAccept(
+      request.headers.accept,
+      parameters,
+      isMapped(interaction) ? 'application/json' : undefined,
+    );
     if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
     return {
       ...facts,
@@ -166,6 +173,12 @@ export class Admission {
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
     const sent = parseOneReading(body);
     if (sent === undefined) throw denied(admitted, 'body-unreadable', 'not-json');
+    if (isMapped(interaction))
+      return {
+        ...nothing,
+        body,
+        learned: learnMapped(body, { interaction, of: 'request', contentType, complete: true }),
+      };
     if (isAnother(interaction, sent)) throw denied(admitted, 'body-unreadable', 'resource-mismatch');
     return { ...nothing, body, learned: learnExposure(body, { contentType, complete: true }) };
   }
@@ -179,11 +192,7 @@ export class Admission {
     if (!methods.has(request.method ?? '')) {
       throw noRoute(captured, 'method-not-allowed', { allow: [...methods].join(', '), connection: 'close' });
     }
-    const path = `/${segments.join('/')}`;
-    const prefix = this.#parts.prefixes.find((candidate) => path === candidate || path.startsWith(`${candidate}/`));
-    if (prefix === undefined) throw noRoute(captured, 'not-found');
-    const below = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
-    const recognition = recognise({ method: captured.method, prefix, segments: below, parameters });
+    const recognition = recogniseIn(this.#parts.routes, { method: captured.method, segments, parameters });
     switch (recognition.kind) {
       case 'interaction': {
         const { interaction } = recognition;

@@ -2,19 +2,26 @@
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
+import { learnMapped } from '../exposure/json-exposure.ts';
+import { isMapped } from '../exposure/json-map.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
 
 /** `bytesMax` bounds what a compressed body may open to. */
-export function learnFromHeld(held: HeldWhole | HeldBeginning, bytesMax: number): Learned {
+export function learnFromHeld(held: HeldWhole | HeldBeginning, interaction: Interaction, bytesMax: number): Learned {
   const header = held.headers['content-type'];
   const contentType = typeof header === 'string' ? header : undefined;
   const body = held.kind === 'whole' ? held.body : held.beginning;
   const complete = held.kind === 'whole';
+  const failed = held.status >= 400;
+  const learn = (bytes: Uint8Array, complete: boolean): Learned =>
+    isMapped(interaction)
+      ? learnMapped(bytes, { interaction, of: 'response', contentType, complete, failed })
+      : learnExposure(bytes, { contentType, complete });
   const encoding = held.headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity' || body.length === 0)
-    return learnExposure(body, { contentType, complete });
+  if (encoding === undefined || encoding === 'identity' || body.length === 0) return learn(body, complete);
   const opened = complete ? decompress(body, String(encoding), bytesMax) : undefined;
-  const learned = learnExposure(opened ?? new Uint8Array(), { contentType, complete: opened !== undefined });
+  const learned = learn(opened ?? new Uint8Array(), opened !== undefined);
   return { ...learned, exposure: { ...learned.exposure, bytes: body.length } };
 }
 

@@ -204,7 +204,7 @@ export class Pipeline {
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
-    const learned = withUnseen(admitted, carried, held, learnFromHeld(held, exposureBytesMax));
+    const learned = withUnseen(admitted, carried, held, learnFromHeld(held, admitted.interaction, exposureBytesMax));
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
     if (withheld !== undefined) {

@@ -23,7 +23,9 @@ export function reachesAll({ operation }: Interaction): boolean {
 }
 
 export function isNarrowed(interaction: Interaction, parameters: readonly Parameter[], patient: string): boolean {
-  const { name, type, id, compartment } = interaction;
+  const { name, type, id, compartment, patients } = interaction;
+  // Of an API that is no FHIR only its map knows which parameter says whom it is about.
+  if (patients !== undefined) return name === 'read' || (patients.length === 1 && patients[0] === patient);
   if (name === 'read' || name === 'vread' || name === 'capabilities') return true;
   if (name === 'history') return id !== undefined;
   if (compartment !== undefined && (compartment.type !== 'Patient' || compartment.id !== patient)) return false;
@@ -41,7 +43,8 @@ export function isNarrowed(interaction: Interaction, parameters: readonly Parame
 
 /** The patient whom the path or a parameter names; undefined where none does, or they differ. */
 export function namedPatient(interaction: Interaction, parameters: readonly Parameter[]): string | undefined {
-  const { type, id, compartment } = interaction;
+  const { type, id, compartment, patients } = interaction;
+  if (patients !== undefined) return patients.length === 1 ? patients[0] : undefined;
   const named = new Set<string | undefined>();
   if (type === 'Patient' && id !== undefined) named.add(id);
   if (compartment?.type === 'Patient') named.add(compartment.id);

@@ -1,0 +1,41 @@
+/** The section of `gateway.yaml` that says which APIs stand behind the gateway, and how their requests are understood: `routes`. */
+import { z } from 'zod';
+
+import type { ConfigFiles } from './config-identity.ts';
+import { compileJsonMap, jsonMapSchema } from './exposure/json-map.ts';
+import type { Route } from './exposure/route.ts';
+import { parseStrictYaml } from './policy/strict-yaml.ts';
+
+export interface RouteSection {
+  readonly prefix: string;
+  readonly kind: 'fhir' | 'json';
+  readonly map?: string | undefined;
+}
+
+const routeSchema: z.ZodType<RouteSection> = z
+  .strictObject({
+    prefix: z.string().regex(/^(?:\/[A-Za-z0-9_-]+)*$/, { error: "expected a path such as /fhir, or '' for the root" }),
+    kind: z.enum(['fhir', 'json'], { error: 'expected kind: fhir or kind: json' }),
+    map: z.string().min(1).optional(),
+  })
+  .refine(({ kind, map }) => (kind === 'json') === (map !== undefined), {
+    error: 'expected map, a file, with kind: json, and only there',
+  });
+
+export const routesSchema: z.ZodType<readonly RouteSection[]> = z
+  .array(routeSchema)
+  .min(1)
+  .refine((routes) => new Set(routes.map(({ prefix }) => prefix)).size === routes.length, {
+    error: 'expected each prefix once',
+  });
+
+/** The longest prefix first. */
+export function readRoutes(routes: readonly RouteSection[], { from, read }: ConfigFiles): readonly Route[] {
+  return routes
+    .map(({ prefix, kind, map = '' }): Route => {
+      if (kind === 'fhir') return { kind, prefix };
+      const options = { schema: jsonMapSchema, file: from(map), code: 'config-invalid' } as const;
+      return { kind, prefix, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
+    })
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+}

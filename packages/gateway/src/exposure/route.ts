@@ -1,0 +1,30 @@
+/** One API behind the gateway: the prefix of its paths, and how its requests are understood: as FHIR, or by the map of any other JSON. */
+import { type Recognition, recognise } from '../fhir/fhir-interaction.ts';
+import type { Parameter } from '../http/canonical.ts';
+import { type JsonMap, recogniseMapped } from './json-map.ts';
+
+export type Route =
+  | {
+      readonly kind: 'fhir';
+      /** `/fhir`, without a slash at the end; '' for the root. */
+      readonly prefix: string;
+    }
+  | { readonly kind: 'json'; readonly prefix: string; readonly map: JsonMap };
+
+/** Which interaction a path is; `routes` are in order, the longest prefix first. */
+export function recogniseIn(
+  routes: readonly Route[],
+  request: {
+    readonly method: string;
+    readonly segments: readonly string[];
+    readonly parameters: readonly Parameter[];
+  },
+): Recognition {
+  const path = `/${request.segments.join('/')}`;
+  const route = routes.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+  if (route === undefined) return { kind: 'no-route' };
+  const { prefix } = route;
+  const segments = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
+  const input = { ...request, prefix, segments };
+  return route.kind === 'fhir' ? recognise(input) : recogniseMapped(route.map, input);
+}
