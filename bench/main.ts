@@ -1,11 +1,11 @@
 /**
- * `npm run bench [ledger|intake|gateway|verify|scale|size …]`: runs one benchmark after another, each within a minute, and prints its
+ * `npm run bench [ledger|intake|gateway|fronts|verify|scale|size …]`: runs one benchmark after another, each within a minute, and prints its
  * figures. Absolute times depend on the machine; the ratios, taken in one interleaved run, are what to quote.
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 
-const names = ['ledger', 'intake', 'gateway', 'verify', 'scale', 'size'] as const;
+const names = ['ledger', 'intake', 'gateway', 'fronts', 'verify', 'scale', 'size'] as const;
 
 interface Bench {
   run(options: {
