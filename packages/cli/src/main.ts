@@ -8,6 +8,7 @@ import { CliError, exitCodes } from './errors.ts';
 import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
 import { addChecking, addEvidence } from './program/checking-commands.ts';
+import { addDecisions } from './program/decision-commands.ts';
 import { addKeys, addLedger } from './program/ledger-commands.ts';
 import { addHolds, addRetention } from './program/retention-commands.ts';
 import { addRunning } from './program/running-commands.ts';
@@ -71,5 +72,6 @@ function makeProgram(io: Io, json: boolean): Command {
   addWitness(program, io);
   addRetention(program, io);
   addHolds(program, io);
+  addDecisions(program, io);
   return program;
 }

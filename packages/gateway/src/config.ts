@@ -48,6 +48,8 @@ export interface GatewayConfig {
     readonly ca: string | undefined;
     /** Of the log that the receipts are checked against. */
     readonly vkey: string | undefined;
+    /** Whether it is asked what it decided. */
+    readonly decisions: boolean;
   };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
@@ -117,6 +119,7 @@ const schema = z.strictObject({
     writeKeyFile: z.string(),
     ca: z.string().optional(),
     vkey: z.string().max(4_096).refine(isVerifierKey, { error: 'expected a verifier key: name+hash+key' }).optional(),
+    decisions: z.boolean().default(true),
   }),
   spool: z.strictObject({
     dir: z.string(),
@@ -219,6 +222,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),
       ca: optional(raw.server.ca, 'server.ca'),
       vkey: raw.server.vkey,
+      decisions: raw.server.decisions,
     },
     spool: {
       dir: spoolDirectory,

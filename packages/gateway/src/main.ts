@@ -131,7 +131,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const metrics = new Metrics();
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { recorder, logger, metrics }));
-  const { limiting } = stack.use(openEdge(config, { recorder, logger, metrics }));
+  const { limiting } = stack.use(await openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);

@@ -19,7 +19,10 @@ export type OwnOperation =
   | 'filter-replaced'
   | 'filter-refused'
   | 'lockout-begun'
-  | 'lockout-ended';
+  | 'lockout-ended'
+  | 'decision-applied'
+  | 'decision-lifted'
+  | 'decision-expired';
 
 export function ownEvent(
   { emitter, site }: Own,

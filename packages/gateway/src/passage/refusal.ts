@@ -28,6 +28,7 @@ export type RefusalCode =
   | 'break-glass-refused'
   | 'consent-refused'
   | 'address-refused'
+  | 'blocked'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -139,6 +140,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'Not from here',
     detail: 'Requests from this address are not taken. Ask who operates this gateway, if your work needs it.',
+    issue: 'forbidden',
+  },
+  blocked: {
+    status: 403,
+    title: 'Blocked',
+    detail: 'Somebody decided that nothing is let through for now. Ask who operates this gateway.',
     issue: 'forbidden',
   },
   'not-found': {

@@ -5,6 +5,7 @@ import { eventActions, eventKinds, eventSchema, outcomeStatuses } from '@watchgl
 import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
 import { completenessPaths } from './openapi-completeness.ts';
+import { decisionPaths } from './openapi-decisions.ts';
 import { logPaths } from './openapi-log.ts';
 import { retentionPaths } from './openapi-retention.ts';
 import {
@@ -309,6 +310,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
     },
   },
   ...completenessPaths,
+  ...decisionPaths,
   ...logPaths,
   '/healthz': {
     get: { summary: 'Whether the process runs.', responses: { '200': answer('It does.', { type: 'object' }) } },
