@@ -86,6 +86,9 @@ test('every command has help with an example, and --json', async () => {
     'witness serve',
     'retention plan',
     'hold list',
+    'decisions add',
+    'decisions list',
+    'decisions lift',
   ];
   for (const name of commands) {
     const { code, out } = await watchglass([...name.split(' '), '--help']);

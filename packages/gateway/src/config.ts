@@ -8,13 +8,14 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
-import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { bodiesSchema, breakerSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { BreakerSettings } from './limits/breaker.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { parsePolicy } from './policy/policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -34,6 +35,7 @@ export interface GatewayConfig {
     readonly certificate: UpstreamCertificate | undefined;
     readonly timeoutMs: number;
     readonly connectionsMax: number;
+    readonly breaker: BreakerSettings;
     readonly forwardAuthorization: boolean;
     /** Lower case; besides those every request may have. */
     readonly forwardHeaders: readonly string[];
@@ -89,6 +91,7 @@ const schema = z.strictObject({
     key: z.string().optional(),
     timeoutMs: milliseconds(30_000),
     connectionsMax: z.int().min(1).max(4_096).default(128),
+    breaker: breakerSchema,
     forwardAuthorization: z.boolean().default(false),
     forwardHeaders: z
       .array(

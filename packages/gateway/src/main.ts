@@ -131,7 +131,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const metrics = new Metrics();
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { recorder, logger, metrics }));
-  const { limiting } = stack.use(await openEdge(config, { recorder, logger, metrics }));
+  const edge = stack.use(await openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
@@ -144,7 +144,8 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     prefixes: config.prefixes,
     authenticator: identity.authenticator,
     policies: { current: config.policy },
-    limiting,
+    limiting: edge.limiting,
+    breaker: edge.breaker,
     recorder,
     pool,
     proxies: config.trustedProxies,
@@ -181,6 +182,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),
     ...certificates.problems(),
+    ...edge.problems(),
     ...((await identity.isReady()) ? [] : ['issuer-keys']),
   ];
   const adminUrl =

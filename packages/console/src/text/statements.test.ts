@@ -33,6 +33,7 @@ const listener = [{ type: 'Certificate', id: 'listener', role: 'object' }];
 const addressList = [{ type: 'AddressList', id: 'deny', role: 'object' }];
 const address = [{ type: 'Address', id: '192.0.2.1', role: 'object' }];
 const decision = [{ type: 'Decision', id: 'd-1', role: 'object' }];
+const upstream = [{ type: 'Upstream', id: 'https://api.example', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -209,6 +210,11 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ operation: 'decisions-list', exposure: { count: 2 } }, 'Looked at the decisions for the gateways; 2 decisions'],
   [{ operation: 'decision-add', outcome: denied }, 'Tried to make a decision for the gateways'],
   [{ operation: 'decision-lift', targets: decision }, 'Asked to lift the decision d-1'],
+  [
+    { kind: 'system', operation: 'upstream-spared', targets: upstream },
+    'Asks nothing for a while, since it fails too often, of https://api.example',
+  ],
+  [{ kind: 'system', operation: 'upstream-back', targets: upstream }, 'Has answers again of https://api.example'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [{ kind: 'system', operation: 'gateway-fault' }, 'Could not serve a request: a fault of the gateway itself'],
 ];

@@ -219,6 +219,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   },
   'review/decision-add': { did: 'Asked for the decision', to: 'make a decision for the gateways', object: 'named' },
   'review/decision-lift': { did: 'Asked to lift the decision', to: 'lift the decision', object: 'named' },
+  'system/upstream-spared': { did: 'Asks nothing for a while, since it fails too often, of', object: 'named' },
+  'system/upstream-back': { did: 'Has answers again of', object: 'named' },
   'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };
@@ -243,6 +245,7 @@ const reasons: Readonly<Record<string, string>> = {
   'consent-unknown-patient': 'nobody can say whose consent to ask for',
   'consent-too-many': 'too many patients to ask for consent',
   'consent-unavailable': 'consent could not be asked for',
+  'upstream-unavailable': 'the server behind the gateway failed too often, and was spared',
   'blocked-address': 'the address is blocked',
   'blocked-actor': 'this person is blocked',
   'blocked-client': 'this client is blocked',

@@ -22,7 +22,9 @@ export type OwnOperation =
   | 'lockout-ended'
   | 'decision-applied'
   | 'decision-lifted'
-  | 'decision-expired';
+  | 'decision-expired'
+  | 'upstream-spared'
+  | 'upstream-back';
 
 export function ownEvent(
   { emitter, site }: Own,

@@ -27,6 +27,7 @@ import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
+import type { Breaker } from '../limits/breaker.ts';
 import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
@@ -40,6 +41,8 @@ import { denied, Refused, violation } from './refused.ts';
 export interface PipelineParts extends AdmissionParts {
   readonly recorder: Recorder;
   readonly pool: Pool;
+  /** Of the upstream. */
+  readonly breaker: Breaker;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
@@ -163,6 +166,7 @@ export class Pipeline {
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const carried = await this.#admission.readRequest(admitted);
+    refuseWhileDown(this.#parts.breaker, admitted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + carried.entries.length * smallEventBytesMax,
     );
@@ -238,6 +242,7 @@ export class Pipeline {
       { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
     );
     response.off('close', onClose);
+    noteHeld(this.#parts.breaker, held);
     return held;
   }
 
@@ -364,6 +369,23 @@ export class Pipeline {
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
+}
+
+/** The API isn't asked while it is known to be down; the first refusal is an event, the rest are one. Throws `Refused`. */
+function refuseWhileDown(breaker: Breaker, admitted: Admitted): void {
+  const waitMs = breaker.waitMs();
+  if (waitMs <= 0) return;
+  throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) },
+    floodKey: `upstream-unavailable ${admitted.actor.id}`,
+    floodSinglesMax: 1,
+  });
+}
+
+function noteHeld(breaker: Breaker, held: Held): void {
+  if (held.kind !== 'fault') breaker.succeeded();
+  else if (held.fault === 'client-closed' || held.fault === 'request-body') breaker.unknown();
+  else breaker.failed();
 }
 
 /** A batch that only reads needs no intent. */

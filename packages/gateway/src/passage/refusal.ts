@@ -46,6 +46,7 @@ export type RefusalCode =
   | 'outcome-unrecorded'
   | 'identity-unavailable'
   | 'consent-unavailable'
+  | 'upstream-unavailable'
   | 'over-capacity'
   | 'upstream-timeout';
 
@@ -243,6 +244,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 503,
     title: 'Consent cannot be checked',
     detail: 'Who keeps consents does not answer. Try again later.',
+    issue: 'transient',
+  },
+  'upstream-unavailable': {
+    status: 503,
+    title: 'The API behind this gateway is down',
+    detail: 'It failed too often and is spared for a while. Try again after the seconds of Retry-After.',
     issue: 'transient',
   },
   'over-capacity': { status: 503, title: 'Too much at once', detail: 'Try again in a moment.', issue: 'throttled' },
