@@ -21,6 +21,7 @@ export interface Client extends AsyncDisposable {
   getText(path: string, signal?: AbortSignal): Promise<string>;
   getJson(path: string, signal?: AbortSignal): Promise<unknown>;
   postJson(path: string, body: unknown, signal?: AbortSignal): Promise<unknown>;
+  deleteJson(path: string, signal?: AbortSignal): Promise<unknown>;
   /** What is answered as bytes: a file. */
   postForFile(path: string, body: unknown, signal?: AbortSignal): Promise<Uint8Array>;
   /** The `data` of each server-sent event. */
@@ -82,6 +83,8 @@ export function openClient(
         ),
         path,
       ),
+    deleteJson: async (path, signal) =>
+      parseJson(await bodyOf(await ask(path, { method: 'DELETE', accept: 'application/json', signal })), path),
     postForFile: async (path, body, signal) =>
       readBody(await ask(path, { method: 'POST', body: JSON.stringify(body), accept: '*/*', signal }), fileMebibytes),
     stream: async function* (path, signal) {

@@ -88,6 +88,9 @@ test('every command has help with an example, and --json', async () => {
     'hold list',
     'policy test',
     'policy explain',
+    'decisions add',
+    'decisions list',
+    'decisions lift',
   ];
   for (const name of commands) {
     const { code, out } = await watchglass([...name.split(' '), '--help']);

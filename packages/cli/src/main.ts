@@ -10,6 +10,7 @@ import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
 import { addChecking, addEvidence } from './program/checking-commands.ts';
 import { command } from './program/command.ts';
+import { addDecisions } from './program/decision-commands.ts';
 import { addKeys, addLedger } from './program/ledger-commands.ts';
 import { addHolds, addRetention } from './program/retention-commands.ts';
 import { addRunning } from './program/running-commands.ts';
@@ -74,5 +75,6 @@ function makeProgram(io: Io, json: boolean): Command {
   addRetention(program, io);
   addHolds(program, io);
   addPolicy(program, command, io);
+  addDecisions(program, io);
   return program;
 }

@@ -8,6 +8,7 @@ import type { ConfigFiles } from './config-identity.ts';
 import { GatewayError } from './errors.ts';
 import { interactionNames } from './fhir/fhir-interaction.ts';
 import { type AddressEntry, parseAddressList, parseAddressRange } from './limits/address-list.ts';
+import type { BreakerSettings } from './limits/breaker.ts';
 import type { ConcurrencySettings } from './limits/concurrency.ts';
 import type { FilterSettings, FilterSource } from './limits/filters.ts';
 import type { LockoutSettings } from './limits/lockout.ts';
@@ -93,6 +94,16 @@ export const edgeSections: SectionSchemas = {
     })
     .prefault({}),
 };
+
+/** `upstream.breaker`. */
+export const breakerSchema: z.ZodType<BreakerSettings> = z
+  .strictObject({
+    failuresMax: z.int().min(1).max(1_000_000).default(20),
+    windowMs: milliseconds.default(10_000),
+    openMs: milliseconds.default(2_000),
+    openMsMax: milliseconds.default(30_000),
+  })
+  .prefault({});
 
 /** `limits.bodies`: the first that fits a request bounds its body, if that is less than `limits.requestBytesMax`. */
 export const bodiesSchema: z.ZodDefault<z.ZodArray<z.ZodType<BodyLimit>>> = z

@@ -8,7 +8,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
-import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { bodiesSchema, breakerSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
@@ -19,6 +19,7 @@ import type { FrontSettings } from './fronts/fronts.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { BreakerSettings } from './limits/breaker.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -38,6 +39,7 @@ export interface GatewayConfig {
     readonly certificate: UpstreamCertificate | undefined;
     readonly timeoutMs: number;
     readonly connectionsMax: number;
+    readonly breaker: BreakerSettings;
     readonly forwardAuthorization: boolean;
     /** Lower case; besides those every request may have. */
     readonly forwardHeaders: readonly string[];
@@ -54,6 +56,8 @@ export interface GatewayConfig {
     readonly ca: string | undefined;
     /** Of the log that the receipts are checked against. */
     readonly vkey: string | undefined;
+    /** Whether it is asked what it decided. */
+    readonly decisions: boolean;
   };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
@@ -95,6 +99,7 @@ const schema = z.strictObject({
     key: z.string().optional(),
     timeoutMs: milliseconds(30_000),
     connectionsMax: z.int().min(1).max(4_096).default(128),
+    breaker: breakerSchema,
     forwardAuthorization: z.boolean().default(false),
     forwardHeaders: z
       .array(
@@ -116,6 +121,7 @@ const schema = z.strictObject({
     writeKeyFile: z.string(),
     ca: z.string().optional(),
     vkey: z.string().max(4_096).refine(isVerifierKey, { error: 'expected a verifier key: name+hash+key' }).optional(),
+    decisions: z.boolean().default(true),
   }),
   spool: z.strictObject({
     dir: z.string(),
@@ -220,6 +226,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),
       ca: optional(raw.server.ca, 'server.ca'),
       vkey: raw.server.vkey,
+      decisions: raw.server.decisions,
     },
     spool: {
       dir: spoolDirectory,

@@ -2,12 +2,16 @@
  * Builds what judges requests by address and number, and tells the record, the log and the metrics what becomes of it: lists that were exchanged or could not
  * be, lock-outs that begin and end.
  */
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 
 import { ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
+import { Breaker, type BreakerNews } from './limits/breaker.ts';
 import { Concurrency } from './limits/concurrency.ts';
+import { startDecisionFeed } from './limits/decision-feed.ts';
+import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
 import { Rates } from './limits/rates.ts';
@@ -16,22 +20,26 @@ import type { Metrics } from './watch/metrics.ts';
 
 const sweepEveryMs = 1_000;
 
-export interface Edge extends Disposable {
+export interface Edge extends AsyncDisposable {
   readonly limiting: Limiting;
+  /** Of the API behind the gateway. */
+  readonly breaker: Breaker;
+  /** Those of readiness. */
+  problems(): readonly string[];
 }
 
-export function openEdge(
+export async function openEdge(
   config: GatewayConfig,
   parts: { readonly recorder: Recorder; readonly logger: Logger; readonly metrics: Metrics },
-): Edge {
-  using stack = new DisposableStack();
+): Promise<Edge> {
+  await using stack = new AsyncDisposableStack();
   const { metrics } = parts;
   const { edge } = config;
   const filters = stack.use(new Filters(edge.filters, { onNews: (news) => tellFilter(config, news, parts) }));
   if (edge.filters.allow.file !== undefined || edge.filters.deny.file !== undefined) {
     const onHangUp = (): void => void filters.check();
     process.on('SIGHUP', onHangUp);
-    stack.defer(() => process.off('SIGHUP', onHangUp));
+    stack.defer(() => void process.off('SIGHUP', onHangUp));
   }
   const lockout =
     edge.lockout === undefined
@@ -47,6 +55,15 @@ export function openEdge(
       () => lockout.blockedCount,
     );
   }
+  const decisions = await Decisions.open({
+    file: join(config.spool.dir, 'decisions.json'),
+    onNews: (news) => tellDecision(config, news, parts),
+  });
+  const sweeping = setInterval(() => decisions.sweep(), sweepEveryMs);
+  sweeping.unref();
+  stack.defer(() => clearInterval(sweeping));
+  if (config.server.decisions) stack.use(followDecisions(config, decisions, parts));
+  metrics.watch('watchglass_gateway_decisions', 'Decisions of the server in force', () => decisions.size);
   const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax });
   metrics.watch('watchglass_gateway_rate_keys', 'Keys that rates are counted for', () => rates.keysCount);
   metrics.watch('watchglass_gateway_filter_deny_entries', 'Entries of the deny list', () => filters.sizeOf('deny'));
@@ -54,16 +71,37 @@ export function openEdge(
     filters,
     rates,
     lockout,
+    decisions,
     concurrency: new Concurrency(edge.concurrency),
     bodies: edge.bodies,
     proxies: config.trustedProxies,
     tenant: config.tenant,
   });
+  const breaker = new Breaker(config.upstream.breaker, { onNews: (news) => tellBreaker(config, news, parts) });
+  metrics.watch('watchglass_gateway_upstream_spared', '1 while the API is down and nothing is sent to it', () =>
+    breaker.open ? 1 : 0,
+  );
   const moved = stack.move();
-  return { limiting, [Symbol.dispose]: () => moved.dispose() };
+  return {
+    limiting,
+    breaker,
+    problems: () => (breaker.open ? ['upstream-unavailable'] : []),
+    [Symbol.asyncDispose]: () => moved.disposeAsync(),
+  };
 }
 
 type Parts = { readonly recorder: Recorder; readonly logger: Logger };
+
+function tellBreaker(config: GatewayConfig, news: BreakerNews, { recorder, logger }: Parts): void {
+  const target = { type: 'Upstream', id: new URL(config.upstream.url).origin };
+  if (news === 'opened') logger.error('the API fails too often; it is spared for a while');
+  else logger.info('the API answers again');
+  const [operation, status] = news === 'opened' ? openedEvent : closedEvent;
+  void recorder.record([ownEvent(config, { operation, status, target })]);
+}
+
+const openedEvent = ['upstream-spared', 'failed'] as const;
+const closedEvent = ['upstream-back', 'success'] as const;
 
 function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger }: Parts): void {
   const target = { type: 'AddressList', id: news.list };
@@ -86,6 +124,41 @@ function tellLockout(config: GatewayConfig, { kind, key, blockMs }: LockoutNews,
   const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
   void recorder.record([ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, target })]);
 }
+
+function followDecisions(
+  { server }: GatewayConfig,
+  decisions: Decisions,
+  { logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
+): AsyncDisposable {
+  const feed = startDecisionFeed({
+    decisions,
+    serverUrl: server.url,
+    writeKey: server.writeKey,
+    ca: server.ca,
+    onProblem(problem) {
+      if (problem === undefined) logger.info('decisions of the server arrive');
+      else logger.warn({ problem }, 'decisions of the server do not arrive; what was decided before stays in force');
+    },
+  });
+  metrics.watch('watchglass_gateway_decisions_unheard', '1 while decisions of the server do not arrive', () =>
+    feed.problem() === undefined ? 0 : 1,
+  );
+  return feed;
+}
+
+function tellDecision(config: GatewayConfig, { kind, decision }: DecisionNews, { recorder, logger }: Parts): void {
+  const { id, effect, subject } = decision;
+  logger.info({ decision: id, effect, subject }, `a decision of the server is ${kind}`);
+  const operation = decisionOperations[kind];
+  const target = { type: 'Decision', id };
+  void recorder.record([ownEvent(config, { operation, status: 'success', reason: `${effect}-${subject}`, target })]);
+}
+
+const decisionOperations = {
+  applied: 'decision-applied',
+  lifted: 'decision-lifted',
+  expired: 'decision-expired',
+} as const;
 
 /** Of an IPv6 neighbourhood its range. */
 function addressOf(around: string): string {

@@ -143,6 +143,42 @@ describe('the lock-out', () => {
   });
 });
 
+describe('an API that is down', () => {
+  it('is spared after so many failures, tried again, and both are on record and in readiness', async () => {
+    let down = true;
+    const of = await start({
+      config: {
+        admin: { host: '127.0.0.1', port: 0 },
+      },
+      adjust: (config) => ({
+        ...config,
+        upstream: { ...config.upstream, breaker: { failuresMax: 3, windowMs: 60_000, openMs: 50, openMsMax: 50 } },
+      }),
+      upstream: (request, response) => {
+        if (down) response.destroy();
+        else answerPatient(request, response);
+      },
+    });
+    const readiness = async (): Promise<unknown> => (await fetch(`${of.gateway.adminUrl}/readyz`)).json();
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch('/fhir/Patient/1')).status, 502);
+    const askedCount = of.asked.length;
+    const spared = await of.fetch('/fhir/Patient/1');
+    assert.equal(spared.status, 503);
+    assert.equal(spared.json.code, 'upstream-unavailable');
+    assert.equal(spared.headers['retry-after'], '1');
+    assert.equal(of.asked.length, askedCount);
+    assert.deepEqual(await readiness(), { ready: false, problems: ['upstream-unavailable'] });
+    await eventBy(of, ({ operation }) => operation === 'upstream-spared');
+    await eventBy(of, ({ outcome }) => outcome.reason === 'upstream-unavailable');
+    down = false;
+    let answer = spared;
+    while (answer.status === 503) answer = await of.fetch('/fhir/Patient/1');
+    assert.equal(answer.status, 200);
+    await eventBy(of, ({ operation }) => operation === 'upstream-back');
+    assert.deepEqual(await readiness(), { ready: true, problems: [] });
+  });
+});
+
 describe('bounds of one caller', () => {
   it('are so many requests at once by user, given back when they end', async () => {
     const holding = Promise.withResolvers<void>();

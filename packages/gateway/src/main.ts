@@ -153,7 +153,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   metrics.observe({ spool, sender, receipts, recorder });
   const identity = stack.use(await identify(config, { ...options, recorder, logger, metrics }));
   const policies = keepPolicy(config, { recorder, logger, metrics, stack });
-  const { limiting } = stack.use(openEdge(config, { recorder, logger, metrics }));
+  const edge = stack.use(await openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
@@ -169,7 +169,8 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     glass: await openGlass(config, { stack, logger }),
     consent: stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent })),
     logger,
-    limiting,
+    limiting: edge.limiting,
+    breaker: edge.breaker,
     recorder,
     proxies: config.trustedProxies,
     floods,
@@ -215,6 +216,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),
     ...certificates.problems(),
+    ...edge.problems(),
     ...((await identity.isReady()) ? [] : ['issuer-keys']),
   ];
   const adminUrl =

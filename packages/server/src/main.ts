@@ -40,6 +40,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
+import { openDecisions } from './respond/decisions.ts';
 import { openRetention } from './retention/open-retention.ts';
 import { defaultRetention } from './retention/policy.ts';
 import { createCompleteness } from './review/completeness/completeness.ts';
@@ -219,6 +220,7 @@ export async function startServer(
       review,
       keys: { service, rewraps },
       retention,
+      decisions: await openDecisions({ path: paths.decisions, world, record }),
       door,
       completeness: createCompleteness({ ledger, indexes, world }),
       bundles,
@@ -283,6 +285,7 @@ interface Paths {
   readonly keys: string;
   readonly state: string;
   readonly retention: string;
+  readonly decisions: string;
   readonly demo: string;
   readonly witnesses: string;
   readonly announcement: string;
@@ -296,6 +299,7 @@ function pathsOf({ dataDir }: ServerConfig): Paths {
     keys: join(dataDir, 'keys'),
     state: join(dataDir, 'state.sqlite'),
     retention: join(dataDir, 'retention.json'),
+    decisions: join(dataDir, 'decisions.json'),
     demo: join(dataDir, 'demo'),
     witnesses: join(dataDir, 'witnesses'),
     announcement: join(dataDir, 'server.json'),

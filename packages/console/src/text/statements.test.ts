@@ -32,6 +32,8 @@ const issuer = [{ type: 'Issuer', id: 'https://id.example', role: 'object' }];
 const listener = [{ type: 'Certificate', id: 'listener', role: 'object' }];
 const addressList = [{ type: 'AddressList', id: 'deny', role: 'object' }];
 const address = [{ type: 'Address', id: '192.0.2.1', role: 'object' }];
+const decision = [{ type: 'Decision', id: 'd-1', role: 'object' }];
+const upstream = [{ type: 'Upstream', id: 'https://api.example', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -221,6 +223,26 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   ],
   [{ kind: 'system', operation: 'lockout-begun', targets: address }, 'Locked out, after too many failures, 192.0.2.1'],
   [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears again 192.0.2.1'],
+  [{ kind: 'network', operation: 'blocked', outcome: denied }, 'Came from an address that is blocked'],
+  [{ kind: 'system', operation: 'decision-applied', targets: decision }, 'Follows the decision d-1'],
+  [
+    { kind: 'system', operation: 'decision-lifted', targets: decision },
+    'Follows no longer the decision d-1, which was lifted',
+  ],
+  [
+    { kind: 'system', operation: 'decision-expired', targets: decision },
+    'Follows no longer the decision d-1, which is over',
+  ],
+  [{ kind: 'access-change', operation: 'decision-made', targets: decision }, 'Decided for the gateways: d-1'],
+  [{ kind: 'access-change', operation: 'decision-withdrawn', targets: decision }, 'Lifted the decision d-1'],
+  [{ operation: 'decisions-list', exposure: { count: 2 } }, 'Looked at the decisions for the gateways; 2 decisions'],
+  [{ operation: 'decision-add', outcome: denied }, 'Tried to make a decision for the gateways'],
+  [{ operation: 'decision-lift', targets: decision }, 'Asked to lift the decision d-1'],
+  [
+    { kind: 'system', operation: 'upstream-spared', targets: upstream },
+    'Asks nothing for a while, since it fails too often, of https://api.example',
+  ],
+  [{ kind: 'system', operation: 'upstream-back', targets: upstream }, 'Has answers again of https://api.example'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [
     { kind: 'system', operation: 'front-outcome' },

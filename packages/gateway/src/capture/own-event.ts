@@ -21,7 +21,12 @@ export type OwnOperation =
   | 'lockout-begun'
   | 'lockout-ended'
   | 'front-outcome'
-  | 'front-unasked';
+  | 'front-unasked'
+  | 'decision-applied'
+  | 'decision-lifted'
+  | 'decision-expired'
+  | 'upstream-spared'
+  | 'upstream-back';
 
 export function ownEvent(
   { emitter, site }: Own,

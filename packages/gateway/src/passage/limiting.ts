@@ -10,17 +10,20 @@ import type { Parameter } from '../http/canonical.ts';
 import { neighbourhood, type TrustedProxies } from '../http/source.ts';
 import type { Principal } from '../identity/token.ts';
 import type { Concurrency } from '../limits/concurrency.ts';
+import type { Decisions, Verdict } from '../limits/decisions.ts';
 import type { Filters } from '../limits/filters.ts';
 import type { Lockout } from '../limits/lockout.ts';
 import { type KnownKeys, type RateExceeded, type Rates, rateHeaders } from '../limits/rates.ts';
 import type { RefusalCode } from './refusal.ts';
 import { refusals } from './refusal.ts';
-import { denied, Refused } from './refused.ts';
+import { denied, Refused, stepUpChallenge } from './refused.ts';
 
 export interface LimitingParts {
   readonly filters: Filters;
   readonly rates: Rates;
   readonly lockout: Lockout | undefined;
+  /** What the server decided. */
+  readonly decisions: Decisions;
   readonly concurrency: Concurrency;
   /** The first that fits bounds a body. */
   readonly bodies: readonly {
@@ -54,11 +57,12 @@ export class Limiting {
 
   /** By address only. A promise only where other gateways are asked; throws `Refused`. */
   atTheDoor(captured: Captured): void | Promise<void> {
-    const { filters, lockout, rates } = this.#parts;
+    const { filters, decisions, lockout, rates } = this.#parts;
     const { address } = captured.source;
     const reason = filters.refusal(address);
     const around = neighbourhood(address);
     if (reason !== undefined) throw atDoor(captured, { code: 'address-refused', reason, around });
+    if (decisions.forAddress(address)) throw atDoor(captured, { code: 'blocked', reason: 'blocked-address', around });
     const blockedMs = lockout?.blockedMs(`address ${around}`) ?? 0;
     if (blockedMs > 0) {
       const headers = retryAfter(blockedMs);
@@ -76,8 +80,18 @@ export class Limiting {
 
   /** Once it is known who asks (nobody, for what is open to all) and for what. Throws `Refused`; `leave` is owed in any case. */
   known(facts: KnownRequest, principal: Principal | undefined): void | Promise<void> {
-    const { lockout, concurrency, rates, tenant = '' } = this.#parts;
+    const { decisions, lockout, concurrency, rates, tenant = '' } = this.#parts;
     const { captured, interaction } = facts;
+    const verdict =
+      principal === undefined
+        ? undefined
+        : decisions.forKnown({
+            actor: principal.id,
+            client: principal.client,
+            session: principal.session,
+            authenticatedAt: principal.authenticatedAt,
+          });
+    if (verdict !== undefined) throw decided(facts, verdict);
     const client = principal?.client === undefined ? undefined : `${principal.issuer} ${principal.client}`;
     if (lockout !== undefined && client !== undefined) {
       this.#clients.set(captured, client);
@@ -143,7 +157,7 @@ export class Limiting {
 function atDoor(
   captured: Captured,
   facts: {
-    readonly code: 'address-refused' | 'locked-out' | 'rate-limited';
+    readonly code: 'address-refused' | 'blocked' | 'locked-out' | 'rate-limited';
     readonly reason: string;
     readonly around: string;
     readonly headers?: Readonly<Record<string, string>>;
@@ -171,6 +185,23 @@ function once(
     floodKey: `${reason} ${rule ?? ''} ${key}`,
     floodSinglesMax: 1,
     ...(rule === undefined ? {} : { rule: ruleNamed(rule) }),
+  });
+}
+
+/** The decision stands in the event as the rule that decided. */
+function decided(facts: KnownRequest, verdict: Verdict): Refused {
+  const rule: Target = { type: 'Decision', id: verdict.id, role: 'rule' };
+  const { actor } = facts;
+  if (verdict.kind === 'step-up') {
+    const maxAgeSeconds = Math.max(0, Math.floor((Date.now() - verdict.sinceMs) / 1_000));
+    const headers = { 'www-authenticate': stepUpChallenge({ acr: undefined, amr: undefined, maxAgeSeconds }) };
+    return denied(facts, 'step-up-required', 'decision-step-up', { rule, headers });
+  }
+  const reason = `blocked-${verdict.by}`;
+  return denied(facts, 'blocked', reason, {
+    rule,
+    floodKey: `${reason} ${verdict.id} ${actor.id}`,
+    floodSinglesMax: 1,
   });
 }
 

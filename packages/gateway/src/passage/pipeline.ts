@@ -27,6 +27,7 @@ import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
+import type { Breaker } from '../limits/breaker.ts';
 import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
@@ -42,6 +43,8 @@ import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly recorder: Recorder;
   readonly pool: Pool;
+  /** Of the upstream. */
+  readonly breaker: Breaker;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
@@ -165,6 +168,7 @@ export class Pipeline {
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    refuseWhileDown(this.#parts.breaker, consulted.admitted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
@@ -246,6 +250,7 @@ export class Pipeline {
       { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
     );
     response.off('close', onClose);
+    noteHeld(this.#parts.breaker, held);
     return held;
   }
 
@@ -394,6 +399,23 @@ export class Pipeline {
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
+}
+
+/** The API isn't asked while it is known to be down; the first refusal is an event, the rest are one. Throws `Refused`. */
+function refuseWhileDown(breaker: Breaker, admitted: Admitted): void {
+  const waitMs = breaker.waitMs();
+  if (waitMs <= 0) return;
+  throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) },
+    floodKey: `upstream-unavailable ${admitted.actor.id}`,
+    floodSinglesMax: 1,
+  });
+}
+
+function noteHeld(breaker: Breaker, held: Held): void {
+  if (held.kind !== 'fault') breaker.succeeded();
+  else if (held.fault === 'client-closed' || held.fault === 'request-body') breaker.unknown();
+  else breaker.failed();
 }
 
 /** A batch that only reads needs no intent. */

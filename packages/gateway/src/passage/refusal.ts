@@ -29,6 +29,7 @@ export type RefusalCode =
   | 'consent-refused'
   | 'address-refused'
   | 'not-behind-front'
+  | 'blocked'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
@@ -46,6 +47,7 @@ export type RefusalCode =
   | 'outcome-unrecorded'
   | 'identity-unavailable'
   | 'consent-unavailable'
+  | 'upstream-unavailable'
   | 'over-capacity'
   | 'upstream-timeout';
 
@@ -149,6 +151,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
       'The decision needs the body or the answer, which this proxy does not show. Ask for less, or ask the gateway itself.',
     issue: 'not-supported',
   },
+  blocked: {
+    status: 403,
+    title: 'Blocked',
+    detail: 'Somebody decided that nothing is let through for now. Ask who operates this gateway.',
+    issue: 'forbidden',
+  },
   'not-found': {
     status: 404,
     title: 'No such route',
@@ -244,6 +252,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 503,
     title: 'Consent cannot be checked',
     detail: 'Who keeps consents does not answer. Try again later.',
+    issue: 'transient',
+  },
+  'upstream-unavailable': {
+    status: 503,
+    title: 'The API behind this gateway is down',
+    detail: 'It failed too often and is spared for a while. Try again after the seconds of Retry-After.',
     issue: 'transient',
   },
   'over-capacity': { status: 503, title: 'Too much at once', detail: 'Try again in a moment.', issue: 'throttled' },

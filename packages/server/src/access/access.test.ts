@@ -281,10 +281,27 @@ test('rights follow the fixed table', async (context) => {
   const rights = (roles: string[]) => [
     ...access.rightsOf({ ...principalOf({ id: 'x', username: 'x', name: 'x', roles }) }),
   ];
-  assert.deepEqual(rights(['privacy-officer']), ['search', 'open', 'tail', 'status', 'retention', 'hold', 'shred']);
+  assert.deepEqual(rights(['privacy-officer']), [
+    'search',
+    'open',
+    'tail',
+    'status',
+    'retention',
+    'hold',
+    'shred',
+    'respond',
+  ]);
   assert.deepEqual(rights(['auditor']), ['search', 'open', 'status', 'retention']);
-  assert.deepEqual(rights(['security-analyst']), ['search', 'tail', 'status']);
-  assert.deepEqual(rights(['administrator']), ['search', 'status', 'keys', 'configure', 'retention', 'shred']);
+  assert.deepEqual(rights(['security-analyst']), ['search', 'tail', 'status', 'respond']);
+  assert.deepEqual(rights(['administrator']), [
+    'search',
+    'status',
+    'keys',
+    'configure',
+    'retention',
+    'shred',
+    'respond',
+  ]);
   assert.deepEqual(rights(['physician', 'nurse', 'billing', 'registration', 'patient', 'unheard-of']), []);
 });
 
@@ -298,7 +315,10 @@ test('the operator token is made once, readable by its owner only, and may not o
   assert.equal((await stat(join(dir, 'state.sqlite-wal'))).mode & 0o777, 0o600);
   const operator = access.operator.verify(token);
   assert.ok(operator !== undefined);
-  assert.deepEqual([...access.rightsOf(operator)], ['search', 'tail', 'status', 'keys', 'configure', 'retention']);
+  assert.deepEqual(
+    [...access.rightsOf(operator)],
+    ['search', 'tail', 'status', 'keys', 'configure', 'retention', 'respond'],
+  );
   assert.equal(access.actorOf(operator).shared, true);
   assert.equal(access.operator.verify(`wgo_${'A'.repeat(43)}`), undefined);
   assert.notEqual((await reopen()).operator.verify(token), undefined);

@@ -17,6 +17,8 @@ export const rights = [
   'hold',
   /** Propose, approve and order what goes for good: two people, each with a strong and recent sign-in. */
   'shred',
+  /** Make, see and lift decisions that every gateway follows. */
+  'respond',
 ] as const;
 export type Right = (typeof rights)[number];
 
@@ -28,11 +30,11 @@ export const clinicalRoles = ['physician', 'nurse', 'billing', 'registration', '
 export type Role = (typeof watchglassRoles)[number] | (typeof clinicalRoles)[number] | (string & {});
 
 const table: ReadonlyMap<string, readonly Right[]> = new Map<string, readonly Right[]>([
-  ['privacy-officer', ['search', 'open', 'tail', 'status', 'retention', 'hold', 'shred']],
+  ['privacy-officer', ['search', 'open', 'tail', 'status', 'retention', 'hold', 'shred', 'respond']],
   ['auditor', ['search', 'open', 'status', 'retention']],
-  ['security-analyst', ['search', 'tail', 'status']],
-  ['administrator', ['search', 'status', 'keys', 'configure', 'retention', 'shred']],
-  [operatorRole, ['search', 'tail', 'status', 'keys', 'configure', 'retention']],
+  ['security-analyst', ['search', 'tail', 'status', 'respond']],
+  ['administrator', ['search', 'status', 'keys', 'configure', 'retention', 'shred', 'respond']],
+  [operatorRole, ['search', 'tail', 'status', 'keys', 'configure', 'retention', 'respond']],
 ]);
 
 /** The union of the rights of all roles; unknown and clinical roles add nothing. */

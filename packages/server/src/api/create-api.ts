@@ -17,6 +17,7 @@ import type { AuditDeps } from './audited.ts';
 import { mountBundleRoutes } from './bundle-routes.ts';
 import { mountCompletenessRoute } from './completeness-route.ts';
 import { mountConsoleFiles } from './console-files.ts';
+import { mountDecisionFeed, mountDecisionRoutes } from './decision-routes.ts';
 import { mountEventReviewRoute } from './event-review-route.ts';
 import { mountEventRoutes } from './event-routes.ts';
 import { mountHealthRoutes } from './health-routes.ts';
@@ -94,9 +95,11 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
       mountKeyRoutes(scope, { ...audit, keys: service, rewraps, tenants: () => ledger.tenants() });
     }
     mountRetentionRoutes(scope, { ...audit, retention: deps.retention, indexes: deps.indexes });
+    mountDecisionRoutes(scope, { ...audit, decisions: deps.decisions });
     mountSessionRoutes(scope, { ...deps, tally });
     registered();
   });
+  mountDecisionFeed(app, { decisions: deps.decisions, access: deps.access, stopping: stopping.signal });
   mountLogRoutes(app, { ledger });
   mountHealthRoutes(app, { ...pick(deps), metrics });
   await mountConsoleFiles(app, deps.consoleDir, refuseUnrouted(routes));

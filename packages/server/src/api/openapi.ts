@@ -7,6 +7,7 @@ import { serverErrors } from '../errors.ts';
 import { bucketsMax, limitMax } from '../review/query.ts';
 import { findings } from './event-review-route.ts';
 import { completenessPaths } from './openapi-completeness.ts';
+import { decisionPaths } from './openapi-decisions.ts';
 import { logPaths } from './openapi-log.ts';
 import { retentionPaths } from './openapi-retention.ts';
 import {
@@ -324,6 +325,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
     },
   },
   ...completenessPaths,
+  ...decisionPaths,
   ...logPaths,
   '/healthz': {
     get: { summary: 'Whether the process runs.', responses: { '200': answer('It does.', { type: 'object' }) } },

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 
 
 export type PublicRoute =
   | 'POST /v1/events'
+  | 'GET /v1/gateway/decisions'
   | 'GET /v1/session'
   | 'GET /auth/login'
   | 'GET /auth/callback'
@@ -24,6 +25,8 @@ export type PublicRoute =
 
 export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
   'POST /v1/events': 'the door for events: a write key, checked by the intake; what it stores is the record',
+  'GET /v1/gateway/decisions':
+    'for gateways, with a write key: what they have to follow; what they do with it are events of theirs',
   'GET /v1/session': 'tells a person about that person',
   'GET /auth/login': 'begins signing in',
   'GET /auth/callback': 'ends signing in; the session is recorded as `login`',
@@ -46,7 +49,12 @@ export const publicRoutes: Readonly<Record<PublicRoute, string>> = {
 };
 
 /** HEAD of these begins or ends something, or would be a read of somebody. */
-const withoutHead: ReadonlySet<PublicRoute> = new Set(['GET /v1/session', 'GET /auth/login', 'GET /auth/callback']);
+const withoutHead: ReadonlySet<PublicRoute> = new Set([
+  'GET /v1/gateway/decisions',
+  'GET /v1/session',
+  'GET /auth/login',
+  'GET /auth/callback',
+]);
 
 export function mountPublic(
   app: FastifyInstance,

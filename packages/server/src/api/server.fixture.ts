@@ -23,6 +23,7 @@ import { type OpenedKeyrings, openKeyrings } from '../ledger/kek/open-keyrings.t
 import { defaultKeys, type KeysSettings } from '../ledger/kek/settings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
+import { openDecisions } from '../respond/decisions.ts';
 import { openRetention } from '../retention/open-retention.ts';
 import { defaultRetention, type RetentionSettings } from '../retention/policy.ts';
 import { createCompleteness } from '../review/completeness/completeness.ts';
@@ -201,6 +202,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       bundles,
       keys: { service, rewraps },
       retention,
+      decisions: await openDecisions({ path: join(dir, 'decisions.json'), world, record }),
       door,
       record,
       recordPlaced,

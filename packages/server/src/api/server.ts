@@ -15,6 +15,7 @@ import type { Indexes } from '../indexes/indexes.ts';
 import type { KeyService } from '../ledger/kek/key-service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { WitnessReport } from '../ledger/witness/witness-report.ts';
+import type { Decisions } from '../respond/decisions.ts';
 import type { Retention } from '../retention/retention.ts';
 import type { Completeness } from '../review/completeness/completeness.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
@@ -38,6 +39,8 @@ export interface ApiDeps {
   /** The key-encryption keys; without them nothing is mounted for them. */
   readonly keys?: { readonly service: KeyService; readonly rewraps: RewrapJob };
   readonly retention: Retention;
+  /** What gateways are told. */
+  readonly decisions: Decisions;
   readonly door: EventDoor;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
