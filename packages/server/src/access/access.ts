@@ -158,10 +158,10 @@ export interface Factors {
   ): Promise<void>;
   removePasskey(person: string, id: string, by: Author, origin?: Origin): Promise<void>;
   /** False when the authenticator counted no further: it may have been copied. */
-  usePasskey(id: string, counter: number): boolean;
+  countPasskey(id: string, counter: number): boolean;
   /** Shown here once; the ones of before are no good any more. */
   newRecoveryCodes(person: string, by: Author, origin?: Origin): Promise<readonly string[]>;
-  useRecoveryCode(person: string, code: string, by: Author, origin?: Origin): Promise<boolean>;
+  spendRecoveryCode(person: string, code: string, by: Author, origin?: Origin): Promise<boolean>;
   /** Takes every factor but the password away, and ends the person's sessions. */
   reset(person: string, by: Author, origin?: Origin): Promise<void>;
 }

@@ -173,12 +173,12 @@ test('a recovery code works once, new ones end the old, and they are kept as has
   assert.equal(new Set(codes).size, 10);
   const [one = '', two = ''] = codes;
   const used = await Promise.all(
-    [one, ` ${one.toUpperCase()} `].map((code) => access.factors.useRecoveryCode(nurse.id, code, 'server')),
+    [one, ` ${one.toUpperCase()} `].map((code) => access.factors.spendRecoveryCode(nurse.id, code, 'server')),
   );
   assert.deepEqual(used, [true, false]);
   assert.equal(access.factors.of(nurse.id).recoveryCodes, 9);
   await access.factors.newRecoveryCodes(nurse.id, 'server');
-  assert.equal(await access.factors.useRecoveryCode(nurse.id, two, 'server'), false);
+  assert.equal(await access.factors.spendRecoveryCode(nurse.id, two, 'server'), false);
   assert.deepEqual(
     recorded.slice(-3).map(({ operation }) => operation),
     ['recovery-codes-set', 'recovery-code-used', 'recovery-codes-set'],
@@ -193,12 +193,12 @@ test('a passkey whose counter does not grow is told from one that counts, and fr
   await access.factors.addPasskey(nurse.id, { ...passkey, id: 'counts', counter: 5 }, 'server');
   await access.factors.addPasskey(nurse.id, { ...passkey, id: 'never', counter: 0 }, 'server');
   assert.deepEqual(
-    [6, 6, 5, 0, 7].map((counter) => access.factors.usePasskey('counts', counter)),
+    [6, 6, 5, 0, 7].map((counter) => access.factors.countPasskey('counts', counter)),
     [true, false, false, false, true],
   );
   assert.deepEqual(
     [true, true],
-    [0, 0].map((counter) => access.factors.usePasskey('never', counter)),
+    [0, 0].map((counter) => access.factors.countPasskey('never', counter)),
   );
   await assert.rejects(access.factors.addPasskey(nurse.id, { ...passkey, id: 'never', counter: 0 }, 'server'), {
     code: 'input-invalid',

@@ -163,7 +163,7 @@ export async function openFactors(parts: FactorsParts): Promise<Factors> {
         apply: () => deletePasskey.run(id),
       });
     },
-    usePasskey: (id, counter) => useCounter.run(counter, id, counter, counter).changes === 1,
+    countPasskey: (id, counter) => useCounter.run(counter, id, counter, counter).changes === 1,
     async newRecoveryCodes(person, by, origin) {
       const codes = Array.from({ length: recoveryCodesCount }, () => freshPassword(world));
       const hashes = codes.map(hashOfCode);
@@ -181,7 +181,7 @@ export async function openFactors(parts: FactorsParts): Promise<Factors> {
       });
       return codes;
     },
-    async useRecoveryCode(person, code, by, origin) {
+    async spendRecoveryCode(person, code, by, origin) {
       const typed = hashOfCode(code);
       const isThere = (): boolean => codesOf.all(person).some((row) => text(row, 'hash') === typed);
       if (!isThere()) return false;
