@@ -244,7 +244,18 @@ export async function startServer(
   );
   if (signingKey !== undefined) {
     const issuer = stack.use(
-      await startIssuer({ config, world, log, access, signingKey, tls, signIn, keysDir: paths.keys }),
+      await startIssuer({
+        config,
+        world,
+        log,
+        record,
+        homeTenant,
+        access,
+        signingKey,
+        tls,
+        signIn,
+        keysDir: paths.keys,
+      }),
     );
     if (config.demo !== undefined) {
       stack.use(
@@ -380,13 +391,15 @@ async function startIssuer(parts: {
   readonly config: ServerConfig;
   readonly world: World;
   readonly log: Logger;
+  readonly record: RecordOwn;
+  readonly homeTenant: TenantId;
   readonly access: Access;
   readonly signingKey: SigningKey;
   readonly tls: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined;
   readonly signIn: SignInSettings;
   readonly keysDir: string;
 }): Promise<Issuer> {
-  const { config, world, log, access, signingKey, tls, signIn, keysDir } = parts;
+  const { config, world, log, record, homeTenant, access, signingKey, tls, signIn, keysDir } = parts;
   if (config.issuer.kind !== 'embedded') throw new TypeError('only an embedded issuer is started here');
   const { url, listen } = config.issuer;
   const clients: IssuerClient[] = [
@@ -407,6 +420,9 @@ async function startIssuer(parts: {
     keysDir,
     signingKey,
     people: access.people,
+    factors: access.factors,
+    record,
+    homeTenant,
     clients,
     demo: config.demo !== undefined,
     ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),

@@ -39,6 +39,14 @@ const denied = { status: 'denied' } as const;
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'auth', operation: 'login' }, 'Signed in'],
   [{ kind: 'auth', operation: 'login-failed', outcome: denied }, 'Failed to sign in'],
+  [{ kind: 'auth', operation: 'first-factor' }, 'Gave the right password; a second factor comes next'],
+  [{ kind: 'auth', operation: 'lockout', outcome: denied }, 'Was locked out after too many attempts'],
+  [{ kind: 'auth', operation: 'token-refresh' }, 'Renewed an access token'],
+  [
+    { kind: 'auth', operation: 'refresh-reuse', outcome: denied },
+    'Tried to use a refresh token a second time; all tokens of that sign-in ended',
+  ],
+  [{ kind: 'auth', operation: 'client', outcome: denied }, 'Tried to be a client of the identity provider'],
   [{ kind: 'auth', operation: 'session-open' }, 'Opened a session of the console'],
   [{ kind: 'auth', operation: 'logout' }, 'Signed out'],
   [{ kind: 'auth', operation: 'authenticate', outcome: denied }, 'Tried to pass the gateway without a valid token'],
@@ -117,6 +125,34 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'person-disabled', targets: person }, 'Disabled the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'password-set', targets: person }, 'Set the password of the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'role-granted', targets: person }, 'Granted a role to the person wg-pr-0007'],
+  [
+    { kind: 'access-change', operation: 'totp-set', targets: person },
+    'Enrolled an authenticator app for the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'totp-removed', targets: person },
+    'Removed the authenticator app of the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'passkey-added', targets: person },
+    'Enrolled a passkey for the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'passkey-removed', targets: person },
+    'Removed a passkey of the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'recovery-codes-set', targets: person },
+    'Made new recovery codes for the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'recovery-code-used', targets: person },
+    'Used up a recovery code of the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'factors-reset', targets: person },
+    'Took every second factor from the person wg-pr-0007',
+  ],
   [{ kind: 'access-change', operation: 'role-revoked', targets: person }, 'Took a role from the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'write-key-created', targets: key }, 'Made the write key k-1'],
   [{ kind: 'access-change', operation: 'write-key-revoked', targets: key }, 'Revoked the write key k-1'],

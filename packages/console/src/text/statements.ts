@@ -61,6 +61,14 @@ export const verbs: Readonly<Record<string, Verb>> = {
 export const statements: Readonly<Record<string, Statement>> = {
   'auth/login': { did: 'Signed in', to: 'sign in' },
   'auth/login-failed': { did: 'Failed to sign in' },
+  'auth/first-factor': { did: 'Gave the right password; a second factor comes next' },
+  'auth/lockout': { did: 'Was locked out after too many attempts' },
+  'auth/token-refresh': { did: 'Renewed an access token', to: 'renew an access token' },
+  'auth/refresh-reuse': {
+    did: 'Used a refresh token a second time',
+    to: 'use a refresh token a second time; all tokens of that sign-in ended',
+  },
+  'auth/client': { did: 'Proved to be a client', to: 'be a client of the identity provider' },
   'auth/session-open': { did: 'Opened a session of the console', to: 'open a session of the console' },
   'auth/logout': { did: 'Signed out', to: 'sign out' },
   'auth/authenticate': { did: 'Came through the gateway', to: 'pass the gateway without a valid token' },
@@ -133,6 +141,41 @@ export const statements: Readonly<Record<string, Statement>> = {
   'access-change/password-set': {
     did: 'Set the password of the person',
     to: 'set the password of the person',
+    object: 'named',
+  },
+  'access-change/totp-set': {
+    did: 'Enrolled an authenticator app for the person',
+    to: 'enrol an authenticator app for the person',
+    object: 'named',
+  },
+  'access-change/totp-removed': {
+    did: 'Removed the authenticator app of the person',
+    to: 'remove the authenticator app of the person',
+    object: 'named',
+  },
+  'access-change/passkey-added': {
+    did: 'Enrolled a passkey for the person',
+    to: 'enrol a passkey for the person',
+    object: 'named',
+  },
+  'access-change/passkey-removed': {
+    did: 'Removed a passkey of the person',
+    to: 'remove a passkey of the person',
+    object: 'named',
+  },
+  'access-change/recovery-codes-set': {
+    did: 'Made new recovery codes for the person',
+    to: 'make new recovery codes for the person',
+    object: 'named',
+  },
+  'access-change/recovery-code-used': {
+    did: 'Used up a recovery code of the person',
+    to: 'use up a recovery code of the person',
+    object: 'named',
+  },
+  'access-change/factors-reset': {
+    did: 'Took every second factor from the person',
+    to: 'take every second factor from the person',
     object: 'named',
   },
   'access-change/role-granted': {

@@ -6,10 +6,11 @@ import { hash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
 import { readDatabase } from '../world/read-database.ts';
 import { digestOf } from './change.ts';
+import { FactorsHeard, factorOperations, readFactors } from './factor-facts.ts';
 import type { HeardRecord, HeldFacts, Listener, SaidFacts } from './facts.ts';
 import { saidAt } from './facts.ts';
 import { sessionAbsoluteMs } from './sessions.ts';
-import { stateVersion, text } from './state.ts';
+import { factorsVersion, stateVersion, text } from './state.ts';
 
 /** Sessions that are kept before ended ones are forgotten. */
 const sessionsMax = 20_000;
@@ -17,6 +18,9 @@ const sessionsMax = 20_000;
 const underWayMs = 60_000;
 /** Submitters that were told and needn't be again. */
 const strangersMax = 10_000;
+
+/** Changes of a person who is there. */
+const ofPeople = new Set(['role-granted', 'role-revoked', 'password-set', 'person-disabled', ...factorOperations]);
 
 interface KnownKey {
   readonly tenant: string;
@@ -27,6 +31,7 @@ export class AccessListener implements Listener {
   readonly said: SaidFacts = new Map();
   readonly #people: Set<string> = new Set();
   readonly #keys: Map<string, KnownKey> = new Map();
+  readonly #factors = new FactorsHeard();
   readonly #strangers: Set<string> = new Set();
   readonly #sessions: Map<string, { readonly openedMs: number; readonly index: number }> = new Map();
 
@@ -81,7 +86,7 @@ export class AccessListener implements Listener {
       for (const { path, after } of event.changes ?? []) if (path === '/roles') this.#role(heard, id, after, true);
       return;
     }
-    if (!['role-granted', 'role-revoked', 'password-set', 'person-disabled'].includes(event.operation ?? '')) return;
+    if (!ofPeople.has(event.operation ?? '')) return;
     // What was said, and not applied before the process was killed, is said again: a role granted twice makes sense.
     if (!isKnown && !partial)
       tell('own-event-senseless', 'a person who was added before', 'one whom the log does not know');
@@ -96,8 +101,11 @@ export class AccessListener implements Listener {
       case 'password-set':
         this.#say(heard, `${at}/password`, saidAt(record, '/password') ?? null);
         break;
-      default:
+      case 'person-disabled':
         this.#say(heard, `${at}/disabled`, 'true');
+        break;
+      default:
+        this.#factors.hear(id, event, (name, value) => this.#say(heard, `${at}${name}`, value));
     }
   }
 
@@ -153,11 +161,14 @@ export function readAccessFacts(path: string, nowMs: number): HeldFacts {
   const state = readDatabase(path);
   try {
     const version = Number(state.prepare('PRAGMA user_version').get()?.user_version ?? 0);
-    if (version !== stateVersion) throw new TypeError(`expected version ${stateVersion}, got ${version}`);
+    // A server that has not started since the files are older brings them up to date when it does.
+    if (version < 1 || version > stateVersion)
+      throw new TypeError(`expected version 1 to ${stateVersion}, got ${version}`);
     const facts: HeldFacts = new Map();
     // One moment of all tables.
     state.exec('BEGIN');
     readPeople(state, facts);
+    if (version >= factorsVersion) readFactors(state, facts);
     readWriteKeys(state, facts);
     readSessions(state, facts, nowMs);
     return facts;

@@ -11,6 +11,7 @@ import { realWorld } from '../world/real-world.ts';
 import type { World } from '../world/world.ts';
 import type { Access, OwnEvent, PersonPrincipal } from './access.ts';
 import { openAccess } from './open-access.ts';
+import { stateVersion } from './state.ts';
 import type { TokenTrust } from './tokens.ts';
 
 const tenant = parseTenantId('clinic');
@@ -348,7 +349,7 @@ test('a state of a newer version is refused', async (context) => {
   state.close();
   await assert.rejects(reopen(), isCode('state-unknown'));
   const back = new DatabaseSync(join(dir, 'state.sqlite'));
-  back.exec('PRAGMA user_version = 1');
+  back.exec(`PRAGMA user_version = ${stateVersion}`);
   back.close();
   await reopen();
 });

@@ -77,6 +77,8 @@ export interface NewPerson {
 
 export type SignIn =
   | { readonly kind: 'person'; readonly person: Person; readonly authentication: Authentication }
+  /** The password is right, and the person has a second factor, which is asked for next. */
+  | { readonly kind: 'first-factor'; readonly person: Person }
   /** `credentials` is all the page may show of wrong password, unknown or disabled; `locked` and `busy` say when to come again. */
   | { readonly kind: 'refused'; readonly reason: 'credentials' }
   | { readonly kind: 'refused'; readonly reason: 'locked' | 'busy'; readonly retryAfterMs: number };
@@ -98,6 +100,70 @@ export interface People {
     readonly client?: string;
     readonly origin?: Origin;
   }): Promise<SignIn>;
+  /**
+   * A factor beyond the password, under the same locks and into the same events. `person` is undefined for a passkey that nobody has. Of the answers only
+   * `person` and `refused` are given.
+   */
+  prove(attempt: {
+    readonly person: Person | undefined;
+    /** `totp`, `recovery-code` or `passkey`. */
+    readonly method: string;
+    readonly assurance: string;
+    readonly client?: string;
+    readonly origin?: Origin;
+    /** Undefined when it is proven; otherwise the reason for the event. */
+    readonly check: () => Promise<string | undefined>;
+  }): Promise<SignIn>;
+}
+
+/** A passkey as it is kept: the public key (COSE, base64url) and how often its authenticator says it was used. */
+export interface StoredPasskey {
+  readonly id: string;
+  readonly person: string;
+  readonly publicKey: string;
+  readonly counter: number;
+  /** What the person calls it. */
+  readonly name: string;
+  readonly transports: readonly string[];
+  /** Copied between devices by a password manager. */
+  readonly synced: boolean;
+  /** RFC 3339, UTC. */
+  readonly created: string;
+}
+
+/** What proves a person beyond the password. Every change is recorded; see factors.ts. */
+export interface Factors {
+  of(person: string): {
+    readonly totp: boolean;
+    readonly passkeys: readonly StoredPasskey[];
+    readonly recoveryCodes: number;
+  };
+  passkey(id: string): StoredPasskey | undefined;
+  /** `step` is the one of the code that confirmed it, which is used up. */
+  setTotp(
+    person: string,
+    app: { readonly secret: Uint8Array; readonly step: number },
+    by: Author,
+    origin?: Origin,
+  ): Promise<void>;
+  removeTotp(person: string, by: Author, origin?: Origin): Promise<void>;
+  /** A match uses the code up. */
+  matchTotp(person: string, code: string): 'match' | 'wrong' | 'replayed';
+  /** @throws ServerError `input-invalid` when it is enrolled already, or there are too many. */
+  addPasskey(
+    person: string,
+    passkey: Omit<StoredPasskey, 'person' | 'created'>,
+    by: Author,
+    origin?: Origin,
+  ): Promise<void>;
+  removePasskey(person: string, id: string, by: Author, origin?: Origin): Promise<void>;
+  /** False when the authenticator counted no further: it may have been copied. */
+  countPasskey(id: string, counter: number): boolean;
+  /** Shown here once; the ones of before are no good any more. */
+  newRecoveryCodes(person: string, by: Author, origin?: Origin): Promise<readonly string[]>;
+  spendRecoveryCode(person: string, code: string, by: Author, origin?: Origin): Promise<boolean>;
+  /** Takes every factor but the password away, and ends the person's sessions. */
+  reset(person: string, by: Author, origin?: Origin): Promise<void>;
 }
 
 /** A key that may write events, and nothing else. */
@@ -166,6 +232,7 @@ export interface Tenants {
 export interface Access extends AsyncDisposable {
   readonly tenants: Tenants;
   readonly people: People;
+  readonly factors: Factors;
   readonly writeKeys: WriteKeys;
   readonly operator: Operator;
   readonly sessions: Sessions;

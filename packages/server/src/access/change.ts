@@ -18,6 +18,8 @@ export interface RecordedChange {
   readonly operation: string;
   readonly target: Target;
   readonly changes: readonly Change[];
+  /** Where it was asked for, where that is known. */
+  readonly origin?: Origin | undefined;
 }
 
 export interface Changes {
@@ -40,6 +42,7 @@ export function createChanges(record: RecordOwn): Changes {
           actor: actorOf(change.by),
           targets: [change.target],
           changes: change.changes,
+          ...sourceOf(change.origin),
         });
         return apply();
       };

@@ -2,6 +2,7 @@
 import type { World } from '../world/world.ts';
 import type { Access } from './access.ts';
 import { actorOf, createChanges } from './change.ts';
+import { openFactors } from './factors.ts';
 import { checkKeysDirectory } from './key-file.ts';
 import { openOperator } from './operator.ts';
 import type { RecordOwn } from './own-event.ts';
@@ -39,10 +40,12 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
   const passwords = openPasswords(world);
   const tenants = openTenants(state, world);
   const people = openPeople({ state, world, tenants, passwords, changes });
-  const signIn = createSignIn({ world, people, passwords, tenants, record });
+  const factors = await openFactors({ state, world, keysDir: options.keysDir, people, changes });
+  const { signIn, prove } = createSignIn({ world, people, factors, passwords, tenants, record });
   return {
     tenants,
-    people: { ...people, signIn },
+    people: { ...people, signIn, prove },
+    factors,
     writeKeys: openWriteKeys({ state, world, tenants, changes }),
     operator,
     sessions: openSessions({ state, world, people, record }),

@@ -17,7 +17,7 @@ const passwordLengthMin = 12;
 const passwordLengthMax = 1_024;
 
 /** What signing in needs beyond the public interface. */
-export interface PeopleStore extends Omit<People, 'signIn'> {
+export interface PeopleStore extends Omit<People, 'signIn' | 'prove'> {
   /** The encoded hash of the person's password. */
   passwordOf(id: string): string | undefined;
 }

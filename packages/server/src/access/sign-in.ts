@@ -1,13 +1,14 @@
 /**
- * Signing in with a password. Whatever the outcome, it is an event before the answer; a wrong password, an unknown and a
- * disabled person look and cost the same to whoever tries. The typed username is kept out of the record unless it is
+ * Signing in with a password, and with what comes after it. Whatever the outcome, it is an event before the answer; a wrong password, an unknown and a
+ * disabled person look and cost the same to whoever tries. Passwords and second factors share their locks, and a right password alone forgets no failure where
+ * a second factor is to come. The typed username is kept out of the record unless it is
  * somebody's: people type their password there.
  */
-import type { Actor, Outcome, TenantId } from '@watchglass/record';
+import type { Actor, Authentication, Outcome, TenantId } from '@watchglass/record';
 import type { World } from '../world/world.ts';
-import type { Origin, People, Person, SignIn, Tenants } from './access.ts';
+import type { Factors, Origin, People, Person, SignIn, Tenants } from './access.ts';
 import { authenticatedBy, sourceOf } from './change.ts';
-import { createLockout } from './lockout.ts';
+import { type Attempt, createLockout } from './lockout.ts';
 import type { RecordOwn } from './own-event.ts';
 import type { Passwords } from './passwords.ts';
 import type { PeopleStore } from './people.ts';
@@ -17,34 +18,38 @@ const busyRetryMs = 2_000;
 const passwordLengthMax = 1_024;
 const usernameLengthMax = 65;
 
+interface SignInFacts {
+  readonly person: Person | undefined;
+  readonly operation: 'login' | 'login-failed' | 'first-factor' | 'lockout';
+  readonly outcome: Outcome;
+  readonly authentication: Authentication;
+  readonly client: string | undefined;
+  readonly origin: Origin | undefined;
+}
+
 export function createSignIn(parts: {
   readonly world: World;
   readonly people: PeopleStore;
+  readonly factors: Factors;
   readonly passwords: Passwords;
   readonly tenants: Tenants;
   readonly record: RecordOwn;
-}): People['signIn'] {
-  const { world, people, passwords, tenants, record } = parts;
+}): Pick<People, 'signIn' | 'prove'> {
+  const { world, people, factors, passwords, tenants, record } = parts;
   const lockout = createLockout(world.clock);
 
-  const recordSignIn = (facts: {
-    person: Person | undefined;
-    operation: 'login' | 'login-failed';
-    outcome: Outcome;
-    client: string | undefined;
-    origin: Origin | undefined;
-  }): Promise<void> => {
+  const recordSignIn = (facts: SignInFacts): Promise<void> => {
     const tenant = facts.person?.tenant ?? tenants.list()[0];
     return tenant === undefined ? Promise.resolve() : recordIn(tenant, facts);
   };
-  const recordIn = (tenant: TenantId, facts: Parameters<typeof recordSignIn>[0]): Promise<void> => {
-    const { person, client } = facts;
+  const recordIn = (tenant: TenantId, facts: SignInFacts): Promise<void> => {
+    const { person, client, authentication } = facts;
     const actor: Actor = {
       id: person?.id ?? 'unknown',
       type: person?.roles.includes('patient') === true ? 'patient' : 'human',
       ...(person === undefined ? {} : { roles: person.roles }),
       ...(client === undefined ? {} : { client }),
-      authentication: { method: 'password', mfa: false },
+      authentication,
     };
     return record({
       tenant,
@@ -57,20 +62,36 @@ export function createSignIn(parts: {
     });
   };
 
-  return async ({ username: typed, password, client, origin }): Promise<SignIn> => {
-    // No username has 65 characters: what is kept of an attempt is bounded.
-    const username = typed.trim().toLowerCase().slice(0, usernameLengthMax);
-    const attempt = { username, address: origin?.address };
-    const person = people.find(username);
-    const refuse = (reason: string): Promise<void> =>
-      recordSignIn({ person, operation: 'login-failed', outcome: { status: 'denied', reason }, client, origin });
-
-    const lockedMs = lockout.remainingMs(attempt);
-    if (lockedMs > 0) {
-      if (lockout.shouldRecord(attempt)) await refuse('locked');
-      return { kind: 'refused', reason: 'locked', retryAfterMs: lockedMs };
+  /** What a try says when it failed, and the locks that it turned. */
+  const refuse = async (attempt: Attempt, facts: Omit<SignInFacts, 'operation' | 'outcome'>, reason: string) => {
+    await recordSignIn({ ...facts, operation: 'login-failed', outcome: { status: 'denied', reason } });
+    for (const locked of lockout.locked(attempt))
+      await recordSignIn({ ...facts, operation: 'lockout', outcome: { status: 'denied', reason: `${locked}-locked` } });
+  };
+  /** The answer where there is a lock; undefined where the attempt may go on, which is then counted. */
+  const meetLock = async (
+    attempt: Attempt,
+    facts: Omit<SignInFacts, 'operation' | 'outcome'>,
+  ): Promise<SignIn | undefined> => {
+    const retryAfterMs = lockout.remainingMs(attempt);
+    if (retryAfterMs > 0) {
+      if (lockout.shouldRecord(attempt))
+        await recordSignIn({ ...facts, operation: 'login-failed', outcome: { status: 'denied', reason: 'locked' } });
+      return { kind: 'refused', reason: 'locked', retryAfterMs };
     }
     lockout.begin(attempt);
+    return undefined;
+  };
+
+  const signIn: People['signIn'] = async ({ username: typed, password, client, origin }) => {
+    // No username has 65 characters: what is kept of an attempt is bounded.
+    const username = typed.trim().toLowerCase().slice(0, usernameLengthMax);
+    const attempt = { username: username === '' ? ' ' : username, address: origin?.address };
+    const person = people.find(username);
+    const facts = { person, client, origin, authentication: { method: 'password', mfa: false } };
+
+    const locked = await meetLock(attempt, facts);
+    if (locked !== undefined) return locked;
     const usable = person !== undefined && !person.disabled && password.length <= passwordLengthMax;
     const encoded = usable ? people.passwordOf(person.id) : undefined;
     const matches = await passwords.matches(encoded, password.slice(0, passwordLengthMax));
@@ -80,11 +101,38 @@ export function createSignIn(parts: {
       return { kind: 'refused', reason: 'busy', retryAfterMs: busyRetryMs };
     }
     if (!matches || person === undefined) {
-      await refuse(person === undefined ? 'unknown-person' : person.disabled ? 'disabled' : 'wrong-password');
+      const reason = person === undefined ? 'unknown-person' : person.disabled ? 'disabled' : 'wrong-password';
+      await refuse(attempt, facts, reason);
       return { kind: 'refused', reason: 'credentials' };
     }
-    await recordSignIn({ person, operation: 'login', outcome: { status: 'success' }, client, origin });
+    const { totp, passkeys } = factors.of(person.id);
+    if (totp || passkeys.length > 0) {
+      await recordSignIn({ ...facts, operation: 'first-factor', outcome: { status: 'success' } });
+      // Not `succeeded`: whoever knows the password would guess codes without end, a right password between each two.
+      lockout.withdraw(attempt);
+      return { kind: 'first-factor', person };
+    }
+    await recordSignIn({ ...facts, operation: 'login', outcome: { status: 'success' } });
     lockout.succeeded(attempt);
     return { kind: 'person', person, authentication: authenticatedBy('password', world.clock.now()) };
   };
+
+  const prove: People['prove'] = async ({ person, method, assurance, client, origin, check }) => {
+    const attempt = { username: person?.username ?? '', address: origin?.address };
+    const authentication: Authentication = { method, mfa: true, assurance };
+    const facts = { person, client, origin, authentication };
+    const locked = await meetLock(attempt, facts);
+    if (locked !== undefined) return locked;
+    const current = person === undefined ? undefined : people.get(person.id);
+    const reason = current?.disabled === true ? 'disabled' : await check();
+    if (reason !== undefined || current === undefined) {
+      await refuse(attempt, { ...facts, authentication: { method, mfa: false } }, reason ?? 'unknown-person');
+      return { kind: 'refused', reason: 'credentials' };
+    }
+    await recordSignIn({ ...facts, person: current, operation: 'login', outcome: { status: 'success' } });
+    lockout.succeeded(attempt);
+    const time = new Date(world.clock.now()).toISOString();
+    return { kind: 'person', person: current, authentication: { ...authentication, time } };
+  };
+  return { signIn, prove };
 }

@@ -45,10 +45,34 @@ const migrations: readonly string[] = [
      seen_ms INTEGER NOT NULL,
      ends_ms INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE totp (
+     person TEXT PRIMARY KEY REFERENCES people (id),
+     secret TEXT NOT NULL,
+     last_step INTEGER NOT NULL,
+     created TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE passkeys (
+     id TEXT PRIMARY KEY,
+     person TEXT NOT NULL REFERENCES people (id),
+     public_key TEXT NOT NULL,
+     counter INTEGER NOT NULL,
+     name TEXT NOT NULL,
+     transports TEXT NOT NULL,
+     synced INTEGER NOT NULL,
+     created TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX passkeys_of ON passkeys (person);
+   CREATE TABLE recovery_codes (
+     person TEXT NOT NULL REFERENCES people (id),
+     hash TEXT NOT NULL,
+     PRIMARY KEY (person, hash)
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** Of a file that is up to date. */
 export const stateVersion: number = migrations.length;
+/** The first with second factors. */
+export const factorsVersion = 2;
 
 /** @throws ServerError `state-unknown` when a newer version wrote the file. */
 export function openState(path: string): State {

@@ -9,7 +9,31 @@ import { watchglassRoles } from '../access/rights.ts';
 export const apiAudience = 'urn:watchglass:api';
 /** One factor: a password. */
 export const passwordAcr = 'urn:watchglass:acr:password';
+/** A password, and a code of an app or for recovery. */
+export const mfaAcr = 'urn:watchglass:acr:mfa';
+/** A passkey, the person verified by the authenticator: withstands phishing. */
+export const passkeyAcr = 'urn:watchglass:acr:passkey';
 export const passwordAmr: readonly string[] = ['pwd'];
+/** Weakest first. */
+export const acrs: readonly string[] = [passwordAcr, mfaAcr, passkeyAcr];
+
+/** How sure it is who signed in: `acr` and `amr` of the tokens. */
+export interface Assurance {
+  readonly acr: string;
+  /** RFC 8176. */
+  readonly methods: readonly string[];
+}
+
+/**
+ * The assurance as a client that asked for some values gets it: the strongest of them that was reached, since whoever asked compares (RFC 9470 §5). Undefined
+ * when none was. Values that are not ours ask for nothing.
+ */
+export function assuranceFor(wanted: readonly string[], { methods }: Assurance): Assurance | undefined {
+  const reached = methods.includes('user') ? 2 : methods.includes('mfa') ? 1 : 0;
+  const ours = acrs.filter((acr) => wanted.includes(acr));
+  const fit = (ours.length === 0 ? acrs : ours).filter((acr) => acrs.indexOf(acr) <= reached).at(-1);
+  return fit === undefined ? undefined : { acr: fit, methods };
+}
 
 const oidcScopes = ['openid', 'profile'] as const;
 
@@ -37,14 +61,18 @@ export function scopesOf(roles: readonly string[]): string {
 }
 
 /** The claims about the person in an access token, beyond those every token has. */
-export function personClaims(person: Person, authTimeSeconds: number): Record<string, unknown> {
+export function personClaims(
+  person: Person,
+  authTimeSeconds: number,
+  { acr, methods }: Assurance = { acr: passwordAcr, methods: passwordAmr },
+): Record<string, unknown> {
   return {
     preferred_username: person.username,
     name: person.name,
     roles: person.roles,
     tenant: person.tenant,
-    acr: passwordAcr,
-    amr: passwordAmr,
+    acr,
+    amr: methods,
     auth_time: authTimeSeconds,
   };
 }

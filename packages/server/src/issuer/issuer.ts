@@ -15,13 +15,17 @@ import {
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Access } from '../access/access.ts';
+import type { TenantId } from '@watchglass/record';
+import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
 import type { World } from '../world/world.ts';
+import { accountPath, createAccount } from './account.ts';
 import { createInteraction, setPageHeaders } from './interaction.ts';
 import { mintAccessToken, type TokenOrder } from './mint.ts';
 import { renderErrorPage } from './pages.ts';
+import { createPasskeys } from './passkeys.ts';
 import { createProvider, type IssuerClient } from './provider.ts';
+import { createSignInSteps } from './sign-in-steps.ts';
 import type { SigningKey } from './signing-key.ts';
 
 const headersTimeoutMs = 10_000;
@@ -36,6 +40,10 @@ export interface IssuerOptions {
   readonly keysDir: string;
   readonly signingKey: SigningKey;
   readonly people: Access['people'];
+  readonly factors: Access['factors'];
+  readonly record: RecordOwn;
+  /** Whose log takes what concerns no person. */
+  readonly homeTenant: TenantId;
   readonly clients: readonly IssuerClient[];
   readonly demo: boolean;
   /** PEM; plain HTTP without. */
@@ -61,19 +69,23 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   });
   const provider = createProvider({ ...options, issuer: options.url, cookieKeys: [cookieKey] });
   provider.on('server_error', (_ctx, error) => options.report('issuer: a request failed', error));
-  const interaction = createInteraction({
-    provider,
-    people: options.people,
-    world,
-    origin: new URL(options.url).origin,
-    demo: options.demo,
-  });
+  const { origin } = new URL(options.url);
+  const { people, factors, demo } = options;
+  const passkeys = createPasskeys({ world, factors, origin });
+  const steps = createSignInSteps({ people, factors, passkeys, world, demo, accountUrl: accountPath });
+  const clientName = (id: string): string => options.clients.find((one) => one.id === id)?.name ?? 'the application';
+  const interaction = createInteraction({ provider, steps, world, origin, clientName });
+  const account = createAccount({ people, factors, passkeys, steps, world, origin });
   const toProvider = provider.callback();
 
   const handle: RequestListener = (request, response) => {
     canonicalise(request, new URL(options.url));
     if (request.url?.startsWith('/interaction/')) {
       interaction(request, response).catch((error: unknown) => fail(response, error));
+      return;
+    }
+    if (request.url?.split('?')[0] === accountPath) {
+      account(request, response).catch((error: unknown) => fail(response, error));
       return;
     }
     setPageHeaders(response, "'none'");

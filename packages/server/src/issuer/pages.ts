@@ -1,6 +1,6 @@
 /**
- * The pages of the issuer: sign in, and something went wrong. Server-rendered, one style sheet, no script; they work
- * with a keyboard, a screen reader, in light and dark, and with everything but forms switched off.
+ * The pages of the issuer: sign in, the second factor, one's own account, and something went wrong. Server-rendered, one style sheet; they work
+ * with a keyboard, a screen reader, in light and dark, and with everything but forms switched off: only passkeys need the one script, which shows their buttons.
  */
 import { hash } from 'node:crypto';
 import { type Html, html } from './html.ts';
@@ -15,6 +15,8 @@ export interface SignInPage {
   /** Why it did not work; said aloud by screen readers. */
   readonly problem?: string;
   readonly demo: boolean;
+  /** Options of a passkey, JSON. */
+  readonly passkey?: string;
 }
 
 const style = `
@@ -34,6 +36,16 @@ button { font: inherit; font-weight: 600; height: 44px; margin-top: 8px; border:
 button:hover { background: var(--accent-strong); }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .problem p { margin-top: 24px; padding: 10px 12px; color: var(--amber); background: var(--amber-wash); border-left: 3px solid currentColor; border-radius: 4px; font-size: 14px; line-height: 20px; }
+.quiet { background: transparent; color: var(--accent); border: 1px solid var(--field); }
+.quiet:hover { background: transparent; border-color: var(--accent); }
+form.slim { margin-top: 12px; }
+section { margin-top: 28px; padding-top: 20px; border-top: 1px solid var(--line); }
+h2 { margin: 0 0 4px; font-size: 16px; line-height: 24px; font-weight: 600; }
+ul { margin: 12px 0 0; padding: 0; list-style: none; }
+li { padding: 8px 0; }
+.good p { margin-top: 24px; padding: 10px 12px; border-left: 3px solid var(--accent); border-radius: 4px; font-size: 14px; line-height: 20px; }
+.key { display: block; margin: 12px 0; overflow-wrap: anywhere; }
+[hidden] { display: none; }
 .demo { margin-top: 24px; padding-top: 16px; border-top: 1px solid var(--line); font-size: 13px; line-height: 20px; }
 code { font: 0.95em ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, monospace; color: var(--ink); }
 footer { padding: 0 16px 24px; font-size: 13px; color: var(--quiet); text-align: center; }
@@ -42,6 +54,32 @@ footer { padding: 0 16px 24px; font-size: 13px; color: var(--quiet); text-align:
 
 /** The `style-src` source that lets exactly our style sheet in. */
 export const styleSource: string = `'sha256-${hash('sha256', style, 'base64')}'`;
+
+/** Asks the browser for a passkey and sends the form with its answer. No passkey leaves the page other than by the form. */
+const script = `
+for (const form of document.querySelectorAll('form[data-passkey]')) {
+  if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) break;
+  form.hidden = false;
+  form.addEventListener('submit', async (event) => {
+    const field = form.elements.credential;
+    if (field.value !== '') return;
+    event.preventDefault();
+    const options = JSON.parse(form.dataset.passkey);
+    try {
+      const credential = form.dataset.kind === 'create'
+        ? await navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options) })
+        : await navigator.credentials.get({ publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options) });
+      field.value = JSON.stringify(credential.toJSON());
+      form.submit();
+    } catch {
+      document.getElementById('problem').innerHTML = '<p>No passkey was used. Try again, or go on another way.</p>';
+    }
+  });
+}
+`;
+
+/** The `script-src` source that lets exactly our script in. */
+export const scriptSource: string = `'sha256-${hash('sha256', script, 'base64')}'`;
 
 const mark: Html = html`<svg viewBox="0 0 32 32" fill="none" aria-hidden="true"><rect width="32" height="32" rx="8" fill="#16202e"/><path d="M6 12c0 6.6 4.5 11 10 11s10-4.4 10-11M6 12h20" stroke="#8fb0ff" stroke-width="2.4" stroke-linecap="round"/><circle cx="16" cy="16" r="2.2" fill="#fff"/></svg>`;
 
@@ -66,6 +104,7 @@ export function renderSignInPage(page: SignInPage): string {
 <input id="password" name="password" type="password" autocomplete="current-password" maxlength="1024" required${invalid}${atPassword}>
 <button type="submit">Sign in</button>
 </form>
+${page.passkey === undefined ? undefined : passkeyForm(page.action, page.passkey)}
 ${demo}`,
   });
 }
@@ -80,7 +119,57 @@ export function renderErrorPage(problem: string): string {
   });
 }
 
-function renderPage({ title, body }: { title: string; body: Html }): string {
+/** A code, a passkey, or both. */
+export function renderSecondFactorPage(page: {
+  readonly action: string;
+  readonly code?: 'app' | 'recovery';
+  readonly passkey?: string;
+  readonly problem?: string;
+}): string {
+  const label = page.code === 'app' ? 'Code from your app, or a recovery code' : 'Recovery code';
+  const code = html`<form method="post" action="${page.action}">
+<input type="hidden" name="step" value="code">
+<label for="code">${label}</label>
+<input id="code" name="code" type="text" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" maxlength="64" required autofocus>
+<button type="submit">Go on</button>
+</form>`;
+  return renderPage({
+    title: 'One more step',
+    body: html`<h1>One more step</h1>
+<p>Show that it is you, beyond the password.</p>
+${problemOf(page.problem)}
+${page.code === undefined ? undefined : code}
+${page.passkey === undefined ? undefined : passkeyForm(page.action, page.passkey)}
+<form class="slim" method="post" action="${page.action}"><input type="hidden" name="step" value="again"><button class="quiet" type="submit">Begin again</button></form>`,
+  });
+}
+
+/** What was asked for can't be reached with what the person has. */
+export function renderStepUpPage(page: { readonly action: string; readonly accountUrl: string }): string {
+  return renderPage({
+    title: 'More is asked for',
+    body: html`<h1>More is asked for</h1>
+<p>This needs a stronger sign-in than you have set up, or than you used: a code from an app, or a passkey. <a href="${page.accountUrl}">Set one up</a>, then come back.</p>
+${problemOf(undefined)}
+<form method="post" action="${page.action}"><input type="hidden" name="step" value="again"><button type="submit">Sign in another way</button></form>
+<form class="slim" method="post" action="${page.action}"><input type="hidden" name="step" value="give-up"><button class="quiet" type="submit">Go back without it</button></form>`,
+  });
+}
+
+export function problemOf(problem: string | undefined): Html {
+  const said = problem === undefined ? undefined : html`<p>${problem}</p>`;
+  return html`<div class="problem" id="problem" role="alert" aria-live="assertive">${said}</div>`;
+}
+
+/** Shown by the script, where the browser knows passkeys. */
+function passkeyForm(action: string, options: string): Html {
+  return html`<form class="slim" method="post" action="${action}" data-passkey="${options}" hidden>
+<input type="hidden" name="step" value="passkey"><input type="hidden" name="credential" value="">
+<button class="quiet" type="submit">Use a passkey</button>
+</form>`;
+}
+
+export function renderPage({ title, body }: { title: string; body: Html }): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -96,6 +185,7 @@ function renderPage({ title, body }: { title: string; body: Html }): string {
 ${body}
 </main>
 <footer>Each sign-in, good or bad, is recorded.</footer>
+<script>${{ html: script }}</script>
 </body>
 </html>
 `.html;

@@ -1,0 +1,86 @@
+/** A running issuer with two people, for tests: what it recorded, and the way of a browser through its pages. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseTenantId } from '@watchglass/record';
+import type { Access, OwnEvent, Person } from '../access/access.ts';
+import { checkKeysDirectory } from '../access/key-file.ts';
+import { openAccess } from '../access/open-access.ts';
+import { realWorld } from '../world/real-world.ts';
+import { apiAudience } from './claims.ts';
+import { loadIssuer } from './load-issuer.ts';
+import type { IssuerClient } from './provider.ts';
+import { openSigningKey } from './signing-key.ts';
+
+export const password = 'correct horse battery';
+export const redirectUri = 'http://localhost:1/auth/callback';
+const tenant = parseTenantId('clinic');
+
+export interface RunningIssuer extends AsyncDisposable {
+  readonly url: string;
+  readonly access: Access;
+  readonly recorded: OwnEvent[];
+  readonly nurse: Person;
+}
+
+export async function startIssuer(clients: readonly IssuerClient[]): Promise<RunningIssuer> {
+  const dir = await mkdtemp(join(tmpdir(), 'watchglass-issuer-'));
+  const world = realWorld();
+  const keysDir = join(dir, 'keys');
+  const url = `http://localhost:${await freePort()}`;
+  await checkKeysDirectory(world, keysDir);
+  const signingKey = await openSigningKey(world, keysDir);
+  const recorded: OwnEvent[] = [];
+  const record = async (event: OwnEvent): Promise<void> => {
+    recorded.push(event);
+  };
+  const trust = {
+    issuer: url,
+    audience: apiAudience,
+    algorithms: ['RS256'],
+    keys: signingKey.publicKeys,
+    knownPeopleOnly: true,
+  };
+  const access = await openAccess({ path: join(dir, 'state.sqlite'), keysDir, world, record, trust });
+  access.tenants.add(tenant);
+  const nurse = await access.people.add(
+    { username: 'n.abara', name: 'N. Abara', tenant, roles: ['nurse', 'auditor'], password },
+    'server',
+  );
+  const { openIssuer } = await loadIssuer();
+  const issuer = await openIssuer({
+    url,
+    world,
+    keysDir,
+    signingKey,
+    people: access.people,
+    factors: access.factors,
+    record,
+    homeTenant: tenant,
+    clients,
+    demo: true,
+    report: (message, error) => console.error(message, error),
+  });
+  await issuer.listen({ host: '127.0.0.1', port: Number(new URL(url).port) });
+  return {
+    url,
+    access,
+    recorded,
+    nurse,
+    async [Symbol.asyncDispose]() {
+      await issuer[Symbol.asyncDispose]();
+      await access[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

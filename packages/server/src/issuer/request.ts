@@ -1,0 +1,32 @@
+/** What the issuer's pages read of a request: where it comes from, and a form of bounded size. */
+import type { IncomingMessage } from 'node:http';
+import type { Origin } from '../access/access.ts';
+
+/** A passkey's answer is in it: an attestation with its certificates has some kilobytes. */
+const formBytesMax = 8_192;
+
+export function addressOf(request: IncomingMessage): Origin {
+  const address = request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+  const userAgent = request.headers['user-agent'];
+  return { ...(address === undefined ? {} : { address }), ...(userAgent === undefined ? {} : { userAgent }) };
+}
+
+/** The form was sent by a page of the issuer itself. */
+export function comesFromOurPage({ headers }: IncomingMessage, origin: string): boolean {
+  const site = headers['sec-fetch-site'];
+  return headers.origin === origin && (site === undefined || site === 'same-origin');
+}
+
+/** The form's fields; undefined for another content type or a body past the bound. */
+export async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+  const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
+  if (type !== 'application/x-www-form-urlencoded') return undefined;
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    bytes += chunk.byteLength;
+    if (bytes > formBytesMax) return undefined;
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
+}
