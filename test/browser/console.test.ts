@@ -418,7 +418,7 @@ test('the Ledger page says what was examined, and shows each red interval in wor
     await complainNothing(page);
     await row.getByRole('link', { name: index.toLocaleString('en-GB'), exact: true }).click();
     await page.getByText('Counted its requests so far').first().waitFor();
-    assert.match(page.url(), new RegExp(`event=${index}`));
+    await page.waitForURL(new RegExp(`event=${index}`));
   }
 });
 
