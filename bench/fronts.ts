@@ -178,7 +178,7 @@ async function listenAround(jwk: object, stack: AsyncDisposableStack): Promise<s
     if (request.method === 'POST') {
       let lines = 0;
       request.on('data', (chunk: Buffer) => {
-        for (const byte of chunk) if (byte === 0x0a) lines += 1;
+        for (let at = chunk.indexOf(0x0a); at !== -1; at = chunk.indexOf(0x0a, at + 1)) lines += 1;
       });
       request.on('end', () =>
         response
@@ -216,7 +216,8 @@ async function untilOpen(port: number): Promise<void> {
 async function endChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
-  child.kill('SIGTERM');
+  if (child.connected) child.disconnect();
+  else child.kill('SIGTERM');
   await ended;
 }
 

@@ -130,7 +130,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         Connection: 'X-Auth-Subject, X-Auth-Tenant, X-Audit-Id',
       });
       assert.equal(answer.status, 200, answer.text);
-      const { headers } = asked.at(-1) ?? { headers: {} };
+      const headers: IncomingHttpHeaders = asked.at(-1)?.headers ?? {};
       assert.equal(headers['x-auth-subject'], 'person-1');
       assert.equal(headers['x-auth-tenant'], 'clinic');
       assert.equal(headers['x-audit-id'], answer.headers['x-audit-id']);
@@ -172,7 +172,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         `GET /fhir/Patient/p-1 HTTP/1.1\r\n${head}Host: other.example\r\nConnection: close\r\n\r\n`,
       ]) {
         const answer = await raw(bytes);
-        assert.doesNotMatch(answer, /^HTTP\/1\.1 2/, bytes.split('\r\n')[0]);
+        assert.doesNotMatch(answer, /^HTTP\/1\.1 2/, bytes.slice(0, 60));
       }
       assert.deepEqual(
         asked.slice(before).map(({ target }) => target),
