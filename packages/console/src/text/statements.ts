@@ -221,6 +221,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   'review/decision-lift': { did: 'Asked to lift the decision', to: 'lift the decision', object: 'named' },
   'system/upstream-spared': { did: 'Asks nothing for a while, since it fails too often, of', object: 'named' },
   'system/upstream-back': { did: 'Has answers again of', object: 'named' },
+  'system/rates-shared': { did: 'Counts requests together with other gateways, by', object: 'named' },
+  'system/rates-alone': { did: 'Counts requests by itself, with a share, since nothing comes from', object: 'named' },
   'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
   'system/gateway-fault': { did: 'Could not serve a request: a fault of the gateway itself' },
 };
