@@ -13,10 +13,12 @@ import type { ConcurrencySettings } from './limits/concurrency.ts';
 import type { FilterSettings, FilterSource } from './limits/filters.ts';
 import type { LockoutSettings } from './limits/lockout.ts';
 import type { RateRule } from './limits/rates.ts';
+import type { RedisRatesSettings } from './limits/redis-rates.ts';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'expected small letters, digits and hyphens' });
 const interactions = z.array(z.enum(interactionNames)).min(1).optional();
 const routes = z.array(z.string().startsWith('/').max(256)).min(1).optional();
+const redisUrl = /^rediss?:\/\/(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::\d{1,5})?(?:\/\d{1,4})?$/;
 const dayMs = 86_400_000;
 const milliseconds = z.int().min(1).max(dayMs);
 const range = z.string().refine((text) => parseAddressRange(text) !== undefined, {
@@ -37,9 +39,23 @@ const rateSchema = z
     error: 'expected no interactions and routes with by: address, since it counts before those are known',
   });
 
+interface RedisSection {
+  readonly url: string;
+  readonly username?: string | undefined;
+  readonly passwordFile?: string | undefined;
+  readonly ca?: string | undefined;
+  readonly deadlineMs: number;
+  readonly share: number;
+  readonly prefix: string;
+}
+
 /** As they stand in the file. */
 interface EdgeSections {
-  readonly rates: { readonly keysMax: number; readonly rules: readonly RateRule[] };
+  readonly rates: {
+    readonly keysMax: number;
+    readonly rules: readonly RateRule[];
+    readonly redis?: RedisSection | undefined;
+  };
   readonly filters: {
     readonly allow: readonly string[];
     readonly deny: readonly string[];
@@ -60,6 +76,20 @@ export const edgeSections: SectionSchemas = {
   rates: z
     .strictObject({
       keysMax: z.int().min(100).max(10_000_000).default(100_000),
+      redis: z
+        .strictObject({
+          url: z.string().regex(redisUrl, { error: 'expected redis://host:port/0 or rediss://…, without credentials' }),
+          username: z.string().min(1).max(256).optional(),
+          passwordFile: z.string().optional(),
+          ca: z.string().optional(),
+          deadlineMs: z.int().min(1).max(10_000).default(50),
+          share: z.number().min(0.001).max(1).default(0.5),
+          prefix: z
+            .string()
+            .regex(/^[!-~]{0,64}$/)
+            .default('watchglass:rate:'),
+        })
+        .optional(),
       rules: z
         .array(rateSchema)
         .max(64)
@@ -118,7 +148,12 @@ export interface BodyLimit {
 }
 
 export interface EdgeSettings {
-  readonly rates: { readonly keysMax: number; readonly rules: readonly RateRule[] };
+  readonly rates: {
+    readonly keysMax: number;
+    readonly rules: readonly RateRule[];
+    /** Where many gateways count together. */
+    readonly redis: RedisRatesSettings | undefined;
+  };
   readonly filters: FilterSettings;
   readonly lockout: LockoutSettings | undefined;
   readonly concurrency: ConcurrencySettings;
@@ -128,7 +163,7 @@ export interface EdgeSettings {
 export function readEdge(raw: EdgeSections, bodies: readonly BodyLimit[], files: ConfigFiles): EdgeSettings {
   const { allow, allowFile, deny, denyFile, reloadEveryMs } = raw.filters;
   return {
-    rates: raw.rates,
+    rates: { ...raw.rates, redis: raw.rates.redis === undefined ? undefined : readRedis(raw.rates.redis, files) },
     filters: {
       allow: readFilter(allow, allowFile, 'filters.allowFile', files),
       deny: readFilter(deny, denyFile, 'filters.denyFile', files),
@@ -137,6 +172,19 @@ export function readEdge(raw: EdgeSections, bodies: readonly BodyLimit[], files:
     lockout: raw.lockout,
     concurrency: raw.concurrency,
     bodies,
+  };
+}
+
+function readRedis({ passwordFile, ca, url, ...rest }: RedisSection, { read }: ConfigFiles): RedisRatesSettings {
+  const { protocol, hostname, port, pathname } = new URL(url);
+  return {
+    ...rest,
+    host: hostname.replace(/^\[|\]$/g, ''),
+    port: port === '' ? 6_379 : Number(port),
+    tls: protocol === 'rediss:',
+    database: Number(pathname.slice(1)),
+    password: passwordFile === undefined ? undefined : read(passwordFile, 'rates.redis.passwordFile').trim(),
+    ca: ca === undefined ? undefined : read(ca, 'rates.redis.ca'),
   };
 }
 

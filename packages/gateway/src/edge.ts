@@ -15,6 +15,7 @@ import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
 import { Rates } from './limits/rates.ts';
+import { RedisRates, type RedisRatesSettings } from './limits/redis-rates.ts';
 import { Limiting } from './passage/limiting.ts';
 import type { Metrics } from './watch/metrics.ts';
 
@@ -64,7 +65,8 @@ export async function openEdge(
   stack.defer(() => clearInterval(sweeping));
   if (config.server.decisions) stack.use(followDecisions(config, decisions, parts));
   metrics.watch('watchglass_gateway_decisions', 'Decisions of the server in force', () => decisions.size);
-  const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax });
+  const shared = edge.rates.redis === undefined ? undefined : stack.use(shareRates(config, edge.rates.redis, parts));
+  const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax, shared });
   metrics.watch('watchglass_gateway_rate_keys', 'Keys that rates are counted for', () => rates.keysCount);
   metrics.watch('watchglass_gateway_filter_deny_entries', 'Entries of the deny list', () => filters.sizeOf('deny'));
   const limiting = new Limiting({
@@ -123,6 +125,29 @@ function tellLockout(config: GatewayConfig, { kind, key, blockMs }: LockoutNews,
   logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
   const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
   void recorder.record([ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, target })]);
+}
+
+function shareRates(
+  config: GatewayConfig,
+  settings: RedisRatesSettings,
+  { recorder, logger, metrics }: Parts & { readonly metrics: Metrics },
+): RedisRates {
+  const rates = new RedisRates(settings, {
+    onChange(answers) {
+      const target = { type: 'Redis', id: `${settings.host}:${settings.port}` };
+      if (answers) logger.info('rates are counted together with other gateways');
+      else logger.warn({ share: settings.share }, 'Redis does not answer; rates are counted here, each with its share');
+      void recorder.record([
+        answers
+          ? ownEvent(config, { operation: 'rates-shared', status: 'success', target })
+          : ownEvent(config, { operation: 'rates-alone', status: 'failed', target }),
+      ]);
+    },
+  });
+  metrics.watch('watchglass_gateway_rates_alone', '1 while Redis does not answer and rates are counted here', () =>
+    rates.answers ? 0 : 1,
+  );
+  return rates;
 }
 
 function followDecisions(

@@ -34,6 +34,7 @@ const addressList = [{ type: 'AddressList', id: 'deny', role: 'object' }];
 const address = [{ type: 'Address', id: '192.0.2.1', role: 'object' }];
 const decision = [{ type: 'Decision', id: 'd-1', role: 'object' }];
 const upstream = [{ type: 'Upstream', id: 'https://api.example', role: 'object' }];
+const redis = [{ type: 'Redis', id: '127.0.0.1:6379', role: 'object' }];
 const denied = { status: 'denied' } as const;
 
 const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
@@ -279,6 +280,14 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     'Asks nothing for a while, since it fails too often, of https://api.example',
   ],
   [{ kind: 'system', operation: 'upstream-back', targets: upstream }, 'Has answers again of https://api.example'],
+  [
+    { kind: 'system', operation: 'rates-shared', targets: redis },
+    'Counts requests together with other gateways, by 127.0.0.1:6379',
+  ],
+  [
+    { kind: 'system', operation: 'rates-alone', targets: redis },
+    'Counts requests by itself, with a share, since nothing comes from 127.0.0.1:6379',
+  ],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [
     { kind: 'system', operation: 'front-outcome' },

@@ -26,7 +26,9 @@ export type OwnOperation =
   | 'decision-lifted'
   | 'decision-expired'
   | 'upstream-spared'
-  | 'upstream-back';
+  | 'upstream-back'
+  | 'rates-shared'
+  | 'rates-alone';
 
 export function ownEvent(
   { emitter, site }: Own,
