@@ -30,8 +30,8 @@ import type { Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
+import { createsProvenance } from './provenance.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
-import { createsProvenance } from './sideways.ts';
 
 export interface AdmissionParts {
   /** `/fhir`, without a slash at the end; '' for the root. Longest first. */
