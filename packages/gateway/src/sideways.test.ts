@@ -148,3 +148,19 @@ roles:
     assert.ok(targets.some(({ type, role }) => type === 'Provenance' && role === 'header'));
   });
 });
+
+describe('If-None-Exist', () => {
+  it('on what is no create is refused: nobody has judged it', async () => {
+    const of = await start();
+    const condition = { 'if-none-exist': 'identifier=1' };
+    assert.equal((await of.fetch('/fhir/Patient/1', { headers: condition })).status, 400);
+    assert.equal(await lastReason(of), 'if-none-exist');
+    const change = json({ resourceType: 'Observation' }, 'PUT');
+    const sent = { ...change, headers: { ...change.headers, ...condition } };
+    assert.equal((await of.fetch('/fhir/Observation/o-1', sent)).status, 400);
+    const entry = { request: { method: 'PUT', url: 'Observation/o-1', ifNoneExist: 'identifier=1' } };
+    const bundle = { resourceType: 'Bundle', type: 'batch', entry: [entry] };
+    assert.equal((await of.fetch('/fhir', json(bundle, 'POST'))).status, 400);
+    assert.equal(of.asked.length, 0);
+  });
+});

@@ -75,6 +75,15 @@ export const kept: Readonly<Record<string, Pieces>> = {
     '\r\n',
     '18\r\n{"resourceType":"Basic"}\r\n0\r\nContent-Length: 1\r\n\r\n',
   ],
+  'a condition on what is no create': [
+    'POST /fhir/Patient/p-1/$everything HTTP/1.1\r\n',
+    ...head,
+    'If-None-Exist: Patient?identifier=1&_id=p-9\r\n',
+    json,
+    'Content-Length: 2\r\n',
+    '\r\n',
+    '{}',
+  ],
   'a form with an encoded name': [
     'POST /fhir/Patient/_search?name=a HTTP/1.1\r\n',
     ...head,

@@ -56,10 +56,11 @@ export function batchStatuses(body: Uint8Array, count: number): readonly (number
 
 /**
  * `If-None-Exist` makes a create tell whether something exists: a search as well, whose parameters are judged like those of any other. Undefined where they have more
- * than one reading.
+ * than one reading, and where it is no create.
  */
 export function conditionally(interaction: Interaction, condition: string): BatchEntry | undefined {
-  if (interaction.name !== 'create') return { interaction, parameters: [] };
+  // On anything else it would be a condition that nobody judges, for an API that heeds it there.
+  if (interaction.name !== 'create') return undefined;
   // Some servers take a whole search, `Patient?identifier=1`.
   const parameters = parseParameters(condition.slice(condition.indexOf('?') + 1));
   if (typeof parameters === 'string') return undefined;

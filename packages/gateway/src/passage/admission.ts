@@ -34,8 +34,8 @@ import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
 import type { Limiting } from './limiting.ts';
+import { createsProvenance } from './provenance.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
-import { createsProvenance } from './sideways.ts';
 
 export interface AdmissionParts {
   /** The longest prefix first. */

@@ -1,11 +1,10 @@
 /**
- * What goes on beside what the head of a request says: an answer that tells by its status and fields alone, where there is no body to see whom it is about; an answer to a patch that
- * shows the whole to who may only write it; a field that has the API create something else as well.
+ * What an answer tells beside what was asked: by its status and fields alone, where there is no body to see whom it is about; and to a patch, by showing the whole to who may
+ * only write it.
  */
 import type { Learned } from '../exposure/exposure.ts';
-import { recognise } from '../fhir/fhir-interaction.ts';
 import { isAboutPatients } from '../fhir/fhir-types.ts';
-import { type Asker, authorise, mayReceive } from '../policy/authorise.ts';
+import { mayReceive } from '../policy/authorise.ts';
 import { namedPatient } from '../policy/narrowing.ts';
 import type { Admitted, Carried } from './admission.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
@@ -48,15 +47,4 @@ export function withoutReading(
   if (held.kind === 'beginning') held.abandon();
   const { 'content-type': _type, 'content-encoding': _encoding, ...headers } = held.headers;
   return { kind: 'whole', status: held.status, headers, body: Buffer.alloc(0) };
-}
-
-/** `X-Provenance` creates a Provenance beside the change (R4 Provenance §6.3.4.3): is it theirs to create? Undefined where nothing is. */
-export function createsProvenance(
-  { request, interaction }: Pick<Admitted, 'request' | 'interaction'>,
-  asker: Asker | undefined,
-): 'allowed' | 'denied' | undefined {
-  if (request.headers['x-provenance'] === undefined || interaction.safe) return undefined;
-  const create = recognise({ method: 'POST', prefix: '', segments: ['Provenance'], parameters: [] });
-  if (asker === undefined || create.kind !== 'interaction') return 'denied';
-  return authorise({ ...asker, interaction: create.interaction, parameters: [] }).kind;
 }
