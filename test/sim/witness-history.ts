@@ -157,7 +157,7 @@ class WitnessHistory {
       if (decode(first?.m ?? new Uint8Array(0)).event.operation !== 'log-succeeds')
         throw new Violation('the successor does not begin with what it succeeds');
       await this.#append(ledger);
-      await this.#passes(6 * 60_000);
+      for (let minute = 0; minute < 6 && ledger.cosigned(tenant) === undefined; minute++) await this.#passes(60_000);
       if (ledger.cosigned(tenant) === undefined)
         throw new Violation(`the successor is not cosigned: ${JSON.stringify(ledger.state)}`);
     });
@@ -253,7 +253,10 @@ class WitnessHistory {
         throw new Violation(
           `an older copy of ${restored} leaves was written on up to ${size}, and ${known} were cosigned`,
         );
-      if (isForked && ledger.state.kind === 'writable') await this.#append(ledger);
+      if (!isForked || ledger.state.kind !== 'writable') return;
+      // Nobody had cosigned what was lost: nobody can know, and another history begins.
+      this.#model = new LogModel(tenant);
+      await this.#append(ledger);
     });
   }
 
@@ -327,9 +330,9 @@ class WitnessHistory {
   }
 
   /** Time goes on until it is done. */
-  async #until(work: Promise<unknown>): Promise<void> {
+  async #until(work: PromiseLike<unknown>): Promise<void> {
     let isDone = false;
-    const done = work.finally(() => {
+    const done = Promise.resolve(work).finally(() => {
       isDone = true;
     });
     done.catch(() => undefined);

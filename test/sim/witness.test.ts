@@ -5,7 +5,7 @@ import { layerOver } from './disk-layer.ts';
 import { runWitnessHistory, type WitnessFlaws } from './witness-history.ts';
 
 const firstSeed = Number(process.env.WATCHGLASS_SEED ?? 1);
-const seeds = 12;
+const seeds = 8;
 const seedsMax = 200;
 
 test('no witness cosigns two trees, an older copy goes read-only, and its successor is cosigned', {
@@ -24,7 +24,7 @@ const canaries: readonly { readonly what: string; readonly flaws: WitnessFlaws; 
   {
     what: 'a ledger that signs before it asks its witnesses',
     flaws: { asksLate: true },
-    finding: /^an older copy of \d+ leaves was written on|is writable, and \d+ were cosigned|of another tree/,
+    finding: /^an older copy of \d+ leaves was written on|^two trees of \d+ leaves/,
   },
   {
     what: 'a witness that forgets in a crash what it cosigned',
@@ -34,7 +34,7 @@ const canaries: readonly { readonly what: string; readonly flaws: WitnessFlaws; 
           replace: (path, bytes, options = {}) => disk.replace(path, bytes, { ...options, durable: false }),
         }),
     },
-    finding: /cosigned \d+ leaves after \d+|cosigned two trees|of another tree/,
+    finding: /cosigned \d+ leaves after \d+|cosigned two trees|of another tree|is writable, and \d+ were cosigned/,
   },
 ];
 
