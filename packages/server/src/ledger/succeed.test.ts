@@ -1,6 +1,6 @@
 /** A restored backup is left as it is, and another ledger goes on from it: its first record says which head, and until when; cut off anywhere, it is finished. */
 import assert from 'node:assert/strict';
-import { cp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { decode, parseCheckpoint, parseSuccession, parseTenantId } from '@watchglass/record';
@@ -101,6 +101,15 @@ test('who pinned the old key is led to the successor; who pinned another one is 
     await ledger[Symbol.asyncDispose]();
     await elsewhere.remove();
     assert.deepEqual(codesOf(await place.verify({ vkey: theirs })), ['succession-invalid']);
+  }));
+
+test('what was remembered of witnesses is about the old log: it is kept beside, and holds the new one to nothing', () =>
+  withBackup(async (place) => {
+    await mkdir(join(place.dir, 'witnesses'));
+    await writeFile(join(place.dir, 'witnesses/clinic.json'), '{"v":1,"sizes":{"aa":{"size":7,"timeSeconds":1}}}\n');
+    await succeed({ dataDir: place.dir, world: place.world() });
+    assert.deepEqual(await readdir(join(place.dir, 'witnesses')), []);
+    assert.deepEqual(await readdir(join(place.dir, 'witnesses.1')), ['clinic.json']);
   }));
 
 test('a successor of a successor, and what is made from a ledger is not taken along', () =>

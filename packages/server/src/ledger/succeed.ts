@@ -72,6 +72,7 @@ export async function succeed(options: {
   await moveKeys(world, dataDir, oldKeysDir, plan);
   // What is made from the ledger is of the old one.
   for (const name of ['dedupe', 'index', 'sealing']) await world.disk.removeTree(`${dataDir}/${name}`);
+  await moveWitnessMemory(world, dataDir, plan);
   const oldSigners = new Map<string, Signer>();
   for (const { tenant } of plan.logs) {
     const signer = await readSigner(world, `${oldKeysDir}/${tenant}.checkpoint-key`);
@@ -170,6 +171,17 @@ async function moveKeys({ disk }: World, dataDir: string, oldKeysDir: string, pl
   }
   await disk.syncDirectory(oldKeysDir);
   await disk.syncDirectory(keysDir);
+}
+
+/** What is remembered of the witnesses is about the old logs: held against a new one, which is shorter, it would end all writing in it. It stays as a proof. */
+async function moveWitnessMemory({ disk }: World, dataDir: string, { number }: Plan): Promise<void> {
+  const names = await disk.list(`${dataDir}/witnesses`);
+  if (names.length === 0) return;
+  const kept = `${dataDir}/witnesses.${number}`;
+  await disk.makeDirectory(kept);
+  for (const name of names) await disk.rename(`${dataDir}/witnesses/${name}`, `${kept}/${name}`);
+  await disk.syncDirectory(kept);
+  await disk.syncDirectory(`${dataDir}/witnesses`);
 }
 
 async function readSigner({ disk }: World, path: string): Promise<Signer | undefined> {

@@ -283,12 +283,14 @@ export class SimProcess implements Disk {
 
   rename(from: string, to: string): Promise<void> {
     return this.#operate(`rename ${from} ${to}`, () => {
-      const content = this.#names.file(from);
-      if (content === undefined || !this.#names.isDirectory(dirname(to))) throw failure('ENOENT', from);
-      this.#names.change([
-        [from, undefined],
-        [to, content],
-      ]);
+      const found = this.#names.below(from).reverse();
+      if (found.length === 0 || !this.#names.isDirectory(dirname(to))) throw failure('ENOENT', from);
+      this.#names.change(
+        found.flatMap((name) => [
+          [name, undefined],
+          [`${to}${name.slice(from.length)}`, this.#names.file(name) ?? 'directory'],
+        ]),
+      );
     });
   }
 
