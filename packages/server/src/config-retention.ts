@@ -58,7 +58,7 @@ export const retentionSchema: z.ZodType<RetentionKeys> = z.strictObject({
         .array(z.string().min(1).max(128))
         .default([])
         .describe(
-          'Values of `acr` at your issuer that count as a strong sign-in, beside an `amr` with `mfa`. The embedded issuer knows passwords only: `urn:watchglass:acr:password` here says that they are enough for you.',
+          'Values of `acr` at your issuer that count as a strong sign-in, beside an `amr` with `mfa`. At the embedded issuer a code or a passkey makes it strong; `urn:watchglass:acr:password` here says that a password alone is enough for you.',
         ),
     })
     .default({ signInMinutes: 15, proposalHours: 168, acr: [] })

@@ -7,6 +7,12 @@ import { parseTenantId, type TenantId } from '@watchglass/record';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './config-error.ts';
+import {
+  buildIssuerClients,
+  type IssuerClientSettings,
+  issuerClientsSchema,
+  issuerClientsWords,
+} from './config-issuer.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
 import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
@@ -62,6 +68,7 @@ export interface EmbeddedIssuer {
   readonly kind: 'embedded';
   readonly url: string;
   readonly listen: Listen;
+  readonly clients?: readonly IssuerClientSettings[];
 }
 
 export interface ForeignIssuer {
@@ -153,6 +160,7 @@ const schema = z.strictObject({
         })
         .optional()
         .describe('Where the embedded issuer listens; required with `embedded: true`, refused without.'),
+      clients: issuerClientsSchema.optional().describe(issuerClientsWords),
       clientId: z
         .string()
         .min(1)
@@ -333,7 +341,13 @@ function buildTimestamps(
 
 function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {
   const url = withoutSlash(issuer.url);
-  if (issuer.embedded && issuer.listen !== undefined) return { kind: 'embedded', url, listen: issuer.listen };
+  if (issuer.embedded && issuer.listen !== undefined)
+    return {
+      kind: 'embedded',
+      url,
+      listen: issuer.listen,
+      ...(issuer.clients === undefined ? {} : { clients: buildIssuerClients(issuer.clients, at) }),
+    };
   return {
     kind: 'foreign',
     // An issuer identifier counts character by character: a slash at its end stays.
@@ -412,6 +426,8 @@ function* embeddedContradictions({ issuer, tls }: Settings): Generator<string> {
 function* foreignContradictions(issuer: Settings['issuer']): Generator<string> {
   if (issuer.listen !== undefined)
     yield 'issuer.listen: is for the embedded issuer; remove it, or set `embedded: true`';
+  if (issuer.clients !== undefined)
+    yield 'issuer.clients: is for the embedded issuer; register them at yours, and remove it here';
   if (issuer.clientId === undefined)
     yield 'issuer.clientId: missing; register the console at your issuer (redirect URI `<url>/auth/callback`) and put its client id here';
   if (issuer.clientSecretFile === undefined) {

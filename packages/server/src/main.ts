@@ -32,6 +32,7 @@ import type { Issuer } from './issuer/issuer.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
 import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
+import { readIssuerClients } from './issuer-clients.ts';
 import { RingEnding } from './ledger/kek/key-ending.ts';
 import { KeyService } from './ledger/kek/key-service.ts';
 import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts';
@@ -410,20 +411,15 @@ async function startIssuer(parts: {
       secret: signIn.clientSecret,
     },
   ];
+  clients.push(...(await readIssuerClients(world, config.issuer.clients ?? [])));
   if (config.demo !== undefined) {
     clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
   }
   const { openIssuer } = await loadIssuer();
   const issuer = await openIssuer({
-    url,
-    world,
-    keysDir,
-    signingKey,
+    ...{ url, world, keysDir, signingKey, record, homeTenant, clients },
     people: access.people,
     factors: access.factors,
-    record,
-    homeTenant,
-    clients,
     demo: config.demo !== undefined,
     ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
     report: (message, error) => log.error({ err: error }, message),

@@ -88,6 +88,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { operation: 'person-add', targets: [{ type: 'Person', id: 'p-1', role: 'object' }] },
     'Asked to add the person p-1',
   ],
+  [{ operation: 'person-reset', targets: person }, 'Asked to reset the person wg-pr-0007'],
   [{ operation: 'write-key-create', targets: key }, 'Asked for the new write key k-1'],
   [{ operation: 'write-key-revoke', outcome: denied }, 'Tried to revoke a write key'],
   [{ operation: 'retention-read' }, 'Looked at how long what is kept'],

@@ -111,6 +111,7 @@ export const statements: Readonly<Record<string, Statement>> = {
     to: 'look at who can sign in',
     counts: 'account',
   },
+  'review/person-reset': { did: 'Asked to reset the person', to: 'reset a person', object: 'named' },
   'review/person-add': { did: 'Asked to add the person', to: 'add a person', object: 'named' },
   'review/retention-read': { did: 'Looked at how long what is kept', to: 'look at how long what is kept' },
   'review/retention-plan': {

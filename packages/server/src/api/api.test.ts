@@ -411,6 +411,13 @@ test('the operator adds people, whose password is shown once; an administrator c
   const signedIn = await server.access.people.signIn({ username: 'd.ito', password, client: 'test' });
   assert.equal(signedIn.kind, 'person');
   assert.equal((await ask(server, operator, '/v1/people', person)).statusCode, 422, 'a username is given once');
+  await server.access.factors.newRecoveryCodes(id, 'server');
+  assert.equal((await ask(server, administrator, `/v1/people/${id}/reset`, {})).statusCode, 403);
+  assert.equal((await ask(server, operator, '/v1/people/nobody/reset', {})).statusCode, 404);
+  const reset = (await ask(server, operator, `/v1/people/${id}/reset`, {})).json() as { password: string };
+  assert.equal(server.access.factors.of(id).recoveryCodes, 0);
+  assert.equal((await server.access.people.signIn({ username: 'd.ito', password })).kind, 'refused');
+  assert.equal((await server.access.people.signIn({ username: 'd.ito', password: reset.password })).kind, 'person');
   const listed = (await ask(server, administrator, '/v1/people')).body;
   assert.ok(listed.includes(id) && !listed.includes(password));
   await indexed(server);

@@ -246,6 +246,20 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
       responses: { '204': { description: 'Revoked.' }, ...problems(401, 403, 404, 503) },
     },
   },
+  '/v1/people/{id}/reset': {
+    post: {
+      summary: 'Reset a person: every second factor goes, sessions end. The operator only.',
+      security: signedIn,
+      parameters: [path('id'), tenantParameter],
+      responses: {
+        '200': answer(
+          'The new password, shown this once.',
+          object({ id: { type: 'string' }, password: { type: 'string' } }),
+        ),
+        ...problems(401, 403, 404, 503),
+      },
+    },
+  },
   '/v1/people': {
     get: {
       summary: 'The people of the tenant at the embedded identity provider.',

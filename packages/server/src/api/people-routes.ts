@@ -1,9 +1,9 @@
 /**
- * The people of the embedded identity provider: who there are, and adding one. Adding is the local operator's alone: an administrator who could would
+ * The people of the embedded identity provider: who there are, adding one, and resetting one who lost what they sign in with. Both are the local operator's alone: an administrator who could would
  * give themselves the right to open records. The password is made here and shown once; whoever gets it is on record as `person-added`.
  */
 import type { FastifyInstance } from 'fastify';
-import type { NewPerson, Person } from '../access/access.ts';
+import type { NewPerson, Person, Principal } from '../access/access.ts';
 import { freshPassword } from '../access/passwords.ts';
 import { type ErrorPlace, ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
@@ -33,12 +33,7 @@ export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps):
     action: 'create',
     right: 'configure',
     handle: async ({ request, principal, tenant }) => {
-      if (principal.kind !== 'operator') {
-        throw new ServerError(
-          'forbidden',
-          'expected the operator of this installation, whose token lies in DIR/keys/operator.token',
-        );
-      }
+      expectOperator(principal);
       const password = freshPassword(world);
       const person = await access.people.add({ ...personOf(request.body), tenant, password }, principal);
       return {
@@ -48,6 +43,32 @@ export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps):
       };
     },
   });
+  mountAudited(app, deps, {
+    method: 'POST',
+    url: '/v1/people/:id/reset',
+    operation: 'person-reset',
+    action: 'update',
+    right: 'configure',
+    handle: async ({ request, principal, tenant }) => {
+      expectOperator(principal);
+      const { id } = request.params as { id: string };
+      if (access.people.get(id)?.tenant !== tenant)
+        throw new ServerError('not-found', 'expected the id of a person; GET /v1/people lists them');
+      const password = freshPassword(world);
+      // The password first: the old one alone must never be enough in between.
+      await access.people.setPassword(id, password, principal);
+      await access.factors.reset(id, principal);
+      return { body: { id, password }, audit: { targets: [{ type: 'Person', id, role: 'object' }] } };
+    },
+  });
+}
+
+function expectOperator({ kind }: Principal): void {
+  if (kind === 'operator') return;
+  throw new ServerError(
+    'forbidden',
+    'expected the operator of this installation, whose token lies in DIR/keys/operator.token',
+  );
 }
 
 function shownPerson({ id, username, name, tenant, roles, department, disabled }: Person): object {

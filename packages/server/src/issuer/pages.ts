@@ -29,6 +29,7 @@ main { align-self: center; width: min(400px, 100vw - 32px); margin: 48px 0 24px;
 .mark svg { width: 32px; height: 32px; }
 h1 { margin: 0 0 4px; font-size: 22px; line-height: 32px; font-weight: 600; letter-spacing: -0.015em; }
 p { margin: 0; color: var(--quiet); }
+a { color: var(--accent); }
 form { display: grid; margin-top: 24px; }
 label { font-size: 14px; font-weight: 500; margin-bottom: 6px; }
 input { font: inherit; color: inherit; width: 100%; height: 44px; padding: 0 12px; margin-bottom: 16px; background: transparent; border: 1px solid var(--field); border-radius: 8px; }
