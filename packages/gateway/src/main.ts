@@ -3,6 +3,7 @@
  * spool last.
  */
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +27,7 @@ import { type Flood, FloodGate } from './capture/flood.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { ExportLinks } from './exposure/export-links.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
 import { createListener } from './passage/listener.ts';
@@ -136,12 +138,24 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
   const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
+  const upstreamOrigin = new URL(config.upstream.url).origin;
+  const exportLinks = new ExportLinks(await readFile(config.exports.keyFile ?? config.spool.keyFile), [
+    upstreamOrigin,
+    ...config.exports.origins,
+  ]);
+  const filePools = new Map(
+    config.exports.origins
+      .filter((origin) => origin !== upstreamOrigin)
+      .map((origin) => [origin, stack.adopt(new Pool(origin, { connections: 16 }), (made) => made.destroy())]),
+  );
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
   const pipeline = new Pipeline({
     routes: config.routes,
+    exportLinks,
+    filePools,
     authenticator: identity.authenticator,
     policies: { current: config.policy },
     recorder,
@@ -156,7 +170,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
       identity.logout === undefined || config.identity.logoutPath === undefined
         ? undefined
         : new LogoutDoor(config.identity.logoutPath, identity.logout),
-    upstreamOrigin: new URL(config.upstream.url).origin,
+    upstreamOrigin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
     site: config.site,

@@ -22,7 +22,9 @@ import {
   requestEventsBytesMax,
   smallEventBytesMax,
 } from '../capture/recorder.ts';
+import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
@@ -30,6 +32,7 @@ import { clientAddress, neighbourhood, type TrustedProxies } from '../http/sourc
 import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
+import { learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
 import type { LogoutDoor } from './logout-door.ts';
@@ -40,6 +43,8 @@ import { denied, Refused, violation } from './refused.ts';
 export interface PipelineParts extends AdmissionParts {
   readonly recorder: Recorder;
   readonly pool: Pool;
+  /** Of the other origins that files of exports may lie at. */
+  readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
@@ -192,10 +197,14 @@ export class Pipeline {
     if (intents.length > 0 && (await this.#record(admitted.captured, intents, reservation)).kind === 'unrecorded') {
       throw new Refused('audit-unavailable', undefined);
     }
-    const held = await this.#ask(admitted, carried, intents.length > 0);
+    const held = this.#throughGateway(admitted, await this.#ask(admitted, carried, intents.length > 0));
     if (held.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: held.fault, intents, reservation });
-    const learned = learnFromHeld(held, admitted.interaction, exposureBytesMax);
+    const file =
+      admitted.interaction.operation === 'export-file' && held.kind === 'whole' && held.status < 300
+        ? await learnFile(held, exposureBytesMax)
+        : undefined;
+    const learned = file ?? learnFromHeld(held, admitted.interaction, exposureBytesMax);
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
     if (withheld !== undefined) {
@@ -215,10 +224,25 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
+  #throughGateway({ actor, interaction }: Admitted, held: Held): Held {
+    if (held.kind === 'fault') return held;
+    const { exportLinks, publicUrl, upstreamOrigin } = this.#parts;
+    const seal = {
+      links: exportLinks,
+      actor: actor.id,
+      publicUrl,
+      upstreamUrl: `${upstreamOrigin}${interaction.route}`,
+    };
+    const moved = throughGateway(held, interaction, seal);
+    if (moved !== undefined) return moved;
+    if (held.kind === 'beginning') held.abandon();
+    return { kind: 'fault', fault: 'upstream-invalid' };
+  }
+
   /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
   async #ask(admitted: Admitted, carried: Carried, change: boolean): Promise<Held> {
     const { request, response } = admitted;
-    const { pool, exposureBytesMax, upstreamTimeoutMs } = this.#parts;
+    const { exposureBytesMax, upstreamTimeoutMs } = this.#parts;
     const gone = new AbortController();
     const onClose = (): void => {
       if (!change) gone.abort();
@@ -226,17 +250,25 @@ export class Pipeline {
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
     const held = await hold(
-      pool,
+      this.#poolOf(admitted.interaction) ?? this.#parts.pool,
       {
         method: request.method ?? 'GET',
         path: admitted.target,
-        headers: this.#upstreamHeaders(admitted, carried),
+        // Where only files lie nobody needs to hear who asks.
+        headers:
+          this.#poolOf(admitted.interaction) === undefined
+            ? this.#upstreamHeaders(admitted, carried)
+            : ['Accept', admitted.accept],
         body: carried.body,
       },
       { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
     );
     response.off('close', onClose);
     return held;
+  }
+
+  #poolOf(interaction: Interaction): Pool | undefined {
+    return isExportLink(interaction) ? this.#parts.filePools.get(new URL(interaction.link.url).origin) : undefined;
   }
 
   #upstreamHeaders({ request, captured, accept }: Admitted, { body }: Carried): string[] {
@@ -277,13 +309,15 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
+    const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
     if (response.headersSent || response.destroyed) held.abandon();
     else {
       this.#writeHead(admitted, held, undefined);
-      end = await held.streamTo(response);
+      end = await held.streamTo(response, reader && ((chunk) => reader.push(chunk)));
       this.#observe(interaction.name, status, captured);
     }
-    await this.#record(captured, [streamEndEvent(admitted, { status, ...end })], reservation);
+    const rest = await reader?.finish(end.complete);
+    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest }), reservation);
   }
 
   async #releaseFault(
