@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { MedplumClient, MemoryStorage } from '@medplum/core';
+import { MedplumClient } from '@medplum/core';
 import { createFhirHandler } from '../../examples/hospital/src/fhir/handler.ts';
 import { type FhirServer, serveFhir } from '../../examples/hospital/src/fhir/http.ts';
 import { Store } from '../../examples/hospital/src/fhir/store.ts';
@@ -32,14 +32,13 @@ before(async () => {
     handler: createFhirHandler(store, now),
     host: '127.0.0.1',
     port: 0,
-    onFailure: assert.fail,
+    onFailure: () => assert.fail('the hospital failed'),
   });
   road = await startRoad({ policy, config: { upstream: { url: hospital.url, timeoutMs: 5_000 } } });
   const token = await road.issuer.mint({ scope: 'system/*.cruds' });
   client = new MedplumClient({
     baseUrl: `${road.gateway.url}/`,
     fhirUrlPath: 'fhir',
-    storage: new MemoryStorage(),
     cacheTime: 0,
     accessToken: token,
     fetch,
@@ -88,7 +87,7 @@ test('what is created is recorded, alone and in a batch', async () => {
     entry: [{ request: { method: 'GET', url: 'Patient/p-1' } }, { request: { method: 'GET', url: 'Patient/p-2' } }],
   });
   assert.deepEqual(
-    answer.entry?.map(({ response }) => response?.status),
+    answer.entry?.map((entry: { response?: { status?: string } }) => entry.response?.status),
     ['200', '200'],
   );
   assert.deepEqual(
