@@ -9,6 +9,7 @@ import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { bodiesSchema, breakerSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
@@ -62,6 +63,7 @@ export interface GatewayConfig {
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
+  readonly exports: { readonly origins: readonly string[]; readonly keyFile: string | undefined };
   readonly site: string | undefined;
   readonly tenant: string | undefined;
   readonly emitter: string;
@@ -147,6 +149,7 @@ const schema = z.strictObject({
         .default(mebibyte),
     })
     .prefault({}),
+  exports: exportsSchema,
   site: z.string().min(1).max(128).optional(),
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
@@ -235,6 +238,10 @@ export function readGatewayConfig(path: string): GatewayConfig {
     },
     audit: raw.audit,
     exposureBytesMax: raw.exposure.maxBytes,
+    exports: {
+      origins: raw.exports.origins,
+      keyFile: raw.exports.keyFile === undefined ? undefined : from(raw.exports.keyFile),
+    },
     site: raw.site,
     tenant: raw.tenant,
     emitter: raw.emitter,

@@ -265,7 +265,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
       });
       const text = await answer.body.text();
       let json: Record<string, unknown> = {};
-      if (String(answer.headers['content-type']).includes('json') && text.startsWith('{'))
+      if (/json/.test(String(answer.headers['content-type']).replace('ndjson', '')) && text.startsWith('{'))
         json = JSON.parse(text) as Record<string, unknown>;
       return { status: answer.statusCode, headers: answer.headers, text, json };
     },

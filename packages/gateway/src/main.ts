@@ -29,6 +29,7 @@ import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
+import { ExportLinks } from './exposure/export-links.ts';
 import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
@@ -158,12 +159,24 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(() => idleWithin(pipeline, lastEventsMs));
   const upstream = makeUpstreamConnector(config);
   const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
+  const upstreamOrigin = new URL(config.upstream.url).origin;
+  const exportLinks = new ExportLinks(await readFile(config.exports.keyFile ?? config.spool.keyFile), [
+    upstreamOrigin,
+    ...config.exports.origins,
+  ]);
+  const filePools = new Map(
+    config.exports.origins
+      .filter((origin) => origin !== upstreamOrigin)
+      .map((origin) => [origin, stack.adopt(new Pool(origin, { connections: 16 }), (made) => made.destroy())]),
+  );
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
   const admission = {
     routes: config.routes,
+    exportLinks,
+    filePools,
     authenticator: identity.authenticator,
     policies,
     glass: await openGlass(config, { stack, logger }),
@@ -189,7 +202,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
       identity.logout === undefined || config.identity.logoutPath === undefined
         ? undefined
         : new LogoutDoor(config.identity.logoutPath, identity.logout),
-    upstreamOrigin: new URL(config.upstream.url).origin,
+    upstreamOrigin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
     inFlightMax: config.limits.inFlightMax,

@@ -8,6 +8,7 @@ import { isId, parseJson, resourceFrom } from './body.ts';
 import { applyBundle } from './bundle.ts';
 import { capabilityStatement } from './capability.ts';
 import { everything } from './everything.ts';
+import { Exports } from './export.ts';
 import type { FhirRequest, FhirResponse } from './message.ts';
 import { FhirError, operationOutcome } from './outcome.ts';
 import { servedTypes } from './parameters.ts';
@@ -31,11 +32,13 @@ const typePattern = /^[A-Z][A-Za-z]{2,40}$/;
 class FhirApi {
   readonly #store: Store;
   readonly #searches: Searches;
+  readonly #exports: Exports;
   readonly #now: () => Date;
 
   constructor(store: Store, now: () => Date) {
     this.#store = store;
     this.#searches = new Searches(store);
+    this.#exports = new Exports(store);
     this.#now = now;
   }
 
@@ -53,6 +56,11 @@ class FhirApi {
     const [first = '', second, third, fourth, ...rest] = segmentsOf(request.path);
     if (rest.length > 0) throw nothingHere();
     if (first === '') return this.#onBase(request);
+    if (first === '$export' || first === '_jobs' || (first === 'Patient' && second === '$export')) {
+      const answered = this.#exports.handle(request, this.#now());
+      if (answered === undefined) throw nothingHere();
+      return answered;
+    }
     if (first === 'metadata' && second === undefined) {
       allow(request, ['GET']);
       return {

@@ -110,11 +110,18 @@ async function readBody(request: IncomingMessage): Promise<Uint8Array> {
 }
 
 function send(response: ServerResponse, answered: FhirResponse, headOnly = false): void {
-  const text = answered.body === undefined ? '' : JSON.stringify(answered.body);
+  const { lines } = answered;
+  const text =
+    lines === undefined
+      ? answered.body === undefined
+        ? ''
+        : JSON.stringify(answered.body)
+      : lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   const headers: Record<string, string | number> = { ...answered.headers };
   if (answered.status !== 204 && answered.status !== 304) {
     headers['content-length'] = Buffer.byteLength(text);
-    if (text !== '') headers['content-type'] = 'application/fhir+json; charset=utf-8';
+    if (lines !== undefined) headers['content-type'] = 'application/fhir+ndjson';
+    else if (text !== '') headers['content-type'] ??= 'application/fhir+json; charset=utf-8';
   }
   response.writeHead(answered.status, headers);
   response.end(headOnly ? undefined : text);

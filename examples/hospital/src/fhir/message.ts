@@ -17,6 +17,8 @@ export interface FhirRequest {
 export interface FhirResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Of NDJSON, instead of a body: one resource a line. */
+  readonly lines?: readonly unknown[];
   /** A resource, or undefined for no body. */
   readonly body: unknown;
 }

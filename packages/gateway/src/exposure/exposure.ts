@@ -89,7 +89,8 @@ function textOf(body: Uint8Array): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
 
-class Learner {
+/** Learns from one text after another; `finish` says what all of them told. */
+export class Learner {
   readonly #patients = new Map<string, PatientTally>();
   readonly #targets: Target[] = [];
   readonly #types = new Set<string>();

@@ -1,6 +1,7 @@
 /** One API behind the gateway: the prefix of its paths, and how its requests are understood: as FHIR, or by the map of any other JSON. */
 import { type Recognition, recognise } from '../fhir/fhir-interaction.ts';
 import type { Parameter } from '../http/canonical.ts';
+import { type ExportLinks, exportSegment } from './export-links.ts';
 import { type JsonMap, recogniseMapped } from './json-map.ts';
 
 export type Route =
@@ -18,6 +19,7 @@ export function recogniseIn(
     readonly method: string;
     readonly segments: readonly string[];
     readonly parameters: readonly Parameter[];
+    readonly links: ExportLinks;
   },
 ): Recognition {
   const path = `/${request.segments.join('/')}`;
@@ -26,5 +28,7 @@ export function recogniseIn(
   const { prefix } = route;
   const segments = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');
   const input = { ...request, prefix, segments };
+  if (route.kind === 'fhir' && segments[0] === exportSegment && segments.length === 2)
+    return request.links.recognise(request.method, prefix, segments[1] ?? '');
   return route.kind === 'fhir' ? recognise(input) : recogniseMapped(route.map, input);
 }

@@ -14,6 +14,7 @@ import {
   namedTargets,
 } from '../capture/capture.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
+import { type ExportLinks, isExportLink } from '../exposure/export-links.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
 import { isMapped } from '../exposure/json-map.ts';
@@ -40,6 +41,7 @@ import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget,
 export interface AdmissionParts {
   /** The longest prefix first. */
   readonly routes: readonly Route[];
+  readonly exportLinks: ExportLinks;
   readonly authenticator: Authenticator;
   readonly limiting: Limiting;
   readonly recorder: Pick<Recorder, 'record'>;
@@ -123,16 +125,17 @@ export class Admission {
     await this.#parts.limiting.known(facts, principal);
     const asker = principal === undefined ? undefined : askerOf({ ...facts, request, policy, principal });
     const decision =
-      asker === undefined ? openToAll : authorise({ ...asker, interaction, parameters, formToCome: interaction.form });
+      asker === undefined
+        ? openToAll
+        : authorise({ ...asker, interaction: judgedAs(interaction), parameters, formToCome: interaction.form });
     if (decision.kind === 'denied') throw deniedByPolicy(facts, decision, policy);
+    // A link is for whom it was made.
+    if (isExportLink(interaction) && interaction.link.actor !== facts.actor.id)
+      throw denied(facts, 'forbidden', 'export-of-another');
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
     const provenance = createsProvenance({ request, interaction }, asker);
     if (provenance === 'denied') throw denied(facts, 'forbidden', 'provenance');
-    const accept = chooseAccept(
-      request.headers.accept,
-      parameters,
-      isMapped(interaction) ? 'application/json' : undefined,
-    );
+    const accept = chooseAccept(request.headers.accept, parameters, preferredType(interaction));
     if (accept.kind === 'unreadable') throw denied(facts, 'not-acceptable', 'not-acceptable');
     return {
       ...facts,
@@ -142,7 +145,11 @@ export class Admission {
       decision,
       ...(provenance === undefined ? {} : { flags: [{ type: 'Provenance', role: 'header' }] }),
       accept: accept.accept,
-      target: target.query === undefined ? target.path : `${target.path}?${target.query}`,
+      target: isExportLink(interaction)
+        ? interaction.link.url.slice(new URL(interaction.link.url).origin.length)
+        : target.query === undefined
+          ? target.path
+          : `${target.path}?${target.query}`,
     };
   }
 
@@ -192,7 +199,12 @@ export class Admission {
     if (!methods.has(request.method ?? '')) {
       throw noRoute(captured, 'method-not-allowed', { allow: [...methods].join(', '), connection: 'close' });
     }
-    const recognition = recogniseIn(this.#parts.routes, { method: captured.method, segments, parameters });
+    const recognition = recogniseIn(this.#parts.routes, {
+      method: captured.method,
+      segments,
+      parameters,
+      links: this.#parts.exportLinks,
+    });
     switch (recognition.kind) {
       case 'interaction': {
         const { interaction } = recognition;
@@ -317,6 +329,17 @@ export class Admission {
     });
     throw deniedByPolicy(admitted, first, { digest: asker.policy.digest, more });
   }
+}
+
+/** Whoever may export may ask how it goes, fetch its files and cancel it. */
+function judgedAs(interaction: Interaction): Interaction {
+  return isExportLink(interaction) ? { ...interaction, operation: '$export' } : interaction;
+}
+
+/** What the upstream is asked for instead of FHIR JSON. */
+function preferredType(interaction: Interaction): string | undefined {
+  if (interaction.operation === 'export-file') return 'application/fhir+ndjson';
+  return isMapped(interaction) || isExportLink(interaction) ? 'application/json' : undefined;
 }
 
 /** What the header says that the policy names; `refused` where that is no purpose it allows. */

@@ -29,10 +29,13 @@ export interface HeldBeginning {
   readonly headers: IncomingHttpHeaders;
   readonly beginning: Buffer;
   /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that left. */
-  streamTo(response: ServerResponse): Promise<{ readonly bytes: number; readonly complete: boolean }>;
+  streamTo(response: ServerResponse, tap?: Tap): Promise<{ readonly bytes: number; readonly complete: boolean }>;
   /** Drops the rest. */
   abandon(): void;
 }
+
+/** Sees what passes behind the beginning; a promise is waited for before more is taken from the upstream. */
+export type Tap = (chunk: Buffer) => Promise<void> | undefined;
 
 export type UpstreamFault =
   | 'upstream-unreachable'
@@ -85,7 +88,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   #bytes = 0;
   #streaming = false;
   #ended = false;
-  #sink: { readonly response: ServerResponse; readonly done: (complete: boolean) => void } | undefined;
+  #sink:
+    | { readonly response: ServerResponse; readonly done: (complete: boolean) => void; readonly tap: Tap | undefined }
+    | undefined;
+  /** Who looks on is not ready for more. */
+  #tapWaits = false;
 
   constructor(pool: Pool, request: UpstreamRequest, options: HoldOptions) {
     const { promise, resolve } = Promise.withResolvers<Held>();
@@ -130,7 +137,9 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
     if (this.#sink !== undefined) {
-      if (!this.#sink.response.write(chunk)) controller.pause();
+      const wait = this.#sink.tap?.(chunk);
+      if (!this.#sink.response.write(chunk) || wait !== undefined) controller.pause();
+      if (wait !== undefined) this.#waitForTap(wait);
       return;
     }
     this.#chunks.push(chunk);
@@ -142,7 +151,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       status: this.#status,
       headers: this.#headers,
       beginning: Buffer.concat(this.#chunks),
-      streamTo: (response) => this.#streamTo(response),
+      streamTo: (response, tap) => this.#streamTo(response, tap),
       abandon: () => this.#stop('client-closed'),
     });
   }
@@ -169,15 +178,28 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#settle({ kind: 'fault', fault: this.#fault });
   }
 
-  async #streamTo(response: ServerResponse): Promise<{ readonly bytes: number; readonly complete: boolean }> {
+  #waitForTap(wait: Promise<void>): void {
+    this.#tapWaits = true;
+    void wait.then(() => {
+      this.#tapWaits = false;
+      if (this.#sink?.response.writableNeedDrain === false) this.#controller?.resume();
+    });
+  }
+
+  async #streamTo(
+    response: ServerResponse,
+    tap: Tap | undefined,
+  ): Promise<{ readonly bytes: number; readonly complete: boolean }> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    const onDrain = (): void => this.#controller?.resume();
+    const onDrain = (): void => {
+      if (!this.#tapWaits) this.#controller?.resume();
+    };
     const onClose = (): void => this.#stop('client-closed');
     response.on('drain', onDrain);
     response.on('close', onClose);
     for (const chunk of this.#chunks) response.write(chunk);
     this.#chunks = [];
-    this.#sink = { response, done: resolve };
+    this.#sink = { response, done: resolve, tap };
     if (response.destroyed) this.#stop('client-closed');
     else if (this.#fault !== undefined) resolve(false);
     else if (this.#ended) resolve(true);

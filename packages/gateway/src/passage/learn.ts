@@ -5,10 +5,15 @@ import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
 import { isMapped } from '../exposure/json-map.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
+import { asFile, learnedNothing } from './export.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
 
 /** `bytesMax` bounds what a compressed body may open to. */
-export function learnFromHeld(held: HeldWhole | HeldBeginning, interaction: Interaction, bytesMax: number): Learned {
+export function learnFromHeld(given: HeldWhole | HeldBeginning, interaction: Interaction, bytesMax: number): Learned {
+  const { operation } = interaction;
+  if (operation === 'export-status' && given.status < 300)
+    return learnedNothing((given.kind === 'whole' ? given.body : given.beginning).length);
+  const held = operation === 'export-file' && given.status < 300 ? asFile(given) : given;
   const header = held.headers['content-type'];
   const contentType = typeof header === 'string' ? header : undefined;
   const body = held.kind === 'whole' ? held.body : held.beginning;

@@ -68,17 +68,7 @@ export function outcomeEvents(
       ...completes(intents[0]),
     },
   });
-  const more = morePages.map((others) =>
-    interactionEvent({
-      captured,
-      interaction,
-      actor,
-      parameterNames: [],
-      outcome: { status: outcomeOfStatus(held.status), code: held.status, reason: 'exposure-continued' },
-      facts: { status: held.status },
-      rest: { exposure: { patients: others }, completes: captured.auditId },
-    }),
-  );
+  const more = continued(admitted, held.status, morePages);
   if (carried.entries.length === 0) return [event, ...more];
   const statuses = held.kind === 'whole' ? batchStatuses(held.body, carried.entries.length) : [];
   const entries = carried.entries.map((entry, position) => {
@@ -94,6 +84,25 @@ export function outcomeEvents(
     });
   });
   return [event, ...entries, ...more];
+}
+
+/** The patients that don't fit into the event they belong to. */
+function continued(
+  { captured, interaction, actor }: Admitted,
+  status: number,
+  pages: ReturnType<typeof pagesOf>,
+): readonly EventDraftFacts[] {
+  return pages.map((patients) =>
+    interactionEvent({
+      captured,
+      interaction,
+      actor,
+      parameterNames: [],
+      outcome: { status: outcomeOfStatus(status), code: status, reason: 'exposure-continued' },
+      facts: { status },
+      rest: { exposure: { patients }, completes: captured.auditId },
+    }),
+  );
 }
 
 /** What a server says about itself is about nobody, in whatever form it says it. */
@@ -126,11 +135,24 @@ export function faultEvents(
 /** How much left in the end, once what could not be held was streamed. */
 export function streamEndEvent(
   admitted: Admitted,
-  end: { readonly status: number; readonly bytes: number; readonly complete: boolean },
-): EventDraftFacts {
+  end: {
+    readonly status: number;
+    readonly bytes: number;
+    readonly complete: boolean;
+    readonly rest: Learned | undefined;
+  },
+): readonly EventDraftFacts[] {
   const { captured, interaction, actor } = admitted;
-  const { status, bytes, complete } = end;
-  return interactionEvent({
+  const { status, bytes, complete, rest } = end;
+  const truncated = rest === undefined || rest.exposure.truncated === true;
+  const [page = [], ...morePages] = pagesOf(rest?.exposure.patients ?? []);
+  const exposure: Exposure = {
+    ...(page.length === 0 ? {} : { patients: page }),
+    ...(rest?.exposure.count === undefined ? {} : { count: rest.exposure.count }),
+    bytes,
+    ...(truncated ? { truncated } : {}),
+  };
+  const event = interactionEvent({
     captured,
     interaction,
     actor,
@@ -141,8 +163,9 @@ export function streamEndEvent(
       reason: complete ? 'streamed' : 'stream-cut-off',
     },
     facts: { status, responseBytes: bytes, durationMs: elapsedMs(captured) },
-    rest: { exposure: { bytes, truncated: true }, completes: captured.auditId },
+    rest: { exposure, completes: captured.auditId },
   });
+  return [event, ...continued(admitted, status, morePages)];
 }
 
 function requestBytes({ body }: Carried): number {

@@ -22,7 +22,9 @@ import {
   requestEventsBytesMax,
   smallEventBytesMax,
 } from '../capture/recorder.ts';
+import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
+import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
@@ -32,6 +34,7 @@ import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
+import { learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
 import type { LogoutDoor } from './logout-door.ts';
@@ -45,6 +48,8 @@ export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly pool: Pool;
   /** Of the upstream. */
   readonly breaker: Breaker;
+  /** Of the other origins that files of exports may lie at. */
+  readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
@@ -204,11 +209,16 @@ export class Pipeline {
       throw new Refused('audit-unavailable', undefined);
     }
     commit();
-    const answer = await this.#ask(admitted, carried, intents.length > 0);
+    const answer = this.#throughGateway(admitted, await this.#ask(admitted, carried, intents.length > 0));
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
-    const learned = withUnseen(admitted, carried, held, learnFromHeld(held, admitted.interaction, exposureBytesMax));
+    const file =
+      admitted.interaction.operation === 'export-file' && held.kind === 'whole' && held.status < 300
+        ? await learnFile(held, exposureBytesMax)
+        : undefined;
+    const learned =
+      file ?? withUnseen(admitted, carried, held, learnFromHeld(held, admitted.interaction, exposureBytesMax));
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
     if (withheld !== undefined) {
@@ -229,10 +239,25 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
+  #throughGateway({ actor, interaction }: Admitted, held: Held): Held {
+    if (held.kind === 'fault') return held;
+    const { exportLinks, publicUrl, upstreamOrigin } = this.#parts;
+    const seal = {
+      links: exportLinks,
+      actor: actor.id,
+      publicUrl,
+      upstreamUrl: `${upstreamOrigin}${interaction.route}`,
+    };
+    const moved = throughGateway(held, interaction, seal);
+    if (moved !== undefined) return moved;
+    if (held.kind === 'beginning') held.abandon();
+    return { kind: 'fault', fault: 'upstream-invalid' };
+  }
+
   /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
   async #ask(admitted: Admitted, carried: Carried, change: boolean): Promise<Held> {
     const { request, response } = admitted;
-    const { pool, exposureBytesMax, upstreamTimeoutMs } = this.#parts;
+    const { exposureBytesMax, upstreamTimeoutMs } = this.#parts;
     const gone = new AbortController();
     const onClose = (): void => {
       if (!change) gone.abort();
@@ -240,11 +265,15 @@ export class Pipeline {
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
     const held = await hold(
-      pool,
+      this.#poolOf(admitted.interaction) ?? this.#parts.pool,
       {
         method: request.method ?? 'GET',
         path: admitted.target,
-        headers: this.#upstreamHeaders(admitted, carried),
+        // Where only files lie nobody needs to hear who asks.
+        headers:
+          this.#poolOf(admitted.interaction) === undefined
+            ? this.#upstreamHeaders(admitted, carried)
+            : ['Accept', admitted.accept],
         body: carried.body,
       },
       { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
@@ -252,6 +281,10 @@ export class Pipeline {
     response.off('close', onClose);
     noteHeld(this.#parts.breaker, held);
     return held;
+  }
+
+  #poolOf(interaction: Interaction): Pool | undefined {
+    return isExportLink(interaction) ? this.#parts.filePools.get(new URL(interaction.link.url).origin) : undefined;
   }
 
   #upstreamHeaders(admitted: Admitted, carried: Carried): string[] {
@@ -309,13 +342,15 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
+    const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
     if (response.headersSent || response.destroyed) held.abandon();
     else {
       this.#writeHead(admitted, held, undefined);
-      end = await held.streamTo(response);
+      end = await held.streamTo(response, reader && ((chunk) => reader.push(chunk)));
       this.#observe(interaction.name, status, captured);
     }
-    await this.#record(captured, [streamEndEvent(admitted, { status, ...end })], reservation);
+    const rest = await reader?.finish(end.complete);
+    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest }), reservation);
   }
 
   async #releaseFault(
