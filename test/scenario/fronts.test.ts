@@ -12,6 +12,7 @@ import type { Verdict } from '../../packages/gateway/src/fronts/decision.ts';
 import { serveSpop } from '../../packages/gateway/src/fronts/spop-agent.ts';
 import { type Listening, type Road, sendJson, serve, startRoad } from '../../packages/gateway/src/gateway.fixture.ts';
 import { TrustedProxies } from '../../packages/gateway/src/http/source.ts';
+import { until } from './command.fixture.ts';
 import { missingFront, type RealFront, type RealFrontName, startFront } from './real-front.fixture.ts';
 
 interface Answer {
@@ -83,13 +84,8 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         socket.write(bytes, 'latin1');
       });
 
-    const eventOf = async (wanted: (event: Road['events'][number]) => boolean): Promise<Road['events'][number]> => {
-      for (;;) {
-        const found = (await road.settled()).find(wanted);
-        if (found !== undefined) return found;
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    };
+    const eventOf = (wanted: (event: Road['events'][number]) => boolean): Promise<Road['events'][number]> =>
+      until(async () => (await road.settled()).find(wanted), 'the event', 5_000);
 
     it('what is allowed passes, says who it is, and its outcome completes the intent', async () => {
       const answer = await fetch('/fhir/Patient/p-1');
