@@ -10,13 +10,11 @@ import { dirname, join } from 'node:path';
 import { type Actor, formatVerifierKey, type Outcome, type TenantId } from '@watchglass/record';
 import { type Logger, pino } from 'pino';
 import manifest from '../package.json' with { type: 'json' };
-import type { Access, RecordOwn } from './access/access.ts';
-import { checkKeysDirectory, freshSecret, keepKeyFile, readKeyFile } from './access/key-file.ts';
+import type { RecordOwn } from './access/access.ts';
+import { checkKeysDirectory, readKeyFile } from './access/key-file.ts';
 import { openAccess } from './access/open-access.ts';
 import { createOwnRecorder, serverEmitterId } from './access/own-recorder.ts';
-import type { TokenTrust } from './access/tokens.ts';
 import { createApi } from './api/create-api.ts';
-import type { SignInSettings } from './api/server.ts';
 import type { ServerConfig, TlsFiles } from './config.ts';
 import { ServerError } from './errors.ts';
 import { closedIndexes } from './indexes/closed-indexes.ts';
@@ -25,14 +23,8 @@ import { wrappedKeysOf } from './indexes/index-keys.ts';
 import type { Indexes } from './indexes/indexes.ts';
 import { openIndexes } from './indexes/open-indexes.ts';
 import { createIntake } from './intake/create-intake.ts';
-import { apiAudience } from './issuer/claims.ts';
-import { demoClientId, openDemo } from './issuer/demo.ts';
-import { foreignKeys } from './issuer/foreign.ts';
-import type { Issuer } from './issuer/issuer.ts';
-import { loadIssuer } from './issuer/load-issuer.ts';
-import type { IssuerClient } from './issuer/provider.ts';
-import { issuerAlgorithm, openSigningKey, type SigningKey } from './issuer/signing-key.ts';
-import { readIssuerClients } from './issuer-clients.ts';
+import { openDemo } from './issuer/demo.ts';
+import { openSigningKey } from './issuer/signing-key.ts';
 import { RingEnding } from './ledger/kek/key-ending.ts';
 import { KeyService } from './ledger/kek/key-service.ts';
 import { type OpenedKeyrings, openKeyrings } from './ledger/kek/open-keyrings.ts';
@@ -57,6 +49,8 @@ import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 
 const noWitnesses = { strict: false, ageSecondsMax: 0 };
+
+import { signInOf, startIssuer, trustOf } from './issuing.ts';
 
 export interface RunningServer extends AsyncDisposable {
   /** The public URL of the configuration. */
@@ -350,82 +344,6 @@ async function readTls(world: World, files: TlsFiles): Promise<{ cert: Uint8Arra
   if (cert === undefined)
     throw new ServerError('config-invalid', `tls.cert: there is no ${files.certFile}; put the certificate chain there`);
   return { cert, key: new TextEncoder().encode(keyText) };
-}
-
-function trustOf({ issuer }: ServerConfig, signingKey: SigningKey | undefined): TokenTrust {
-  if (issuer.kind === 'foreign') {
-    const { url, audience, algorithms } = issuer;
-    return { issuer: url, audience, algorithms, keys: foreignKeys(url), knownPeopleOnly: false };
-  }
-  if (signingKey === undefined) throw new TypeError('the embedded issuer has a signing key');
-  return {
-    issuer: issuer.url,
-    audience: apiAudience,
-    algorithms: [issuerAlgorithm],
-    keys: signingKey.publicKeys,
-    knownPeopleOnly: true,
-  };
-}
-
-/** As whom the console signs people in: at the embedded issuer with a secret of our own making. */
-async function signInOf(world: World, { issuer }: ServerConfig, keysDir: string): Promise<SignInSettings> {
-  if (issuer.kind === 'foreign') {
-    const clientSecret = await readKeyFile(world, issuer.clientSecretFile);
-    if (clientSecret === undefined || clientSecret === '') {
-      throw new ServerError(
-        'config-invalid',
-        `issuer.clientSecretFile: ${issuer.clientSecretFile} holds no secret; put the client secret of the console there, mode 0600`,
-      );
-    }
-    return { issuer: issuer.url, clientId: issuer.clientId, clientSecret, audience: issuer.audience };
-  }
-  const clientSecret = await keepKeyFile({
-    world,
-    path: join(keysDir, 'console-client.secret'),
-    make: () => freshSecret(world, ''),
-    valid: (text) => text.length >= 43,
-  });
-  return { issuer: issuer.url, clientId: 'console', clientSecret, audience: apiAudience };
-}
-
-async function startIssuer(parts: {
-  readonly config: ServerConfig;
-  readonly world: World;
-  readonly log: Logger;
-  readonly record: RecordOwn;
-  readonly homeTenant: TenantId;
-  readonly access: Access;
-  readonly signingKey: SigningKey;
-  readonly tls: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined;
-  readonly signIn: SignInSettings;
-  readonly keysDir: string;
-}): Promise<Issuer> {
-  const { config, world, log, record, homeTenant, access, signingKey, tls, signIn, keysDir } = parts;
-  if (config.issuer.kind !== 'embedded') throw new TypeError('only an embedded issuer is started here');
-  const { url, listen } = config.issuer;
-  const clients: IssuerClient[] = [
-    {
-      id: signIn.clientId,
-      name: 'the console',
-      redirectUris: [`${config.url}/auth/callback`],
-      secret: signIn.clientSecret,
-    },
-  ];
-  clients.push(...(await readIssuerClients(world, config.issuer.clients ?? [])));
-  if (config.demo !== undefined) {
-    clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
-  }
-  const { openIssuer } = await loadIssuer();
-  const issuer = await openIssuer({
-    ...{ url, world, keysDir, signingKey, record, homeTenant, clients },
-    people: access.people,
-    factors: access.factors,
-    demo: config.demo !== undefined,
-    ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
-    report: (message, error) => log.error({ err: error }, message),
-  });
-  await issuer.listen(listen);
-  return issuer;
 }
 
 /** Start and stop are events of every tenant; a read-only ledger keeps nobody from looking why it is. */

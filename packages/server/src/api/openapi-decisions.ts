@@ -10,6 +10,7 @@ import {
   path,
   problems,
   signedIn,
+  tenantParameter,
   text,
 } from './openapi-words.ts';
 
@@ -22,7 +23,6 @@ const terms = {
   expires: moment,
 };
 const decision: Json = object({ id: text, ...terms, by: text, made: moment });
-const tenantParameter: Json = { name: 'tenant', in: 'query', schema: text };
 
 export const decisionPaths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
   '/v1/decisions': {

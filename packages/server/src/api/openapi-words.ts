@@ -19,6 +19,11 @@ export const object = (properties: Json, required: readonly string[] = Object.ke
 });
 
 export const path = (name: string, schema: Json = text): Json => ({ name, in: 'path', required: true, schema });
+export const tenantParameter: Json = {
+  name: 'tenant',
+  in: 'query',
+  schema: { type: 'string', description: 'For the operator where there are several tenants.' },
+};
 export const body = (schema: Json): Json => ({ required: true, content: jsonOf(schema) });
 
 export const signedIn: readonly Json[] = [{ token: [] }, { session: [] }];
