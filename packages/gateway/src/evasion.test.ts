@@ -283,6 +283,9 @@ describe('an answer nobody waits for any more', () => {
     client.setHeader('authorization', `Bearer ${of.token}`);
     client.end();
     await once(client, 'error');
+    // The gateway is in this process, and hears that its client left no later than this hears two answers from elsewhere.
+    for (let turn = 0; turn < 2; turn++)
+      await (await fetch(`${of.issuer.issuer}/.well-known/openid-configuration`)).arrayBuffer();
     faulty.hang = undefined;
     held.resolve();
     const events = await eventsUpTo(of, 2);
