@@ -127,7 +127,9 @@ for (const one of cases as unknown as readonly Case<AnyServer>[]) {
       const wrapped = await kek.wrap(secret, aad);
       assert.deepEqual(Buffer.from(await kek.unwrap(wrapped, aad)), secret);
       const [first = 0, second = 0, ...more] = server.clock.sleptMs;
-      assert.ok(more.length === 0 && first >= 100 && second > first * 0.7, `${misdeed}: ${server.clock.sleptMs}`);
+      // Each is spread by half around its mean, which doubles; a keeper may ask for more.
+      const grown = first >= 100 && second >= 200;
+      assert.ok(more.length === 0 && grown, `${JSON.stringify(misdeed)}: ${server.clock.sleptMs}`);
     }
   });
 
