@@ -10,10 +10,11 @@ import { shrink } from './shrink.ts';
 const seedsMax = 400;
 const beginnings = [1, 700_001];
 
+/** The first promise seen broken. A broken ledger may throw what nobody expected before that, which `npm run sim` reports too, but which says less. */
 async function find({ meddling, theme }: Canary, first: number): Promise<Run | undefined> {
   for (let seed = first; seed < first + seedsMax; seed++) {
     const run = await runHistory(planOf(seed, theme), { meddling });
-    if (run.violation !== undefined) return run;
+    if (run.isBroken) return run;
   }
   return undefined;
 }
@@ -25,7 +26,6 @@ for (const canary of canaries) {
     for (const first of beginnings) {
       const found = await find(canary, first);
       assert.ok(found?.violation !== undefined, `not found from seed ${first} on`);
-      assert.ok(found.isBroken, found.violation);
       t.diagnostic(`seed ${found.plan.seed}: ${found.violation.split('\n')[0]}`);
     }
   });
