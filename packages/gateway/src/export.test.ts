@@ -5,7 +5,16 @@ import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
 
-import { eventsOf, eventsUpTo, type Listening, type Road, sendJson, serve, startRoad } from './gateway.fixture.ts';
+import {
+  answerPatient,
+  eventsOf,
+  eventsUpTo,
+  type Listening,
+  type Road,
+  sendJson,
+  serve,
+  startRoad,
+} from './gateway.fixture.ts';
 
 const policy = `
 version: 1
@@ -149,5 +158,34 @@ describe('a bulk export', () => {
     manifestFile = undefined;
     assert.equal(answer.status, 502);
     assert.equal(answer.text.includes('elsewhere'), false);
+  });
+});
+
+describe('a place of files that is down', () => {
+  it('does not have the API spared', async () => {
+    const down = await serve((request) => request.socket.destroy());
+    const of = await startRoad({
+      policy,
+      config: { exports: { origins: [down.url] } },
+      adjust: (config) => ({
+        ...config,
+        upstream: { ...config.upstream, breaker: { failuresMax: 2, windowMs: 9_000, openMs: 9_000, openMsMax: 9_000 } },
+      }),
+      upstream(request, response) {
+        if (request.url?.includes('$export') === true)
+          response.writeHead(202, { 'content-location': `http://${request.headers.host}/jobs/7` }).end();
+        else if (request.url === '/jobs/7')
+          sendJson(response, 200, { output: [{ type: 'Patient', url: `${down.url}/a` }] });
+        else answerPatient(request, response);
+      },
+    });
+    const begun = await of.fetch('/fhir/Patient/$export', { headers: { prefer: 'respond-async' } });
+    const path = (url: unknown): string => String(url).slice(of.gateway.url.length);
+    const { json } = await of.fetch(path(begun.headers['content-location']));
+    const [file] = json.output as { url: string }[];
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch(path(file?.url))).status, 502);
+    assert.equal((await of.fetch('/fhir/Patient/p-1')).status, 200);
+    await of.close();
+    await down.close();
   });
 });
