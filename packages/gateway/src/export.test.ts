@@ -30,6 +30,12 @@ const lines = Array.from(
   (_, n) => `${JSON.stringify({ resourceType: 'Patient', id: `p-${n}`, name: [{ family: 'Tester' }] })}\n`,
 ).join('');
 
+const ofTheStore = {
+  'content-type': 'application/octet-stream',
+  'cache-control': 'public, max-age=600',
+  'x-bucket': 'b',
+};
+
 let road: Road;
 let files: Listening;
 const askedForFiles: (string | undefined)[][] = [];
@@ -38,7 +44,9 @@ let manifestFile: string | undefined;
 before(async () => {
   files = await serve((request, response) => {
     askedForFiles.push([request.url, request.headers.authorization, request.headers['x-forwarded-for']?.toString()]);
-    response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(gzipSync(lines));
+    if (request.url?.startsWith('/gone') === true)
+      response.writeHead(403, { 'content-type': 'application/xml' }).end(`<Error>${request.url}</Error>`);
+    else response.writeHead(200, ofTheStore).end(gzipSync(lines));
   });
   road = await startRoad({
     policy,
@@ -158,6 +166,19 @@ describe('a bulk export', () => {
     manifestFile = undefined;
     assert.equal(answer.status, 502);
     assert.equal(answer.text.includes('elsewhere'), false);
+  });
+
+  it('gets from the store of its files the file alone', async () => {
+    const [, packed = ''] = await outputOf();
+    const { headers } = await road.fetch(packed);
+    assert.equal(headers['content-type'], 'application/octet-stream');
+    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['x-bucket'], undefined);
+    manifestFile = `${files.url}/gone?signature=s`;
+    const [, gone = ''] = await outputOf();
+    manifestFile = undefined;
+    const answer = await road.fetch(gone);
+    assert.deepEqual([answer.status, answer.text], [403, '']);
   });
 });
 
