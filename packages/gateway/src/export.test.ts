@@ -1,10 +1,14 @@
 /** A bulk export through a whole gateway, by an upstream that keeps its files where nobody else may ask. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
+import { pino } from 'pino';
 
+import { readGatewayConfig } from './config.ts';
 import {
   answerPatient,
   eventsOf,
@@ -15,6 +19,7 @@ import {
   serve,
   startRoad,
 } from './gateway.fixture.ts';
+import { type RunningGateway, startGateway } from './main.ts';
 
 const policy = `
 version: 1
@@ -179,6 +184,23 @@ describe('a bulk export', () => {
     manifestFile = undefined;
     const answer = await road.fetch(gone);
     assert.deepEqual([answer.status, answer.text], [403, '']);
+  });
+});
+
+describe('the key of export links', () => {
+  it('is there and long enough, or the gateway does not start and says why', async () => {
+    const config = readGatewayConfig(join(road.folder, 'gateway.yaml'));
+    const directory = join(road.folder, 'other-spool');
+    const spool = { ...config.spool, dir: directory, keyFile: join(directory, 'spool.key') };
+    const keyFile = join(road.folder, 'export.key');
+    const logger = pino({ level: 'silent' });
+    const start = (): Promise<RunningGateway> =>
+      startGateway({ ...config, spool, exports: { ...config.exports, keyFile } }, { logger });
+    await assert.rejects(start(), { name: 'GatewayError', code: 'config-unreadable' });
+    await writeFile(keyFile, 'short');
+    await assert.rejects(start(), { name: 'GatewayError', code: 'config-invalid' });
+    await writeFile(keyFile, 'k'.repeat(32));
+    await (await start())[Symbol.asyncDispose]();
   });
 });
 
