@@ -158,9 +158,11 @@ function throughGlass(question: Question, everyDay: Exclude<Verdict, { kind: 'al
   const refuse = (reason: string): Denied => ({ kind: 'denied', code: 'break-glass-refused', reason });
   const verdict = judge(policy, principal.roles, interaction, circumstances, 'glass');
   if (verdict.kind === 'step-up') return denialOf(verdict);
-  if (verdict.kind === 'refused' && everyDay.kind === 'step-up') return denialOf(everyDay);
-  if (verdict.kind === 'refused')
+  // Of what may change something the answer is not held back, so nobody would see whom it is about.
+  if (verdict.kind === 'refused' || !interaction.safe) {
+    if (everyDay.kind === 'step-up') return denialOf(everyDay);
     return { ...denialOf(everyDay), code: 'forbidden', reason: 'break-glass-not-allowed', rule: verdict.rule?.label };
+  }
   if (asksAboutOthers(parameters) || bringsOthers(parameters) || reachesAll(interaction))
     return refuse('break-glass-parameter');
   const patient = namedPatient(interaction, parameters) ?? question.glassPatient;
