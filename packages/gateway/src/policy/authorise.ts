@@ -195,9 +195,9 @@ function denialOf(verdict: Exclude<Verdict, { kind: 'allowed' }>): Denied {
   return { kind: 'denied', code: 'forbidden', reason, rule };
 }
 
-/** May a resource of this type reach them at all, by a read or a search? */
+/** May any resource of this type reach them by a read or a search, whatever classes it turns out to hold? */
 export function mayReceive({ policy, principal, circumstances }: Asker, type: string): boolean {
-  return receivable(policy, principal.roles, type, circumstances) !== 0 && scopesReceive(principal, type);
+  return receivable(policy, principal.roles, type, circumstances) === allClasses && scopesReceive(principal, type);
 }
 
 function scopesReceive(principal: Principal, type: string): boolean {
