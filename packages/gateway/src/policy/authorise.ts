@@ -63,7 +63,11 @@ export const openToAll: Allowed = {
 export function authorise(question: Question): Decision {
   const { policy, principal, interaction, circumstances } = question;
   const verdict = judge(policy, principal.roles, interaction, circumstances);
-  if (verdict.kind === 'allowed') return withEngine(question, withScopes(question, verdict));
+  if (verdict.kind === 'allowed') {
+    if (answersUnseen(interaction) && verdict.classes !== allClasses)
+      return { kind: 'denied', code: 'forbidden', reason: 'response-class-policy', rule: verdict.rule.label };
+    return withEngine(question, withScopes(question, verdict));
+  }
   return asksForGlass(question) ? throughGlass(question, verdict) : denialOf(verdict);
 }
 
@@ -146,6 +150,11 @@ function withScopes(question: Question, { classes, rule }: Extract<Verdict, { ki
     default:
       return verdict satisfies never;
   }
+}
+
+/** What may change something is not held back for what its answer holds. The end of an export, judged as one, tells nothing. */
+function answersUnseen({ name, operation, safe }: Interaction): boolean {
+  return name === 'operation' && !safe && operation !== '$export';
 }
 
 function asksForGlass({ policy, circumstances }: Question): boolean {
