@@ -1,11 +1,25 @@
 /** A bulk export through a whole gateway, by an upstream that keeps its files where nobody else may ask. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
+import { pino } from 'pino';
 
-import { eventsOf, eventsUpTo, type Listening, type Road, sendJson, serve, startRoad } from './gateway.fixture.ts';
+import { readGatewayConfig } from './config.ts';
+import {
+  answerPatient,
+  eventsOf,
+  eventsUpTo,
+  type Listening,
+  type Road,
+  sendJson,
+  serve,
+  startRoad,
+} from './gateway.fixture.ts';
+import { type RunningGateway, startGateway } from './main.ts';
 
 const policy = `
 version: 1
@@ -21,6 +35,12 @@ const lines = Array.from(
   (_, n) => `${JSON.stringify({ resourceType: 'Patient', id: `p-${n}`, name: [{ family: 'Tester' }] })}\n`,
 ).join('');
 
+const ofTheStore = {
+  'content-type': 'application/octet-stream',
+  'cache-control': 'public, max-age=600',
+  'x-bucket': 'b',
+};
+
 let road: Road;
 let files: Listening;
 const askedForFiles: (string | undefined)[][] = [];
@@ -29,7 +49,9 @@ let manifestFile: string | undefined;
 before(async () => {
   files = await serve((request, response) => {
     askedForFiles.push([request.url, request.headers.authorization, request.headers['x-forwarded-for']?.toString()]);
-    response.writeHead(200, { 'content-type': 'application/octet-stream' }).end(gzipSync(lines));
+    if (request.url?.startsWith('/gone') === true)
+      response.writeHead(403, { 'content-type': 'application/xml' }).end(`<Error>${request.url}</Error>`);
+    else response.writeHead(200, ofTheStore).end(gzipSync(lines));
   });
   road = await startRoad({
     policy,
@@ -149,5 +171,64 @@ describe('a bulk export', () => {
     manifestFile = undefined;
     assert.equal(answer.status, 502);
     assert.equal(answer.text.includes('elsewhere'), false);
+  });
+
+  it('gets from the store of its files the file alone', async () => {
+    const [, packed = ''] = await outputOf();
+    const { headers } = await road.fetch(packed);
+    assert.equal(headers['content-type'], 'application/octet-stream');
+    assert.equal(headers['cache-control'], 'no-store');
+    assert.equal(headers['x-bucket'], undefined);
+    manifestFile = `${files.url}/gone?signature=s`;
+    const [, gone = ''] = await outputOf();
+    manifestFile = undefined;
+    const answer = await road.fetch(gone);
+    assert.deepEqual([answer.status, answer.text], [403, '']);
+  });
+});
+
+describe('the key of export links', () => {
+  it('is there and long enough, or the gateway does not start and says why', async () => {
+    const config = readGatewayConfig(join(road.folder, 'gateway.yaml'));
+    const directory = join(road.folder, 'other-spool');
+    const spool = { ...config.spool, dir: directory, keyFile: join(directory, 'spool.key') };
+    const keyFile = join(road.folder, 'export.key');
+    const logger = pino({ level: 'silent' });
+    const start = (): Promise<RunningGateway> =>
+      startGateway({ ...config, spool, exports: { ...config.exports, keyFile } }, { logger });
+    await assert.rejects(start(), { name: 'GatewayError', code: 'config-unreadable' });
+    await writeFile(keyFile, 'short');
+    await assert.rejects(start(), { name: 'GatewayError', code: 'config-invalid' });
+    await writeFile(keyFile, 'k'.repeat(32));
+    await (await start())[Symbol.asyncDispose]();
+  });
+});
+
+describe('a place of files that is down', () => {
+  it('does not have the API spared', async () => {
+    const down = await serve((request) => request.socket.destroy());
+    const of = await startRoad({
+      policy,
+      config: { exports: { origins: [down.url] } },
+      adjust: (config) => ({
+        ...config,
+        upstream: { ...config.upstream, breaker: { failuresMax: 2, windowMs: 9_000, openMs: 9_000, openMsMax: 9_000 } },
+      }),
+      upstream(request, response) {
+        if (request.url?.includes('$export') === true)
+          response.writeHead(202, { 'content-location': `http://${request.headers.host}/jobs/7` }).end();
+        else if (request.url === '/jobs/7')
+          sendJson(response, 200, { output: [{ type: 'Patient', url: `${down.url}/a` }] });
+        else answerPatient(request, response);
+      },
+    });
+    const begun = await of.fetch('/fhir/Patient/$export', { headers: { prefer: 'respond-async' } });
+    const path = (url: unknown): string => String(url).slice(of.gateway.url.length);
+    const { json } = await of.fetch(path(begun.headers['content-location']));
+    const [file] = json.output as { url: string }[];
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch(path(file?.url))).status, 502);
+    assert.equal((await of.fetch('/fhir/Patient/p-1')).status, 200);
+    await of.close();
+    await down.close();
   });
 });

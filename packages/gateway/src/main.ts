@@ -81,6 +81,7 @@ const policyPollMs = 5_000;
 const policySettleMs = 100;
 /** Requests that were cut off get this long to be recorded. */
 const lastEventsMs = 5_000;
+const exportSecretBytesMin = 32;
 
 /** Resolves once it listens. Throws `GatewayError` and `SdkError`, having let go of everything. */
 export async function startGateway(config: GatewayConfig, options: StartOptions = {}): Promise<RunningGateway> {
@@ -156,14 +157,14 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const policies = keepPolicy(config, { recorder, logger, metrics, stack });
   const edge = stack.use(await openEdge(config, { recorder, logger, metrics }));
   // What still waits for the upstream when that is let go of has its event before the spool closes.
-  stack.defer(() => idleWithin(pipeline, lastEventsMs));
+  let built: Pipeline | undefined;
+  stack.defer(async () => {
+    if (built !== undefined) await idleWithin(built, lastEventsMs);
+  });
   const upstream = makeUpstreamConnector(config);
   const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
   const upstreamOrigin = new URL(config.upstream.url).origin;
-  const exportLinks = new ExportLinks(await readFile(config.exports.keyFile ?? config.spool.keyFile), [
-    upstreamOrigin,
-    ...config.exports.origins,
-  ]);
+  const exportLinks = new ExportLinks(await readExportSecret(config), [upstreamOrigin, ...config.exports.origins]);
   const filePools = new Map(
     config.exports.origins
       .filter((origin) => origin !== upstreamOrigin)
@@ -208,6 +209,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     inFlightMax: config.limits.inFlightMax,
     upstreamTimeoutMs: config.upstream.timeoutMs,
   });
+  built = pipeline;
   const onFault = (error: unknown): void =>
     logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself');
   const fronts =
@@ -255,6 +257,23 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     reloadPolicy: () => policies.look(),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** A file of its own, or the spool's key, which is there by now. */
+async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+  const { keyFile = spool.keyFile } = exports;
+  const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
+    throw new GatewayError(
+      'config-unreadable',
+      `expected exports.keyFile in ${keyFile}, got ${cause.code ?? 'an error'}; check the path and who may read it`,
+      { cause },
+    );
+  });
+  if (secret.length >= exportSecretBytesMin) return secret;
+  throw new GatewayError(
+    'config-invalid',
+    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+  );
 }
 
 /** Its key comes from the spool's, which is there by now and stays on this machine. */

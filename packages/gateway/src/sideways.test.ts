@@ -110,6 +110,25 @@ roles:
     assert.equal((await of.fetch('/fhir/Observation/o-1', { ...patch, token: scoped })).text, '');
   });
 
+  it('shows nothing to who may read only some of its classes', async () => {
+    const limited = `
+version: 1
+roles:
+  physician:
+    allow:
+      - {interactions: [patch], types: [Observation]}
+      - {interactions: [read], types: [Observation], classes: [results]}
+`;
+    const labelled = {
+      ...observation('o-1', 'p-1'),
+      meta: { security: [{ system: 'http://terminology.hl7.org/CodeSystem/v3-ActCode', code: 'PSY' }] },
+    };
+    const of = await start({ policy: limited, upstream: (_request, response) => sendJson(response, 200, labelled) });
+    assert.equal((await of.fetch('/fhir/Observation/o-1')).status, 403);
+    const answer = await of.fetch('/fhir/Observation/o-1', patch);
+    assert.deepEqual([answer.status, answer.text], [200, '']);
+  });
+
   it('shows what it made to who may read it', async () => {
     const of = await start({ upstream: (_request, response) => sendJson(response, 200, observation('o-1', 'p-1')) });
     assert.match((await of.fetch('/fhir/Observation/o-1', patch)).text, /o-1/);

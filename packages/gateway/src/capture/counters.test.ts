@@ -43,6 +43,21 @@ describe('request counters', () => {
     assert.equal(counters.eventsRecorded + counters.eventsPending, position, 'every event before it was counted');
   });
 
+  it('take a request for recorded whose token is on record, though its refusal is only counted', async () => {
+    const rule = { name: 'reads', by: 'user', limit: 1, windowMs: 3_600_000 };
+    const of = await start({ config: { rates: { rules: [rule] } } });
+    for (const status of [200, 429, 429]) assert.equal((await of.fetch('/fhir/Patient/1')).status, status);
+    const token = await of.issuer.mint({ jti: 'token-2' });
+    assert.equal((await of.fetch('/fhir/Patient/1', { token })).status, 429);
+    await of.gateway[Symbol.asyncDispose]();
+    const [counters] = countersIn(of);
+    assert.ok(counters !== undefined);
+    addsUp(counters);
+    assert.deepEqual([counters.recorded, counters.flooded], [3, 1]);
+    const ids = of.events.flatMap(({ request }) => request?.id ?? []);
+    assert.equal(new Set(ids).size, counters.recorded);
+  });
+
   it('come while the gateway runs, with what is under way, and never go back', async () => {
     const waiting = Promise.withResolvers<void>();
     const of = await start({

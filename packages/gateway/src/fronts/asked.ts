@@ -39,6 +39,7 @@ const decidingFields: readonly string[] = [
   'traceparent',
   'transfer-encoding',
   'user-agent',
+  'x-provenance',
 ];
 
 /** The same, and those that the policy in force names. */

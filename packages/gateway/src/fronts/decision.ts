@@ -8,7 +8,7 @@
  */
 import { type IncomingMessage, ServerResponse } from 'node:http';
 
-import { type Captured, interactionEvent, refusalEvent } from '../capture/capture.ts';
+import { type Captured, interactionEvent, namedTargets, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
 import type { FloodGate } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
@@ -199,7 +199,7 @@ export class Decision {
 
 /** What leaves is seen by nobody here: said from the beginning, since an outcome may never come. */
 function intentOf(admitted: Admitted): EventDraftFacts & { readonly id: string } {
-  const { captured, interaction, actor, parameters, purpose } = admitted;
+  const { captured, interaction, actor, parameters, purpose, flags } = admitted;
   return {
     ...interactionEvent({
       captured,
@@ -209,6 +209,7 @@ function intentOf(admitted: Admitted): EventDraftFacts & { readonly id: string }
       outcome: { status: 'success', reason: 'intent' },
       facts: {},
       rest: {
+        ...(flags === undefined ? {} : { targets: [...namedTargets(interaction), ...flags] }),
         ...(interaction.name === 'capabilities' ? {} : { exposure: { truncated: true } }),
         ...(purpose === undefined ? {} : { purpose }),
       },

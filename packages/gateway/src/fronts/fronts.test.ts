@@ -177,6 +177,22 @@ describe('a front that asks by HTTP', () => {
     }
   });
 
+  it('is asked about the create that a field of a change brings along', async () => {
+    const create = { 'x-original-method': 'POST', 'x-provenance': '{"resourceType":"Provenance"}' };
+    const may = await put(socket, '/v1/authz/nginx', nginx('/fhir/Observation', create));
+    assert.equal(may.status, 200);
+    const events = await road.settled();
+    const intent = events.find(({ id }) => id === may.headers['x-audit-id']);
+    assert.deepEqual(intent?.targets?.at(-1), { type: 'Provenance', role: 'header' });
+    const before = events.length;
+    const narrow = await road.issuer.mint({ scope: 'user/Observation.cruds', sub: 'person-3' });
+    const authorization = `Bearer ${narrow}`;
+    const answer = await put(socket, '/v1/authz/nginx', nginx('/fhir/Observation', { ...create, authorization }));
+    assert.equal(answer.status, 403);
+    const event = (await road.settled()).slice(before).find(({ outcome }) => outcome.status === 'denied');
+    assert.equal(event?.outcome.reason, 'provenance');
+  });
+
   it('is told nothing of a request with a body where none belongs', async () => {
     const answer = await put(
       socket,

@@ -44,6 +44,7 @@ const openHere = (): Promise<Decisions> =>
 describe('decisions', () => {
   it('block addresses, people, clients and sessions, until their end or until they are lifted', async () => {
     const decisions = await openHere();
+    assert.equal(decisions.forAddress(undefined), false);
     await decisions.take({
       version: '1',
       decisions: [
@@ -55,6 +56,7 @@ describe('decisions', () => {
     });
     assert.equal(decisions.forAddress('2001:db8::1'), true);
     assert.equal(decisions.forAddress('2001:db9::1'), false);
+    assert.equal(decisions.forAddress(undefined), true);
     assert.equal(decisions.forKnown(nobody), undefined);
     assert.deepEqual(decisions.forKnown({ ...nobody, actor: 'dr-x' }), { kind: 'blocked', by: 'actor', id: 'b' });
     assert.equal(decisions.forKnown({ ...nobody, client: 'app' })?.id, 'c');

@@ -140,9 +140,9 @@ export class Decisions {
     for (const decision of over) this.#onNews({ kind: 'expired', decision });
   }
 
-  /** Whether nothing is heard from an address. */
+  /** Whether nothing is heard from an address. While any is blocked, an unknown one could be it. */
   forAddress(address: string | undefined): boolean {
-    return this.#addresses.includes(address, this.#now());
+    return address === undefined ? !this.#addresses.empty : this.#addresses.includes(address, this.#now());
   }
 
   /** What is decided about somebody whose token held. */

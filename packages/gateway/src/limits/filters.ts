@@ -58,13 +58,14 @@ export class Filters implements Disposable {
     this.#timer.unref();
   }
 
-  /** Why an address is not let in. Where there is an allow list, an unknown address is not on it. */
+  /** Why an address is not let in. An unknown one, as of a connection that was reset at once, could be on either list. */
   refusal(address: string | undefined): FilterRefusal | undefined {
     const { allow, deny } = this.#lists;
     if (deny.empty && allow.empty) return undefined;
     const nowMs = this.#now();
     if (deny.includes(address, nowMs)) return 'address-denied';
-    return allow.empty || allow.includes(address, nowMs) ? undefined : 'address-not-allowed';
+    if (!allow.empty) return allow.includes(address, nowMs) ? undefined : 'address-not-allowed';
+    return address === undefined ? 'address-denied' : undefined;
   }
 
   sizeOf(list: FilterList): number {

@@ -167,6 +167,9 @@ describe('filters', () => {
     assert.equal(filters.refusal('10.0.0.2'), undefined);
     assert.equal(filters.refusal('192.0.2.1'), 'address-not-allowed');
     assert.equal(filters.refusal(undefined), 'address-not-allowed');
+    const denying = new Filters({ allow: none, deny: some('10.0.0.1'), ...rest }, options);
+    assert.equal(denying.refusal('10.0.0.2'), undefined);
+    assert.equal(denying.refusal(undefined), 'address-denied');
   });
 
   it('read a changed file again, and keep what was in force where it is bad or gone', async () => {

@@ -13,7 +13,8 @@ import {
   interactionEvent,
   namedTargets,
 } from '../capture/capture.ts';
-import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
+import type { RequestCounters } from '../capture/counters.ts';
+import type { Recorder } from '../capture/recorder.ts';
 import { type ExportLinks, isExportLink } from '../exposure/export-links.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
@@ -45,6 +46,7 @@ export interface AdmissionParts {
   readonly authenticator: Authenticator;
   readonly limiting: Limiting;
   readonly recorder: Pick<Recorder, 'record'>;
+  readonly counters: Pick<RequestCounters, 'mark'>;
   /** How clients reach the gateway: what proofs of possession are made for. */
   readonly publicUrl: URL;
   /** The policy in force: a request keeps to its end the one it began with. */
@@ -230,7 +232,7 @@ export class Admission {
     switch (authentication.kind) {
       case 'authenticated': {
         const { principal, unsaid } = authentication;
-        if (unsaid !== undefined) await this.#recordFirstUse(authenticationEvent(captured, principal), unsaid);
+        if (unsaid !== undefined) await this.#recordFirstUse(captured, principal, unsaid);
         return principal;
       }
       case 'missing':
@@ -261,9 +263,12 @@ export class Admission {
   }
 
   /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
-  async #recordFirstUse(event: EventDraftFacts, unsaid: () => void): Promise<void> {
-    const recorded = await this.#parts.recorder.record([event]);
-    if (recorded.kind === 'durable') return;
+  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<void> {
+    const recorded = await this.#parts.recorder.record([authenticationEvent(captured, principal)]);
+    if (recorded.kind === 'durable') {
+      this.#parts.counters.mark(captured, 'recorded');
+      return;
+    }
     unsaid();
     throw new Refused('audit-unavailable', undefined);
   }

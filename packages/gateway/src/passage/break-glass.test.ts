@@ -22,7 +22,7 @@ roles:
       - {interactions: [batch]}
     breakGlass:
       - {name: nurse-emergency, interactions: [read, search], types: ['*']}
-      - {operations: [$everything], types: [Patient]}
+      - {operations: [$everything, $summary], types: [Patient]}
   clerk:
     allow:
       - {interactions: [read], types: [Appointment]}
@@ -161,6 +161,14 @@ describe('broken glass', () => {
       (await eventsOf(road)).some(({ operation }) => operation === 'break-glass-opened'),
       false,
     );
+  });
+
+  it('is for reading: the answer to what may change something is not held to the one patient', async () => {
+    const headers = { 'x-purpose-of-use': 'BTG', ...emergency };
+    const answer = await road.fetch('/fhir/Patient/p-1/$summary', { method: 'POST', token, headers });
+    assert.equal(answer.status, 403);
+    assert.equal((await eventsOf(road)).at(-1)?.outcome.reason, 'break-glass-not-allowed');
+    assert.equal(road.asked.length, 0);
   });
 
   it('works for a search by POST, whose patient stands in the form', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import {
   eventsOf,
+  type FetchOptions,
   type Listening,
   observation,
   type Road,
@@ -106,6 +107,30 @@ describe('consent', () => {
     assert.equal((await of.fetch('/fhir/Observation/o-1', { method: 'DELETE' })).json.code, 'consent-refused');
     assert.equal(await lastReason(of), 'consent-unknown-patient');
     assert.equal(of.asked.length, 1);
+  });
+
+  it('is not got around by a parameter or a field that names somebody else', async () => {
+    const of = await start();
+    const code = async (method: string, path: string, options: FetchOptions = {}): Promise<unknown> =>
+      (await of.fetch(path, { method, ...options })).json.code;
+    // What has an id is whose it is, whatever the query says.
+    assert.equal(await code('DELETE', '/fhir/Observation/o-9?patient=p-1'), 'consent-refused');
+    assert.equal(await lastReason(of), 'consent-unknown-patient');
+    const named = { headers: { 'x-break-glass-patient': 'p-1' } };
+    assert.equal(await code('DELETE', '/fhir/Observation/o-9', named), 'consent-refused');
+    // A body that nobody could read.
+    const unread = { headers: { 'content-type': 'text/plain' }, body: 'about p-9' };
+    assert.equal(await code('POST', '/fhir/Observation?patient=p-1', unread), 'consent-refused');
+    const batchOf = (url: string): FetchOptions => ({
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry: [{ request: { method: 'GET', url } }] }),
+    });
+    for (const url of ['Observation/o-9?patient=p-1', 'Patient?subject=p-1'])
+      assert.equal(await code('POST', '/fhir', batchOf(url)), 'consent-refused', url);
+    assert.equal(of.asked.length, 0);
+    assert.equal(await code('POST', '/fhir', batchOf('Observation?patient=p-1')), undefined);
+    assert.equal(await code('DELETE', '/fhir/Observation?patient=p-1'), undefined);
+    assert.equal(of.asked.length, 2);
   });
 
   it('counts for whom a body is about, in a batch too', async () => {

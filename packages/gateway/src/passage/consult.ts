@@ -13,7 +13,7 @@ import { isAboutPatients } from '../fhir/fhir-types.ts';
 import { type Allowed, type Asker, authoriseThroughGlass } from '../policy/authorise.ts';
 import type { ConsentAnswer, ConsentDesk } from '../policy/consent.ts';
 import type { GlassAnswer, GlassCase } from '../policy/glass.ts';
-import { namedPatient } from '../policy/narrowing.ts';
+import { isNarrowed, namedPatient } from '../policy/narrowing.ts';
 import type { ConsentRule } from '../policy/tables.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import type { Admitted, Carried } from './admission.ts';
@@ -124,24 +124,38 @@ function patientsBefore(
   { parameters, entries, learned, body }: Carried,
 ): { readonly patients: ReadonlySet<string>; readonly unknown: boolean } {
   const patients = new Set<string>();
-  const name = (of: Interaction, with_: Carried['parameters']): boolean => {
+  const name = (of: Interaction, with_: Carried['parameters']): void => {
     const patient = namedPatient(of, with_);
     if (patient !== undefined) patients.add(patient);
-    return patient !== undefined;
   };
-  const named = name(interaction, parameters);
+  name(interaction, parameters);
   if (asker?.glassPatient !== undefined) patients.add(asker.glassPatient);
-  for (const { id } of learned?.exposure.patients ?? []) patients.add(id);
-  if (interaction.name !== 'batch')
-    return { patients, unknown: !interaction.safe && !named && patients.size === 0 && concerns(interaction) };
-  const sent = Buffer.isBuffer(body)
-    ? learnExposure(body, { contentType: 'application/json', complete: true })
-    : undefined;
-  for (const { id } of sent?.exposure.patients ?? []) patients.add(id);
+  const batch = interaction.name === 'batch';
+  const sent =
+    batch && Buffer.isBuffer(body) ? learnExposure(body, { contentType: 'application/json', complete: true }) : learned;
+  const told = sent?.exposure.patients ?? [];
+  for (const { id } of told) patients.add(id);
+  if (!batch) {
+    const unread = body !== null && learned === undefined;
+    const known = told.length > 0 || saysWhose(interaction, parameters, unread);
+    return { patients, unknown: !interaction.safe && !known && concerns(interaction) };
+  }
+  for (const entry of entries) name(entry.interaction, entry.parameters);
   // The answer to a batch is not held back, so each entry has to say it.
-  const silent = entries.filter((entry) => !name(entry.interaction, entry.parameters) && concerns(entry.interaction));
+  const silent = entries.filter(
+    (entry) => !saysWhose(entry.interaction, entry.parameters, false) && concerns(entry.interaction),
+  );
   const unknown = silent.some(({ interaction: { name: what } }) => what !== 'create' && what !== 'update');
-  return { patients, unknown: unknown || (silent.length > 0 && patients.size === 0) };
+  return { patients, unknown: unknown || (silent.length > 0 && told.length === 0) };
+}
+
+/** A parameter says it of what is looked for by it: not of what has an id already, nor of what is only now sent. */
+function saysWhose(interaction: Interaction, parameters: Carried['parameters'], unread: boolean): boolean {
+  const patient = namedPatient(interaction, parameters);
+  if (patient === undefined) return false;
+  if (namedPatient(interaction, []) === patient) return true;
+  const lookedFor = interaction.id === undefined && interaction.name !== 'create' && !unread;
+  return lookedFor && isNarrowed(interaction, parameters, patient);
 }
 
 function concerns({ type }: Interaction): boolean {

@@ -44,6 +44,7 @@ export function throughGateway<T extends HeldWhole | HeldBeginning>(
   };
   // A redirect leads past the gateway.
   if (held.status >= 300 && held.status < 400 && held.status !== 304) return undefined;
+  if (isFileElsewhere(interaction, seal)) return fileAlone(held);
   const { 'content-location': contentLocation, ...headers } = held.headers;
   const location = contentLocation === undefined ? undefined : own('status', contentLocation);
   if (contentLocation !== undefined && location === undefined) return undefined;
@@ -52,6 +53,27 @@ export function throughGateway<T extends HeldWhole | HeldBeginning>(
   const body = held.kind === 'whole' ? manifest(held.body, own) : undefined;
   return body === undefined ? undefined : { ...moved, kind: 'whole', body };
 }
+
+function isFileElsewhere(interaction: Interaction, { upstreamUrl }: ExportSeal): boolean {
+  if (!isExportLink(interaction) || interaction.link.kind !== 'file') return false;
+  return new URL(interaction.link.url).origin !== new URL(upstreamUrl).origin;
+}
+
+/** What a store says besides its files is about itself: how they may be cached, and in its errors where they lie. */
+function fileAlone<T extends HeldWhole | HeldBeginning>(held: T): T | HeldWhole {
+  const headers = Object.fromEntries(Object.entries(held.headers).filter(([name]) => fileFields.has(name)));
+  if (held.status < 400) return { ...held, headers };
+  if (held.kind === 'beginning') held.abandon();
+  return { kind: 'whole', status: held.status, headers: {}, body: Buffer.alloc(0) };
+}
+
+const fileFields: ReadonlySet<string> = new Set([
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'etag',
+  'last-modified',
+]);
 
 /** An API that heeds `X-Forwarded-Host` names its own paths as clients would. */
 function atUpstream(url: string, { publicUrl, upstreamUrl }: ExportSeal): string {

@@ -173,7 +173,8 @@ export class Pipeline {
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
-    refuseWhileDown(this.#parts.breaker, consulted.admitted);
+    // Where only files lie is another place.
+    if (this.#poolOf(admitted.interaction) === undefined) refuseWhileDown(this.#parts.breaker, consulted.admitted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
@@ -264,22 +265,20 @@ export class Pipeline {
     };
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
+    const filePool = this.#poolOf(admitted.interaction);
     const held = await hold(
-      this.#poolOf(admitted.interaction) ?? this.#parts.pool,
+      filePool ?? this.#parts.pool,
       {
         method: request.method ?? 'GET',
         path: admitted.target,
         // Where only files lie nobody needs to hear who asks.
-        headers:
-          this.#poolOf(admitted.interaction) === undefined
-            ? this.#upstreamHeaders(admitted, carried)
-            : ['Accept', admitted.accept],
+        headers: filePool === undefined ? this.#upstreamHeaders(admitted, carried) : ['Accept', admitted.accept],
         body: carried.body,
       },
       { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
     );
     response.off('close', onClose);
-    noteHeld(this.#parts.breaker, held);
+    if (filePool === undefined) noteHeld(this.#parts.breaker, held);
     return held;
   }
 

@@ -63,7 +63,11 @@ export const openToAll: Allowed = {
 export function authorise(question: Question): Decision {
   const { policy, principal, interaction, circumstances } = question;
   const verdict = judge(policy, principal.roles, interaction, circumstances);
-  if (verdict.kind === 'allowed') return withEngine(question, withScopes(question, verdict));
+  if (verdict.kind === 'allowed') {
+    if (answersUnseen(interaction) && verdict.classes !== allClasses)
+      return { kind: 'denied', code: 'forbidden', reason: 'response-class-policy', rule: verdict.rule.label };
+    return withEngine(question, withScopes(question, verdict));
+  }
   return asksForGlass(question) ? throughGlass(question, verdict) : denialOf(verdict);
 }
 
@@ -148,6 +152,11 @@ function withScopes(question: Question, { classes, rule }: Extract<Verdict, { ki
   }
 }
 
+/** What may change something is not held back for what its answer holds. The end of an export, judged as one, tells nothing. */
+function answersUnseen({ name, operation, safe }: Interaction): boolean {
+  return name === 'operation' && !safe && operation !== '$export';
+}
+
 function asksForGlass({ policy, circumstances }: Question): boolean {
   return policy.breakGlass !== undefined && circumstances.purpose === policy.breakGlass.purpose;
 }
@@ -158,9 +167,11 @@ function throughGlass(question: Question, everyDay: Exclude<Verdict, { kind: 'al
   const refuse = (reason: string): Denied => ({ kind: 'denied', code: 'break-glass-refused', reason });
   const verdict = judge(policy, principal.roles, interaction, circumstances, 'glass');
   if (verdict.kind === 'step-up') return denialOf(verdict);
-  if (verdict.kind === 'refused' && everyDay.kind === 'step-up') return denialOf(everyDay);
-  if (verdict.kind === 'refused')
+  // Of what may change something the answer is not held back, so nobody would see whom it is about.
+  if (verdict.kind === 'refused' || !interaction.safe) {
+    if (everyDay.kind === 'step-up') return denialOf(everyDay);
     return { ...denialOf(everyDay), code: 'forbidden', reason: 'break-glass-not-allowed', rule: verdict.rule?.label };
+  }
   if (asksAboutOthers(parameters) || bringsOthers(parameters) || reachesAll(interaction))
     return refuse('break-glass-parameter');
   const patient = namedPatient(interaction, parameters) ?? question.glassPatient;
@@ -193,9 +204,9 @@ function denialOf(verdict: Exclude<Verdict, { kind: 'allowed' }>): Denied {
   return { kind: 'denied', code: 'forbidden', reason, rule };
 }
 
-/** May a resource of this type reach them at all, by a read or a search? */
+/** May any resource of this type reach them by a read or a search, whatever classes it turns out to hold? */
 export function mayReceive({ policy, principal, circumstances }: Asker, type: string): boolean {
-  return receivable(policy, principal.roles, type, circumstances) !== 0 && scopesReceive(principal, type);
+  return receivable(policy, principal.roles, type, circumstances) === allClasses && scopesReceive(principal, type);
 }
 
 function scopesReceive(principal: Principal, type: string): boolean {

@@ -13,7 +13,7 @@ roles:
     allow:
       - {interactions: [read, search], types: ['*'], classes: [results, demographics, documents]}
       - {interactions: [update], types: [Observation], classes: [results]}
-      - {operations: [$everything], types: [Patient], classes: [demographics, results]}
+      - {operations: [$everything, $summary], types: [Patient], classes: [demographics, results]}
   physician:
     allow:
       - {interactions: [read, search], types: ['*']}
@@ -85,6 +85,15 @@ describe('classes of data', () => {
       undefined,
     );
     assert.equal(withheld('/fhir/Patient/p-1/$everything', bundle(observation(), condition)), 'response-class-policy');
+  });
+
+  it('can not be checked in the answer to an operation that may change something', () => {
+    const by = (method: string): ReturnType<typeof authorise> =>
+      authorise(question(policy, '/fhir/Patient/p-1/$summary', { method }));
+    assert.equal(by('GET').kind, 'allowed');
+    const decision = by('POST');
+    assert.equal(decision.kind === 'denied' && decision.reason, 'response-class-policy');
+    assert.equal(authorise(question(policy, '/fhir/Patient/p-1/$everything', { method: 'POST' })).kind, 'allowed');
   });
 
   it('of an answer too large to read are nobody knows what', () => {

@@ -80,6 +80,19 @@ describe('consent', () => {
     assert.equal(await desk.askAll(rule, []), 'permitted');
   });
 
+  it('of a hook that throws at once is unavailable that once, and not for good', async () => {
+    let fail = true;
+    await using desk = new ConsentDesk({
+      hook: () => {
+        if (fail) throw new Error('down');
+        return Promise.resolve(true);
+      },
+    });
+    assert.equal(await desk.askAll(rule, [about('p-1')]), 'unavailable');
+    fail = false;
+    assert.equal(await desk.askAll(rule, [about('p-1')]), 'permitted');
+  });
+
   it('is kept for its seconds; a failure is not', async () => {
     let calls = 0;
     let nowMs = eveningMs;

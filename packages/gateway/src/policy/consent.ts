@@ -76,7 +76,9 @@ export class ConsentDesk implements AsyncDisposable {
     signal.addEventListener('abort', () => late.reject(signal.reason), { once: true });
     try {
       const hook = this.#hook ?? ((asked, until) => this.#askService(rule, asked, until));
-      const permitted = await Promise.race([hook(question, signal), late.promise]);
+      // One that throws at once is one that rejects: the race begins before.
+      const asked = Promise.resolve().then(() => hook(question, signal));
+      const permitted = await Promise.race([asked, late.promise]);
       if (typeof permitted !== 'boolean') return 'unavailable';
       this.#keep(key, { permitted, untilMs: this.#nowMs() + rule.cacheSeconds * 1_000 });
       return permitted ? 'permitted' : 'denied';
