@@ -184,7 +184,7 @@ function Evidence({ indexes, tenant }: { readonly indexes: readonly number[]; re
       {shown.map((index) => (
         <Link
           key={index}
-          to="/"
+          to="/explorer"
           search={{ tenant, range: 'all', event: index } as never}
           className="mono text-accent underline-offset-2 hover:underline"
         >
