@@ -132,7 +132,7 @@ export class Limiting {
 
   /**
    * Counts what may end in a lock-out. Invalid tokens count for the address, denials for the client whose token held: who merely claims to be a client can't
-   * lock it out, nor one person with too few rights a whole hospital. A trusted proxy is never locked out: it stands for everybody behind it.
+   * lock it out, nor one person with too few rights the address of a whole hospital. A trusted proxy is never locked out: it stands for everybody behind it.
    */
   refused(captured: Captured, { code, event }: Refused): void {
     const { lockout, proxies } = this.#parts;

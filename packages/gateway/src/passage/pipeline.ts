@@ -215,7 +215,10 @@ export class Pipeline {
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
     const file =
-      admitted.interaction.operation === 'export-file' && held.kind === 'whole' && held.status < 300
+      admitted.interaction.operation === 'export-file' &&
+      admitted.request.method !== 'HEAD' &&
+      held.kind === 'whole' &&
+      held.status < 300
         ? await learnFile(held, exposureBytesMax)
         : undefined;
     const learned =

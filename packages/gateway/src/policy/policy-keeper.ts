@@ -135,8 +135,10 @@ export class PolicyKeeper implements AsyncDisposable {
       const cedarText = cedar === undefined ? undefined : texts[this.#files.indexOf(cedar)];
       return { kind: 'loaded', policy: completePolicy(parsed, file, cedarText) };
     } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
       const digest = text === undefined ? undefined : sha256(text);
+      // A fault of the engine is a file that can't be used, and no reason to end: the policy in force stays.
+      if (!(error instanceof GatewayError))
+        return { kind: 'refused', code: 'policy-invalid', message: `${file} made the policy engine fail`, digest };
       return { kind: 'refused', code: error.code, message: error.message, digest };
     }
   }
