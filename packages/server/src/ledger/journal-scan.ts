@@ -57,6 +57,9 @@ export async function scanJournal(
     const first = parseSegmentName(name) as number;
     const isLast = at === counted.length - 1;
     const walk = walkSegment(bytes, { place: `journal/${name}`, first, next: nextGroup, isLast });
+    // What looks torn or wrong was perhaps misread, and what is cut off is gone: only what reads the same again counts.
+    if ((walk.tornBytes > 0 || walk.fault !== undefined) && !(await readsSo(disk, path, bytes)))
+      return end(undefined, `journal/${name} reads otherwise than a moment before; check the disk`);
     const segment: Segment = {
       path,
       firstGroup: first,
@@ -84,6 +87,11 @@ export async function scanJournal(
     }
   }
   return end();
+}
+
+async function readsSo(disk: Disk, path: string, bytes: Uint8Array): Promise<boolean> {
+  const again = (await disk.readFile(path)) ?? new Uint8Array(0);
+  return (await disk.size(path)) === bytes.length && Buffer.compare(bytes, again) === 0;
 }
 
 /** Visits the groups of a whole segment: one in memory at a time, in the same place. */

@@ -28,6 +28,8 @@ export interface Segment {
 export class Journal {
   readonly #disk: Disk;
   readonly #dir: string;
+  /** A part of a group was taken back from the segment; a power failure could bring it back. */
+  #undone = false;
   #current: Segment | undefined;
   #file: DiskFile | undefined;
   #mask: Uint8Array | undefined;
@@ -60,6 +62,7 @@ export class Journal {
       maskGroup(bytes, 0, mask);
     }
     await file.datasync();
+    this.#undone = false;
     segment.bytes = position + bytes.length;
     segment.lastGroup = number;
     return { segment, position };
@@ -71,6 +74,9 @@ export class Journal {
     const file = this.#file;
     this.#current = undefined;
     this.#file = undefined;
+    // The next group goes elsewhere, and makes this durable no more: what was taken back here would be there again after a power failure, before a later group.
+    if (this.#undone) await file?.datasync();
+    this.#undone = false;
     await file?.close();
     return segment;
   }
@@ -112,6 +118,7 @@ export class Journal {
       if (!isFull(error)) throw error;
       await file.truncate(position);
       if (fresh) await file.datasync();
+      else this.#undone = true;
       throw storageFull(error);
     }
   }
