@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { MeaningFinding } from '@watchglass/record/reader';
 import { readAccessFacts, shownName } from './access/access-facts.ts';
 import { compareFacts, type HeldFacts, type Listener } from './access/facts.ts';
+import { readDecisionFacts } from './respond/decision-facts.ts';
 import { isFull, readRetentionFacts } from './retention/retention-facts.ts';
 import { readKeyFacts, readWitnessFacts } from './review/key-facts.ts';
 import type { World } from './world/world.ts';
@@ -22,6 +23,7 @@ export interface StateListeners {
   readonly retention: Listener;
   readonly keys: Listener;
   readonly witnesses: Listener;
+  readonly decisions: Listener;
 }
 
 export interface StateComparison {
@@ -50,6 +52,7 @@ export async function compareState(
   const { said } = listeners.keys;
   const keys = await readAs(() => readKeyFacts(world, join(dataDir, 'keys'), { said, tenant: logs.first }));
   const witnesses = await readAs(() => readWitnessFacts(world, join(dataDir, 'witnesses')));
+  const decisions = await readAs(() => readDecisionFacts(world, join(dataDir, 'decisions.json')));
   await readOn();
   const isPatient = (person: string): boolean => {
     const name = `people/${person}/roles/patient`;
@@ -60,6 +63,7 @@ export async function compareState(
     compareFile('retention.json', retention, listeners.retention, logs),
     compareFile('keys/keyring.json', keys, listeners.keys, logs),
     compareFile('witnesses', witnesses, listeners.witnesses, logs),
+    compareFile('decisions.json', decisions, listeners.decisions, logs),
   ];
   return {
     findings: parts.flatMap(({ findings }) => findings),

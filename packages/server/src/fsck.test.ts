@@ -83,6 +83,16 @@ async function livedIn(
   await made(bob, `/v1/retention/proposals/${shred.id}/approve`, { plan: shred.plan });
   await made(bob, `/v1/retention/proposals/${shred.id}/execute`, {});
   await made(server.operator, '/v1/keys/rotate', { of: 'installation' });
+  const block = { effect: 'block', subject: 'actor', reason: 'seen in two cities' };
+  const expires = new Date(world.clock.now() + 30 * 86_400_000).toISOString();
+  await made(ann, '/v1/decisions', { ...block, value: 'p-in-force', expires });
+  const mistake = await made(ann, '/v1/decisions', { ...block, value: 'p-mistake', expires });
+  const lifted = await server.api.fastify.inject({
+    method: 'DELETE',
+    url: `/v1/decisions/${mistake.id}`,
+    headers: { authorization: `Bearer ${ann}` },
+  });
+  assert.equal(lifted.statusCode, 200, lifted.body);
   await indexed(server);
   return { server, nurse: added.id, key: key.id, hold: kept.id };
 }
@@ -260,6 +270,29 @@ test('what happened to an installation is what its state says; one edit by hand 
       exact('state-unreadable retention.json'),
     ],
     [
+      'a decision lifted',
+      json('decisions.json', (now) => {
+        now.decisions = [];
+      }),
+      /^state-lacking decisions\.json: d-[0-9a-f]{16} \d+\nstate-lacking decisions\.json: d-[0-9a-f]{16}\/about \d+$/,
+    ],
+    [
+      'somebody else blocked',
+      json('decisions.json', (now) => {
+        now.decisions[0].value = 'p-another';
+      }),
+      /^state-differs decisions\.json: d-[0-9a-f]{16}\/about \d+$/,
+    ],
+    [
+      'a decision that nobody made',
+      json('decisions.json', (now) => {
+        now.decisions.push({ ...now.decisions[0], id: 'd-0000000000000000' });
+      }),
+      exact(
+        `state-unsaid ${at('decisions.json', 'd-0000000000000000')}\nstate-unsaid ${at('decisions.json', 'd-0000000000000000/about')}`,
+      ),
+    ],
+    [
       'an event out of the index',
       (to) => editIndex(to, 'oversight', 'DELETE FROM event WHERE idx = (SELECT min(idx) FROM event)'),
       /^index-differs index\/clinic\/oversight-\d+\.sqlite$/,
@@ -272,7 +305,7 @@ test('what happened to an installation is what its state says; one edit by hand 
     assert.match(told(report).join('\n'), expected, what);
     assert.equal(report.sound, what === 'nothing');
     const text = JSON.stringify(report.findings);
-    assert.doesNotMatch(text, /Abara|argon2|litigation/, what);
+    assert.doesNotMatch(text, /Abara|argon2|litigation|p-another|p-in-force|two cities/, what);
   }
 
   const keyless = await check(still, { world, keyrings: undefined });

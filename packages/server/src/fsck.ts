@@ -22,6 +22,7 @@ import { AccessListener } from './access/access-facts.ts';
 import type { Listener } from './access/facts.ts';
 import { compareState, type HeardLogs, type StateComparison, type StateListeners } from './fsck-state.ts';
 import { countIndexes, type IndexCount } from './indexes/index-counts.ts';
+import { DecisionListener } from './respond/decision-facts.ts';
 import { RetentionListener } from './retention/retention-facts.ts';
 import { KeyListener, WitnessListener } from './review/key-facts.ts';
 import { realWorld } from './world/real-world.ts';
@@ -101,17 +102,19 @@ class Fsck {
   readonly #findings: MeaningFindings = new MeaningFindings();
   readonly #skipped: string[] = [];
   readonly #logs: Map<string, Log> = new Map();
-  readonly #listeners: StateListeners = {
-    access: new AccessListener(),
-    retention: new RetentionListener(),
-    keys: new KeyListener(),
-    witnesses: new WitnessListener(),
-  };
+  readonly #listeners: StateListeners;
   #ledger: OfflineLedger | undefined;
 
   constructor(options: FsckOptions) {
     this.#options = options;
     this.#world = options.world ?? realWorld();
+    this.#listeners = {
+      access: new AccessListener(),
+      retention: new RetentionListener(),
+      keys: new KeyListener(),
+      witnesses: new WitnessListener(),
+      decisions: new DecisionListener(this.#world.clock.now()),
+    };
   }
 
   async run(): Promise<FsckReport> {

@@ -159,6 +159,11 @@ export async function openDecisions(parts: {
   };
 }
 
+/** Those in the file, over or not. @throws ServerError `state-unknown` */
+export async function readDecisions(world: World, path: string): Promise<readonly Decision[]> {
+  return (await readState(world, path)).decisions;
+}
+
 async function readState({ disk }: World, path: string): Promise<State> {
   const bytes = await disk.readFile(path);
   if (bytes === undefined) return { v: 1, change: 0, decisions: [] };
