@@ -4,14 +4,13 @@
  */
 import { Command, CommanderError } from 'commander';
 import manifest from '../package.json' with { type: 'json' };
-import { addPolicy } from './commands/policy.ts';
 import { CliError, exitCodes } from './errors.ts';
 import { type Io, printError } from './io.ts';
 import { endProcess, openProcessIo } from './process.ts';
 import { addChecking, addEvidence } from './program/checking-commands.ts';
-import { command } from './program/command.ts';
 import { addDecisions } from './program/decision-commands.ts';
 import { addKeys, addLedger } from './program/ledger-commands.ts';
+import { addPolicy } from './program/policy-commands.ts';
 import { addHolds, addRetention } from './program/retention-commands.ts';
 import { addRunning } from './program/running-commands.ts';
 import { addSearching } from './program/searching-commands.ts';
@@ -74,7 +73,7 @@ function makeProgram(io: Io, json: boolean): Command {
   addWitness(program, io);
   addRetention(program, io);
   addHolds(program, io);
-  addPolicy(program, command, io);
+  addPolicy(program, io);
   addDecisions(program, io);
   return program;
 }

@@ -4,7 +4,6 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { CaseResult, Explanation, Policy } from '@watchglass/gateway';
-import type { Command } from 'commander';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, paint, printJson, printLine } from '../io.ts';
 
@@ -33,45 +32,7 @@ export interface ExplainOptions {
   readonly json?: boolean;
 }
 
-/** `make` adds a command below `policy` with what every command has. */
-export function addPolicy(
-  program: Command,
-  make: (parent: Command, name: string, what: string, examples: readonly string[]) => Command,
-  io: Io,
-): void {
-  const policy = program
-    .command('policy')
-    .description('What a policy of the gateway says to requests that nobody makes, and why.')
-    .addHelpText('after', '\nExample:\n  watchglass policy test --policy hospital.yaml --case cases.yaml');
-  make(policy, 'test', 'Hold a policy against cases: who asks for what, and what has to come of it.', [
-    'watchglass policy test --policy hospital.yaml --case cases.yaml',
-  ])
-    .requiredOption('--policy <file>', 'the policy')
-    .requiredOption('--case <file>', 'the cases; docs/policy.md says how they are written')
-    .action((options: TestOptions) => testPolicy(options, io));
-  make(policy, 'explain', 'Say what a policy answers to one request, and which rules speak of it.', [
-    'watchglass policy explain --policy hospital.yaml --role nurse --method GET --path /fhir/Patient/wg-pt-000417',
-    'watchglass policy explain --policy hospital.yaml --role billing --path /fhir/Claim --from 10.1.2.3 --at 2026-11-24T22:00:00Z',
-  ])
-    .requiredOption('--policy <file>', 'the policy')
-    .option('--role <name>', 'a role of who asks; again for more', toList, [])
-    .option('--method <method>', 'HTTP method', 'GET')
-    .requiredOption('--path <path>', 'path and query, such as /fhir/Observation?patient=wg-pt-000417')
-    .option('--prefix <path>', 'base path of the API', '/fhir')
-    .option('--scope <scopes>', 'SMART scopes of the token', 'user/*.cruds')
-    .option('--patient <id>', 'launch context of patient/ scopes')
-    .option('--purpose <code>', 'HL7 v3 PurposeOfUse')
-    .option('--at <moment>', 'RFC 3339; now unless given')
-    .option('--from <address>', 'address of the client')
-    .option('--acr <value>', 'authentication context class of the token')
-    .option('--amr <method>', 'an authentication method of the token; again for more', toList, [])
-    .option('--mfa', 'signed in with more than one factor')
-    .option('--signed-in <seconds>', 'how long ago they signed in')
-    .option('--glass-patient <id>', 'whom the glass is to be broken for')
-    .action((options: ExplainOptions) => explainPolicy(options, io));
-}
-
-async function testPolicy(options: TestOptions, io: Io): Promise<void> {
+export async function testPolicy(options: TestOptions, io: Io): Promise<void> {
   const { runCases } = await import('@watchglass/gateway');
   const policy = await readPolicy(options.policy, io);
   const results = await refusing(async () =>
@@ -91,7 +52,7 @@ async function testPolicy(options: TestOptions, io: Io): Promise<void> {
     });
 }
 
-async function explainPolicy(options: ExplainOptions, io: Io): Promise<void> {
+export async function explainPolicy(options: ExplainOptions, io: Io): Promise<void> {
   const { explain, summary } = await import('@watchglass/gateway');
   const atMs = options.at === undefined ? Date.now() : Date.parse(options.at);
   const ago = options.signedIn === undefined ? undefined : Number(options.signedIn);
@@ -169,8 +130,4 @@ async function refusing<T>(read: () => Promise<T>): Promise<T> {
       remedy: 'Correct what is named above; docs/policy.md has every key.',
     });
   }
-}
-
-function toList(text: string, before: readonly string[]): string[] {
-  return [...before, text];
 }

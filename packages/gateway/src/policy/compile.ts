@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 
-import type { InteractionName } from '../fhir/fhir-interaction.ts';
+import { type InteractionName, interactionNames } from '../fhir/fhir-interaction.ts';
 import { dataClassOf } from '../fhir/fhir-types.ts';
 import type { Conditions } from './conditions.ts';
 import { Hours } from './hours.ts';
@@ -260,18 +260,8 @@ class TypeTableMaker {
   }
 }
 
-const everyInteraction: readonly InteractionName[] = [
-  'read',
-  'vread',
-  'history',
-  'search',
-  'create',
-  'update',
-  'patch',
-  'delete',
-  'batch',
-  'capabilities',
-];
+/** Operations are allowed by name. */
+const everyInteraction = interactionNames.filter((name) => name !== 'operation');
 
 function expand(names: readonly (InteractionName | '*')[]): ReadonlySet<InteractionName> {
   return new Set(names.flatMap((name) => (name === '*' ? everyInteraction : [name])));

@@ -218,7 +218,7 @@ const paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
     },
   },
   ...peoplePaths,
-  ...retentionPaths({ object, list, answer, body, problems, path, signedIn, tenantParameter }),
+  ...retentionPaths,
   '/auth/login': {
     get: {
       summary: 'Begin signing in to the console.',
