@@ -25,6 +25,7 @@ import { type Logger, pino } from 'pino';
 import { Pool } from 'undici';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
+import { ownEvent } from './capture/own-event.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
@@ -312,22 +313,13 @@ async function recordOwn(
   failure?: ReceiptFailure,
 ): Promise<void> {
   const recorded = await recorder.recordDurably([
-    {
-      time: new Date().toISOString(),
-      kind: 'system',
-      action: 'execute',
+    ownEvent(config, {
       operation,
-      outcome: {
-        status: operation === 'start' || operation === 'stop' ? 'success' : 'failed',
-        ...(failure === undefined ? {} : { reason: failure.code }),
-      },
-      actor: { id: `gateway:${config.emitter}`, type: 'service' },
-      ...(failure?.index === undefined
-        ? {}
-        : { targets: [{ type: 'Event', id: String(failure.index), role: 'object' }] }),
+      status: operation === 'start' || operation === 'stop' ? 'success' : 'failed',
+      ...(failure === undefined ? {} : { reason: failure.code }),
+      ...(failure?.index === undefined ? {} : { target: { type: 'Event', id: String(failure.index) } }),
       ...(operation === 'start' ? { targets: policyTargets(config.policy, config.policyFile) } : {}),
-      ...(config.site === undefined ? {} : { site: config.site }),
-    },
+    }),
   ]);
   if (recorded.kind === 'unrecorded' && operation === 'start') {
     throw new SdkError(
@@ -339,18 +331,8 @@ async function recordOwn(
 
 /** The gateway's own count of its requests, for whoever holds the ledger against it. Never rejects. */
 async function recordCounters(recorder: Recorder, config: GatewayConfig, counters: RequestCounters): Promise<void> {
-  await recorder.recordDurably([
-    {
-      time: new Date().toISOString(),
-      kind: 'system',
-      action: 'execute',
-      operation: countersOperation,
-      outcome: { status: 'success' },
-      actor: { id: `gateway:${config.emitter}`, type: 'service' },
-      changes: countersToChanges(counters.read(recorder)),
-      ...(config.site === undefined ? {} : { site: config.site }),
-    },
-  ]);
+  const changes = countersToChanges(counters.read(recorder));
+  await recorder.recordDurably([ownEvent(config, { operation: countersOperation, status: 'success', changes })]);
 }
 
 /** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */

@@ -1,5 +1,5 @@
 /** Events of the gateway itself: what it noticed, what it did to itself, what it was told. */
-import type { OutcomeStatus } from '@watchglass/record';
+import type { Change, countersOperation, OutcomeStatus, Target } from '@watchglass/record';
 
 import type { EventDraftFacts } from './recorder.ts';
 
@@ -10,6 +10,11 @@ export interface Own {
 }
 
 export type OwnOperation =
+  | 'start'
+  | 'stop'
+  | 'spool-cut'
+  | 'receipt-failed'
+  | typeof countersOperation
   | 'issuer-keys-stale'
   | 'issuer-keys-gone'
   | 'issuer-keys-fresh'
@@ -38,10 +43,16 @@ export function ownEvent(
     readonly reason?: string;
     /** What it was about. An id that can't stand in an event is left out. */
     readonly target?: { readonly type: string; readonly id: string };
+    /** The policy it began with; what it counted. */
+    readonly targets?: readonly Target[];
+    readonly changes?: readonly Change[];
   },
 ): EventDraftFacts {
-  const { operation, status, reason, target } = facts;
+  const { operation, status, reason, target, changes } = facts;
   const fits = target !== undefined && /^[!-~]{1,256}$/.test(target.id);
+  const named: readonly Target[] =
+    target === undefined ? [] : [{ ...target, ...(fits ? {} : { id: '-' }), role: 'object' }];
+  const targets = [...named, ...(facts.targets ?? [])];
   return {
     time: new Date().toISOString(),
     kind: operation === 'tokens-revoked' ? 'auth' : 'system',
@@ -49,7 +60,8 @@ export function ownEvent(
     operation,
     outcome: { status, ...(reason === undefined ? {} : { reason }) },
     actor: { id: `gateway:${emitter}`, type: 'service' },
-    ...(target === undefined ? {} : { targets: [{ ...target, ...(fits ? {} : { id: '-' }), role: 'object' }] }),
+    ...(targets.length === 0 ? {} : { targets }),
+    ...(changes === undefined ? {} : { changes }),
     ...(site === undefined ? {} : { site }),
   };
 }
