@@ -54,11 +54,21 @@ interface Tally {
  */
 class RollCall {
   readonly #stated: Map<string, number> = new Map();
+  readonly #seconds: Map<string, number> = new Map();
   #heard = 0;
 
   hear({ type, data }: TestEvent): void {
-    if (type === 'test:summary' && data.file !== undefined) this.#stated.set(data.file, data.counts.tests);
+    if (type === 'test:summary' && data.file !== undefined) {
+      this.#stated.set(data.file, data.counts.tests);
+      this.#seconds.set(relative(root, data.file), data.duration_ms / 1_000);
+    }
     if ((type === 'test:pass' || type === 'test:fail') && data.details.type !== 'suite') this.#heard++;
+  }
+
+  /** So that what takes most of the ten minutes is seen. */
+  slowest(count: number): string {
+    const files = [...this.#seconds].sort(([, a], [, b]) => b - a).slice(0, count);
+    return files.map(([file, seconds]) => `${file} ${seconds.toFixed(0)} s`).join(', ');
   }
 
   missing(files: readonly string[]): { file: string; message: string }[] {
@@ -113,10 +123,11 @@ async function runSuite(name: string, files: string[], concurrency: number): Pro
     }
   }
   for (const { file, message } of roll.missing(files)) counts.failed += countFailure(file, new Error(message));
-  const seconds = ((performance.now() - before) / 1000).toFixed(1);
+  const seconds = (performance.now() - before) / 1000;
   console.log(
-    `${counts.failed === 0 ? '✔' : '✖'} ${name}: ${counts.passed} passed, ${counts.failed} failed (${files.length} files, ${seconds} s)`,
+    `${counts.failed === 0 ? '✔' : '✖'} ${name}: ${counts.passed} passed, ${counts.failed} failed (${files.length} files, ${seconds.toFixed(1)} s)`,
   );
+  if (seconds > 60 && files.length > 1) console.log(`  longest: ${roll.slowest(8)}`);
 }
 
 function countFailure(title: string, error: unknown): number {

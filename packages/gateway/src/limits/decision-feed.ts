@@ -20,6 +20,7 @@ export interface FeedOptions {
 
 /** The server lets go of a question after 20 s. */
 const answerMsMax = 40_000;
+const gapMs = 100;
 const firstDelayMs = 500;
 const delayMsMax = 30_000;
 /** Of a server that has no such thing. */
@@ -46,6 +47,8 @@ export function startDecisionFeed(
       tell(found);
       if (found === undefined) {
         delayMs = firstDelayMs;
+        // The server answers when there is something new: one that always answers at once is not asked without a pause.
+        await sleep(gapMs, undefined, { signal: stopping.signal, ref: false }).catch(() => undefined);
         continue;
       }
       const waitMs = found === 'unsupported' ? unsupportedDelayMs : delayMs;
@@ -83,7 +86,14 @@ async function ask(
       if (answer.statusCode === 404 || answer.statusCode === 405) return 'unsupported';
       return answer.statusCode < 500 ? 'refused' : 'unreachable';
     }
-    body = await answer.body.json();
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    for await (const piece of answer.body as AsyncIterable<Buffer>) {
+      bytes += piece.length;
+      if (bytes > bytesMax) return 'invalid';
+      pieces.push(piece);
+    }
+    body = JSON.parse(Buffer.concat(pieces).toString('utf8'));
   } catch (error) {
     return error instanceof SyntaxError ? 'invalid' : 'unreachable';
   }
