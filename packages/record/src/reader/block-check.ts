@@ -18,7 +18,7 @@ import { type RetentionClass, retentionClassOf } from '../retention.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode, Findings } from './findings.ts';
 import type { OwnClaims } from './hold-check.ts';
-import { checkOwnEvent, mayBeOwn } from './own-event-check.ts';
+import { checkOwnEvent, claimOf } from './own-event-check.ts';
 import type { SealedEpochs } from './seal-check.ts';
 import type { SeedKeeper } from './seed-keeper.ts';
 
@@ -169,11 +169,14 @@ async function openRecords(
       return;
     }
     checker.opened++;
-    if (header.retentionClass === 'oversight') checker.claims.look(index, m);
     const month = monthOf(m);
     if (month === undefined || month > header.epoch)
       tell('record-mismatch', 'the received time of the record is past the end of its epoch', index);
-    if (header.retentionClass === 'oversight' && mayBeOwn(m)) checkOwnEvent(checker, place, index, m);
+    const own = header.retentionClass === 'oversight' ? claimOf(m) : undefined;
+    if (own !== undefined) {
+      checker.claims.note(index, own);
+      checkOwnEvent(checker, place, index, own);
+    }
     if (checker.parseRecords || visit !== undefined) parseRecord(checker, header, index, m, tell, visit);
   });
 }

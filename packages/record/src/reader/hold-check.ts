@@ -10,6 +10,7 @@ import { type OpenedEvent, parseReleased } from '../codec/shred-record.ts';
 import { parseWrappedSecret } from '../codec/wrapped-secret.ts';
 import { originHashOf } from '../commitment.ts';
 import { RecordError } from '../errors.ts';
+import type { Event } from '../event.ts';
 import type { CommitmentStore } from './commitment-store.ts';
 import type { FindingCode } from './findings.ts';
 import { framesOf, holdSeed } from './held-copies.ts';
@@ -188,24 +189,16 @@ function findingOf({ code }: RecordError): FindingCode {
   return 'hold-malformed';
 }
 
-const marks: readonly Uint8Array[] = ['"operation":"shred-completed"', '"operation":"hold-added"'].map((text) =>
-  Buffer.from(text),
-);
-
 /** Units that the log says were shredded, and holds that it says were added: found while blocks are opened. */
 export class OwnClaims {
   readonly shredded: Map<string, number> = new Map();
   readonly held: Map<string, number> = new Map();
 
-  /** Cheap for nearly all records. */
-  look(index: number, m: Uint8Array): void {
-    const bytes = Buffer.from(m.buffer, m.byteOffset, m.length);
-    if (!marks.some((mark) => bytes.includes(mark))) return;
-    const event = ownEventOf(m);
-    const id = event?.targets?.[0]?.id;
+  note(index: number, { operation, targets }: Event): void {
+    const id = targets?.[0]?.id;
     if (id === undefined) return;
-    if (event?.operation === 'shred-completed') this.shredded.set(id, index);
-    if (event?.operation === 'hold-added') this.held.set(id, index);
+    if (operation === 'shred-completed') this.shredded.set(id, index);
+    if (operation === 'hold-added') this.held.set(id, index);
   }
 
   compare({ findings, tenant, log }: TenantCheck, shreds: CheckedShreds, { holds, released }: CheckedHolds): void {
