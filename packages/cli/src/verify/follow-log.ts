@@ -5,11 +5,12 @@
  */
 import {
   Frontier,
-  foldStep,
   hashLeaf,
   openCheckpoint,
   parseCheckpoint,
+  proofFromTiles,
   RecordError,
+  type TreeNode,
   tilePath,
   tileWidth,
   tileWidthAt,
@@ -127,37 +128,26 @@ export function parseHead(note: string): Head {
 }
 
 /** The tree of `size` from the tiles of the tree of `sizeNow`; `undefined` where one isn't there. */
-async function frontierOf(size: number, sizeNow: number, followed: Followed): Promise<Frontier | undefined> {
-  const nodes = new Map<string, Uint8Array>();
-  for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2)) {
-    if (n % 2 === 0) continue;
-    const node = await readNode(level, n - 1, sizeNow, followed);
-    if (node === undefined) return undefined;
-    nodes.set(`${level}/${n - 1}`, node);
-  }
-  return Frontier.from(size, (level, n) => nodes.get(`${level}/${n}`) ?? new Uint8Array(32));
-}
-
-async function readNode(
-  level: number,
-  n: number,
+async function frontierOf(
   size: number,
+  sizeNow: number,
   { client, log, signal }: Followed,
-): Promise<Uint8Array | undefined> {
-  const tileLevel = Math.floor(level / 8);
-  const wide = 2 ** (level % 8);
-  const first = n * wide;
-  const tile = Math.floor(first / tileWidth);
-  const width = tileWidthAt(tileLevel, tile, size);
-  const bytes = await getTile(client, log, { level: tileLevel, n: tile, width }, signal);
-  const from = (first % tileWidth) * 32;
-  if (bytes.length < from + wide * 32) return undefined;
-  let hashes = Array.from({ length: wide }, (_, at) => bytes.subarray(from + at * 32, from + at * 32 + 32));
-  while (hashes.length > 1) {
-    const pairs = hashes;
-    hashes = Array.from({ length: pairs.length / 2 }, (_, at) => foldStep(pairs.slice(2 * at, 2 * at + 2)));
+): Promise<Frontier | undefined> {
+  const wanted: TreeNode[] = [];
+  for (let level = 0, n = size; n > 0; level++, n = Math.floor(n / 2))
+    if (n % 2 === 1) wanted.push({ level, n: n - 1 });
+  try {
+    const hashes = await proofFromTiles(
+      wanted.map((node) => [node]),
+      sizeNow,
+      (path) => getTile(client, log, path, signal),
+    );
+    const nodes = new Map(wanted.map(({ level, n }, at) => [`${level}/${n}`, hashes[at]]));
+    return Frontier.from(size, (level, n) => nodes.get(`${level}/${n}`) ?? new Uint8Array(32));
+  } catch (error) {
+    if (error instanceof RecordError && error.code === 'argument-invalid') return undefined;
+    throw error;
   }
-  return hashes[0];
 }
 
 /** Appends the entries up to `until` of a log of `size`, and says which bundle lacks one. */
@@ -171,7 +161,7 @@ async function append(
   const bundles = inOrder(Math.ceil(until / tileWidth) - firstBundle, async (at) => {
     const n = firstBundle + at;
     const width = tileWidthAt(0, n, size);
-    return { n, width, bytes: await getTile(client, log, { level: 'entries', n, width }, signal) };
+    return { n, width, bytes: await getTile(client, log, tilePath('entries', n, width), signal) };
   });
   for await (const { n, width, bytes } of bundles) {
     const entries = splitBundle(bytes).slice(0, width);

@@ -52,7 +52,7 @@ export async function fetchLeafData(
   const { index, size } = position;
   const n = Math.floor(index / tileWidth);
   const width = tileWidthAt(0, n, size);
-  const bundle = splitBundle(await getTile(client, log, { level: 'entries', n, width }, signal));
+  const bundle = splitBundle(await getTile(client, log, tilePath('entries', n, width), signal));
   const entry = bundle[index - n * tileWidth];
   if (entry === undefined) throw new CliError('answer-invalid', `${log.tenant} has no entry ${index}`);
   return entry;
@@ -235,8 +235,8 @@ async function fetchBundle(
 ): Promise<{ n: number; entries: Uint8Array[]; tile: Uint8Array }> {
   const width = tileWidthAt(0, n, size);
   const [bundle, tile] = await Promise.all([
-    getTile(client, log, { level: 'entries', n, width }, signal),
-    getTile(client, log, { level: 0, n, width }, signal),
+    getTile(client, log, tilePath('entries', n, width), signal),
+    getTile(client, log, tilePath(0, n, width), signal),
   ]);
   return { n, entries: splitBundle(bundle).slice(0, width), tile: tile.subarray(0, width * 32) };
 }
@@ -252,7 +252,7 @@ async function compareUpperTiles(
       const width = tileWidthAt(level, n, size);
       const path = tilePath(level, n, width);
       const expected = Buffer.concat(hashes.slice(n * tileWidth, (n + 1) * tileWidth));
-      const tile = await getTile(client, log, { level, n, width }, signal);
+      const tile = await getTile(client, log, path, signal);
       if (!expected.equals(tile.subarray(0, width * 32))) {
         find({
           code: 'tile-differs',
@@ -268,15 +268,10 @@ async function compareUpperTiles(
  * A tile at least as wide as asked: a partial one may be gone once the full one is there (c2sp.org/tlog-tiles, "Partial Tiles"). Empty where
  * there is none: what a log should have and has not is a finding, not a failure.
  */
-export async function getTile(
-  client: Client,
-  log: LogName,
-  { level, n, width }: { readonly level: number | 'entries'; readonly n: number; readonly width: number },
-  signal: AbortSignal,
-): Promise<Uint8Array> {
-  for (const path of new Set([tilePath(level, n, width), tilePath(level, n)])) {
+export async function getTile(client: Client, log: LogName, path: string, signal: AbortSignal): Promise<Uint8Array> {
+  for (const one of new Set([path, path.replace(/\.p\/\d+$/, '')])) {
     try {
-      return await client.get(`/log/${log.tenant}/${path}`, signal);
+      return await client.get(`/log/${log.tenant}/${one}`, signal);
     } catch (error) {
       if (!(error instanceof CliError && error.status === 404)) throw error;
     }
