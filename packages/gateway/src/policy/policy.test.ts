@@ -39,6 +39,21 @@ function allowed(roles: string[], name: Asked['name'], type?: string, operation:
 }
 
 describe('a policy', () => {
+  it('is refused in one line a problem, whatever its keys are', () => {
+    for (const key of [
+      '? {acr: [secret], amr: [hwk]}\n',
+      "? {strong: {acr: ['urn:example:gold'], amr: [hwk], mfa: true, maxAgeSeconds: 300}}\n",
+      '"a\\nb": 1\n',
+      '? [secret]\n',
+    ])
+      assert.throws(
+        () => parsePolicy(`version: 1\nroles: {}\n${key}`, 'test.yaml'),
+        ({ message }: Error) =>
+          /^test\.yaml: line \d+: unknown key \(no plain key\);[^\n]*$/.test(message) && !/secret|gold/.test(message),
+        key,
+      );
+  });
+
   it('allows what a rule of one of the roles allows, and nothing else', () => {
     assert.equal(allowed(['nurse'], 'read', 'Patient'), true);
     assert.equal(allowed(['nurse'], 'read', 'Condition'), false);

@@ -14,7 +14,7 @@
 import { GatewayError } from '../errors.ts';
 import { compilePolicy } from './compile.ts';
 import { policySchema } from './policy-schema.ts';
-import { readStrictYaml } from './strict-yaml.ts';
+import { readStrictYaml, shownPath } from './strict-yaml.ts';
 import type { Policy } from './tables.ts';
 
 const problemsMax = 10;
@@ -26,6 +26,6 @@ export function parsePolicy(text: string, file: string): Policy {
   if (compiled.kind === 'policy') return compiled.policy;
   const lines = compiled.problems
     .slice(0, problemsMax)
-    .map(({ path, message }) => `${file}: line ${lineOf(path)}: ${path.join('.')}: ${message}`);
+    .map(({ path, message }) => `${file}: line ${lineOf(path)}: ${shownPath(path)}: ${message}`);
   throw new GatewayError('policy-invalid', lines.join('\n'));
 }

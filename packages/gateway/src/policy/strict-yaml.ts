@@ -111,12 +111,19 @@ function explain(schema: z.ZodType, issue: z.core.$ZodIssue): string {
       .map((key) => {
         const near = nearest(key, known);
         const advice = near === undefined ? `known are ${known.join(', ')}` : `did you mean ${near}?`;
-        return `unknown key ${[...issue.path, key].join('.')}; ${advice}`;
+        return `unknown key ${shownPath([...issue.path, key])}; ${advice}`;
       })
       .join('; ');
   }
-  const at = issue.path.length === 0 ? 'the document' : issue.path.join('.');
+  const at = issue.path.length === 0 ? 'the document' : shownPath(issue.path);
   return `${at}: ${issue.message}`;
+}
+
+/** A key that is a whole map, or breaks the line, is left out: it would stand there with values in it, and as a line of its own. */
+export function shownPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((step) => (/^(?![{[])[^\p{Cc}\p{Zl}\p{Zp}]{1,128}$/u.test(String(step)) ? String(step) : '(no plain key)'))
+    .join('.');
 }
 
 interface SchemaNode {
