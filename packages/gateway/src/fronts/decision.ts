@@ -173,7 +173,7 @@ export class Decision {
 
   async #refuse(message: IncomingMessage, captured: Captured, refused: Refused): Promise<No> {
     const { counters, floods, limiting, metrics } = this.#parts;
-    limiting.refused(captured, refused);
+    await limiting.refused(captured, refused);
     const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
       if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))

@@ -403,7 +403,7 @@ export class Pipeline {
   ): Promise<void> {
     const { counters, floods } = this.#parts;
     const { event, floodKey, floodSinglesMax, more } = refused;
-    this.#parts.limiting.refused(captured, refused);
+    await this.#parts.limiting.refused(captured, refused);
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {

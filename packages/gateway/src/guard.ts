@@ -1,0 +1,210 @@
+/**
+ * What serves requests in one process: built floor by floor from the configuration, the way to the record and what all processes have in common; taken down in
+ * reverse: the door first, then what is under way, then what it needed.
+ */
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { countersOperation, countersToChanges } from '@watchglass/record';
+import type { Logger } from 'pino';
+import { Pool } from 'undici';
+
+import { RequestCounters } from './capture/counters.ts';
+import { type Flood, FloodGate } from './capture/flood.ts';
+import { ownEvent } from './capture/own-event.ts';
+import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
+import type { GatewayConfig } from './config.ts';
+import { openEdge } from './edge.ts';
+import { GatewayError } from './errors.ts';
+import { ExportLinks } from './exposure/export-links.ts';
+import { type Fronts, openFronts } from './fronts/fronts.ts';
+import { closeServer, hostForUrl, listen } from './http/listening.ts';
+import { identify } from './identify.ts';
+import { createListener } from './passage/listener.ts';
+import { LogoutDoor } from './passage/logout-door.ts';
+import { Pipeline } from './passage/pipeline.ts';
+import { ConsentDesk } from './policy/consent.ts';
+import { makeUpstreamConnector, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
+import type { Metrics } from './watch/metrics.ts';
+import type { Commons } from './workers/commons.ts';
+
+export interface Guard extends AsyncDisposable {
+  /** How clients reach it, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  readonly fronts: Fronts | undefined;
+  /** Why it would refuse; empty when it wouldn't. */
+  problems(): Promise<readonly string[]>;
+}
+
+export interface GuardParts {
+  readonly recorder: Recorder;
+  readonly commons: Commons;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Requests that were cut off get this long to be recorded. */
+export const lastEventsMs = 5_000;
+const exportSecretBytesMin = 32;
+
+/** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
+export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
+  await using stack = new AsyncDisposableStack();
+  const { recorder, commons, logger, metrics } = parts;
+  const counters = new RequestCounters(Date.now());
+  stack.defer(() => recordCounters(recorder, config, counters));
+  const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
+  const counting = setInterval(() => void recordCounters(recorder, config, counters), config.audit.countersEveryMs);
+  counting.unref();
+  stack.defer(() => clearInterval(counting));
+  const identity = stack.use(await identify(config, { recorder, logger, metrics, memory: commons.memory }));
+  const edge = openEdge(config, parts);
+  // What still waits for the upstream when that is let go of has its event before the spool closes.
+  let built: Pipeline | undefined;
+  stack.defer(async () => {
+    if (built !== undefined) await idleWithin(built, lastEventsMs);
+  });
+  const upstream = makeUpstreamConnector(config);
+  const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
+  const upstreamOrigin = new URL(config.upstream.url).origin;
+  const exportLinks = new ExportLinks(await readExportSecret(config), [upstreamOrigin, ...config.exports.origins]);
+  const filePools = new Map(
+    config.exports.origins
+      .filter((origin) => origin !== upstreamOrigin)
+      .map((origin) => [origin, stack.adopt(new Pool(origin, { connections: 16 }), (made) => made.destroy())]),
+  );
+  const publicUrl = new URL(
+    config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
+  );
+  const securityHeaders = securityHeadersOf(publicUrl);
+  const admission = {
+    routes: config.routes,
+    exportLinks,
+    filePools,
+    authenticator: identity.authenticator,
+    policies: commons.policies,
+    glass: commons.glass,
+    consent: stack.use(new ConsentDesk(commons.consent === undefined ? {} : { hook: commons.consent })),
+    logger,
+    limiting: edge.limiting,
+    breaker: edge.breaker,
+    recorder,
+    proxies: config.trustedProxies,
+    floods,
+    counters,
+    metrics,
+    publicUrl,
+    site: config.site,
+    exposureBytesMax: config.exposureBytesMax,
+    requestBytesMax: config.limits.requestBytesMax,
+  };
+  const pipeline = new Pipeline({
+    ...admission,
+    pool,
+    securityHeaders,
+    logoutDoor:
+      identity.logout === undefined || config.identity.logoutPath === undefined
+        ? undefined
+        : new LogoutDoor(config.identity.logoutPath, identity.logout),
+    upstreamOrigin,
+    forwardAuthorization: config.upstream.forwardAuthorization,
+    forwardHeaders: config.upstream.forwardHeaders,
+    inFlightMax: config.limits.inFlightMax,
+    upstreamTimeoutMs: config.upstream.timeoutMs,
+  });
+  built = pipeline;
+  const onFault = (error: unknown): void =>
+    logger.error({ fault: faultOf(error) }, 'a request ended in a fault of the gateway itself');
+  const fronts =
+    config.fronts === undefined
+      ? undefined
+      : stack.use(await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault }));
+  const listener = createListener({
+    pipeline,
+    tls: config.tls,
+    limits: config.limits,
+    securityHeaders,
+    onFault,
+  });
+  const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
+  const port = await listen(listener, config.listen);
+  stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
+  stack.defer(() => closeServer(listener, config.limits.drainMs));
+  if (config.url === undefined) publicUrl.port = String(port);
+  const resources = stack.move();
+  return {
+    url: publicUrl.href.replace(/\/+$/, ''),
+    port,
+    fronts,
+    problems: async () => [
+      ...recorder.problems(),
+      ...certificates.problems(),
+      ...edge.problems(),
+      ...((await identity.isReady()) ? [] : ['issuer-keys']),
+    ],
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+/** A file of its own, or the spool's key, which is there by now. */
+async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+  const { keyFile = spool.keyFile } = exports;
+  const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
+    throw new GatewayError(
+      'config-unreadable',
+      `expected exports.keyFile in ${keyFile}, got ${cause.code ?? 'an error'}; check the path and who may read it`,
+      { cause },
+    );
+  });
+  if (secret.length >= exportSecretBytesMin) return secret;
+  throw new GatewayError(
+    'config-invalid',
+    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+  );
+}
+
+async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([pipeline.idle(), sleep(boundMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+  late.abort();
+}
+
+/** The gateway's own count of its requests, for whoever holds the ledger against it. Never rejects. */
+async function recordCounters(recorder: Recorder, config: GatewayConfig, counters: RequestCounters): Promise<void> {
+  const changes = countersToChanges(counters.read(recorder));
+  await recorder.recordDurably([ownEvent(config, { operation: countersOperation, status: 'success', changes })]);
+}
+
+/** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */
+function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts>[]): void {
+  for (const { sample, count } of floods) {
+    const times = count < 1_000 ? String(count) : `${Math.floor(count / 1_000)}k`;
+    const { id: _id, ...rest } = sample;
+    void recorder.record([
+      { ...rest, time: new Date().toISOString(), outcome: { ...sample.outcome, reason: `repeated-${times}-times` } },
+    ]);
+  }
+}
+
+function makePool({ upstream }: GatewayConfig, { connect }: UpstreamConnector): Pool {
+  return new Pool(new URL(upstream.url).origin, {
+    connections: upstream.connectionsMax,
+    pipelining: 1,
+    allowH2: false,
+    // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
+    headersTimeout: 0,
+    bodyTimeout: upstream.timeoutMs,
+    connect,
+  });
+}
+
+/** Class and place of a fault; its message could hold a part of a request. */
+function faultOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const place = error.stack
+    ?.split('\n')
+    .find((frame) => frame.trimStart().startsWith('at '))
+    ?.trim();
+  return `${error.name} ${place ?? ''}`;
+}
