@@ -8,7 +8,6 @@ import type { Logger } from 'pino';
 import { ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
-import { Breaker, type BreakerNews } from './limits/breaker.ts';
 import { Concurrency } from './limits/concurrency.ts';
 import { startDecisionFeed } from './limits/decision-feed.ts';
 import { type DecisionNews, Decisions } from './limits/decisions.ts';
@@ -23,10 +22,6 @@ const sweepEveryMs = 1_000;
 
 export interface Edge extends AsyncDisposable {
   readonly limiting: Limiting;
-  /** Of the API behind the gateway. */
-  readonly breaker: Breaker;
-  /** Those of readiness. */
-  problems(): readonly string[];
 }
 
 export async function openEdge(
@@ -79,31 +74,14 @@ export async function openEdge(
     proxies: config.trustedProxies,
     tenant: config.tenant,
   });
-  const breaker = new Breaker(config.upstream.breaker, { onNews: (news) => tellBreaker(config, news, parts) });
-  metrics.watch('watchglass_gateway_upstream_spared', '1 while the API is down and nothing is sent to it', () =>
-    breaker.open ? 1 : 0,
-  );
   const moved = stack.move();
   return {
     limiting,
-    breaker,
-    problems: () => (breaker.open ? ['upstream-unavailable'] : []),
     [Symbol.asyncDispose]: () => moved.disposeAsync(),
   };
 }
 
 type Parts = { readonly recorder: Recorder; readonly logger: Logger };
-
-function tellBreaker(config: GatewayConfig, news: BreakerNews, { recorder, logger }: Parts): void {
-  const target = { type: 'Upstream', id: new URL(config.upstream.url).origin };
-  if (news === 'opened') logger.error('the API fails too often; it is spared for a while');
-  else logger.info('the API answers again');
-  const [operation, status] = news === 'opened' ? openedEvent : closedEvent;
-  void recorder.record([ownEvent(config, { operation, status, target })]);
-}
-
-const openedEvent = ['upstream-spared', 'failed'] as const;
-const closedEvent = ['upstream-back', 'success'] as const;
 
 function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger }: Parts): void {
   const target = { type: 'AddressList', id: news.list };

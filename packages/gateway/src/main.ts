@@ -22,7 +22,6 @@ import {
   startSender,
 } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
-import { Pool } from 'undici';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
@@ -30,7 +29,6 @@ import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
-import { ExportLinks } from './exposure/export-links.ts';
 import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
@@ -42,7 +40,8 @@ import { type PolicyChangeParts, policyTargets, tellPolicyChange } from './passa
 import { ConsentDesk, type ConsentHook } from './policy/consent.ts';
 import { GlassCase } from './policy/glass.ts';
 import { type PolicyChange, PolicyKeeper } from './policy/policy-keeper.ts';
-import { makeUpstreamConnector, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
+import { openReach, type Reach } from './reach.ts';
+import { securityHeadersOf, watchCertificates } from './secure.ts';
 import { createAdmin } from './watch/admin.ts';
 import { Metrics } from './watch/metrics.ts';
 
@@ -162,14 +161,8 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
-  const upstream = makeUpstreamConnector(config);
-  const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
-  const upstreamOrigin = new URL(config.upstream.url).origin;
-  const exportLinks = new ExportLinks(await readExportSecret(config), [upstreamOrigin, ...config.exports.origins]);
-  const filePools = new Map(
-    config.exports.origins
-      .filter((origin) => origin !== upstreamOrigin)
-      .map((origin) => [origin, stack.adopt(new Pool(origin, { connections: 16 }), (made) => made.destroy())]),
+  const reach = stack.use(
+    await openReach(config, { recorder, logger, metrics, exportSecret: await readExportSecret(config) }),
   );
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
@@ -177,15 +170,13 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const securityHeaders = securityHeadersOf(publicUrl);
   const admission = {
     routes: config.routes,
-    exportLinks,
-    filePools,
+    exportLinks: reach.upstreams.exportLinks,
     authenticator: identity.authenticator,
     policies,
     glass: await openGlass(config, { stack, logger }),
     consent: stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent })),
     logger,
     limiting: edge.limiting,
-    breaker: edge.breaker,
     recorder,
     proxies: config.trustedProxies,
     floods,
@@ -198,17 +189,14 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   };
   const pipeline = new Pipeline({
     ...admission,
-    pool,
+    upstreams: reach.upstreams,
+    filePools: reach.filePools,
     securityHeaders,
     logoutDoor:
       identity.logout === undefined || config.identity.logoutPath === undefined
         ? undefined
         : new LogoutDoor(config.identity.logoutPath, identity.logout),
-    upstreamOrigin,
-    forwardAuthorization: config.upstream.forwardAuthorization,
-    forwardHeaders: config.upstream.forwardHeaders,
     inFlightMax: config.limits.inFlightMax,
-    upstreamTimeoutMs: config.upstream.timeoutMs,
   });
   built = pipeline;
   const onFault = (error: unknown): void =>
@@ -224,7 +212,9 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     securityHeaders,
     onFault,
   });
-  const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
+  const certificates = stack.use(
+    watchCertificates(config, { server: listener, connectors: reach.connectors, recorder, logger, metrics }),
+  );
   const listenPort = await listen(listener, config.listen);
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
@@ -232,11 +222,13 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),
     ...certificates.problems(),
-    ...edge.problems(),
+    ...reach.problems(),
     ...((await identity.isReady()) ? [] : ['issuer-keys']),
   ];
   const adminUrl =
-    config.admin === undefined ? undefined : await startAdmin(config.admin, { problems, receipts, metrics, stack });
+    config.admin === undefined
+      ? undefined
+      : await startAdmin(config.admin, { problems, upstreams: reach.states, receipts, metrics, stack });
   const url = publicUrl.href.replace(/\/+$/, '');
   logger.info(
     { url, mode: config.audit.mode, emitter: config.emitter, waiting: spool.status.waitingCount },
@@ -346,18 +338,6 @@ function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts
   }
 }
 
-function makePool({ upstream }: GatewayConfig, { connect }: UpstreamConnector): Pool {
-  return new Pool(new URL(upstream.url).origin, {
-    connections: upstream.connectionsMax,
-    pipelining: 1,
-    allowH2: false,
-    // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
-    headersTimeout: 0,
-    bodyTimeout: upstream.timeoutMs,
-    connect,
-  });
-}
-
 async function listen(server: Server, address: { readonly host: string; readonly port: number }): Promise<number> {
   server.listen(address.port, address.host);
   try {
@@ -376,6 +356,7 @@ async function startAdmin(
   address: { readonly host: string; readonly port: number },
   parts: {
     readonly problems: () => Promise<readonly string[]>;
+    readonly upstreams: Reach['states'];
     readonly receipts: Rechecker;
     readonly metrics: Metrics;
     readonly stack: AsyncDisposableStack;
@@ -383,6 +364,7 @@ async function startAdmin(
 ): Promise<string> {
   const admin = createAdmin({
     problems: parts.problems,
+    upstreams: parts.upstreams,
     receipts: () => parts.receipts.status,
     registry: parts.metrics.registry,
   });
