@@ -84,6 +84,7 @@ const houses: Record<string, Record<string, number>> = {
     identity: 3,
     exposure: 3,
     policy: 4,
+    upstream: 4,
     capture: 5,
     watch: 6,
     passage: 7,

@@ -8,19 +8,25 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
-import { bodiesSchema, breakerSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
-import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
+import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import {
+  firstUpstream,
+  readUpstream,
+  readUpstreams,
+  type UpstreamConfig,
+  upstreamSchema,
+  upstreamsSchema,
+} from './config-upstream.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
-import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
-import type { BreakerSettings } from './limits/breaker.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -33,18 +39,10 @@ export interface GatewayConfig {
   readonly tls: TlsConfig | undefined;
   /** How clients reach it; made from `listen` where the configuration doesn't say. */
   readonly url: string | undefined;
-  readonly upstream: {
-    readonly url: string;
-    readonly ca: string | undefined;
-    /** What the gateway shows the API. */
-    readonly certificate: UpstreamCertificate | undefined;
-    readonly timeoutMs: number;
-    readonly connectionsMax: number;
-    readonly breaker: BreakerSettings;
-    readonly forwardAuthorization: boolean;
-    /** Lower case; besides those every request may have. */
-    readonly forwardHeaders: readonly string[];
-  };
+  /** Where routes lead that name no other. */
+  readonly upstream: UpstreamConfig;
+  /** Further ones, by name. */
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
   readonly policy: Policy;
@@ -94,26 +92,8 @@ const schema = z.strictObject({
   listen: address,
   tls: tlsSchema.optional(),
   url: url.optional(),
-  upstream: z.strictObject({
-    url,
-    ca: z.string().optional(),
-    cert: z.string().optional(),
-    key: z.string().optional(),
-    timeoutMs: milliseconds(30_000),
-    connectionsMax: z.int().min(1).max(4_096).default(128),
-    breaker: breakerSchema,
-    forwardAuthorization: z.boolean().default(false),
-    forwardHeaders: z
-      .array(
-        z
-          .string()
-          .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, { error: 'expected the name of a header' })
-          .toLowerCase()
-          .refine(isForwardable, { error: 'expected a header that the gateway does not set, read or remove itself' }),
-      )
-      .max(32)
-      .default([]),
-  }),
+  upstream: upstreamSchema,
+  upstreams: upstreamsSchema,
   issuers: issuersSchema,
   identity: identitySchema,
   policy: z.string(),
@@ -210,20 +190,18 @@ export function readGatewayConfig(path: string): GatewayConfig {
     );
   }
   const spoolDirectory = from(raw.spool.dir);
+  const routes = readRoutes(raw.routes, files);
   return {
     listen: raw.listen,
     tls: raw.tls === undefined ? undefined : readTls(raw.tls, files),
     url: raw.url?.replace(/\/+$/, ''),
-    upstream: {
-      ...raw.upstream,
-      ca: optional(raw.upstream.ca, 'upstream.ca'),
-      certificate: readUpstreamCertificate(raw.upstream, files),
-    },
+    upstream: readUpstream(raw.upstream, firstUpstream, files),
+    upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
     policy: loadPolicy(from(raw.policy)),
     policyFile: from(raw.policy),
-    routes: readRoutes(raw.routes, files),
+    routes,
     server: {
       url: raw.server.url,
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),

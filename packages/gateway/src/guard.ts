@@ -7,24 +7,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
 import type { Logger } from 'pino';
-import { Pool } from 'undici';
 
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
-import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
-import { ExportLinks } from './exposure/export-links.ts';
 import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { closeServer, hostForUrl, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
+import { Limiting } from './passage/limiting.ts';
 import { createListener } from './passage/listener.ts';
 import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
-import { makeUpstreamConnector, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
+import { openReach, type Reach } from './reach.ts';
+import { securityHeadersOf, watchCertificates } from './secure.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
 
@@ -35,6 +34,8 @@ export interface Guard extends AsyncDisposable {
   readonly fronts: Fronts | undefined;
   /** Why it would refuse; empty when it wouldn't. */
   problems(): Promise<readonly string[]>;
+  /** How each origin of the APIs is, where there is more to say than that they are down. */
+  readonly upstreams: Reach['states'];
 }
 
 export interface GuardParts {
@@ -59,20 +60,13 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   counting.unref();
   stack.defer(() => clearInterval(counting));
   const identity = stack.use(await identify(config, { recorder, logger, metrics, memory: commons.memory }));
-  const edge = openEdge(config, parts);
   // What still waits for the upstream when that is let go of has its event before the spool closes.
   let built: Pipeline | undefined;
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
-  const upstream = makeUpstreamConnector(config);
-  const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
-  const upstreamOrigin = new URL(config.upstream.url).origin;
-  const exportLinks = new ExportLinks(await readExportSecret(config), [upstreamOrigin, ...config.exports.origins]);
-  const filePools = new Map(
-    config.exports.origins
-      .filter((origin) => origin !== upstreamOrigin)
-      .map((origin) => [origin, stack.adopt(new Pool(origin, { connections: 16 }), (made) => made.destroy())]),
+  const reach = stack.use(
+    await openReach(config, { recorder, logger, metrics, exportSecret: await readExportSecret(config) }),
   );
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
@@ -80,15 +74,18 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const securityHeaders = securityHeadersOf(publicUrl);
   const admission = {
     routes: config.routes,
-    exportLinks,
-    filePools,
+    exportLinks: reach.upstreams.exportLinks,
     authenticator: identity.authenticator,
     policies: commons.policies,
     glass: commons.glass,
     consent: stack.use(new ConsentDesk(commons.consent === undefined ? {} : { hook: commons.consent })),
     logger,
-    limiting: edge.limiting,
-    breaker: edge.breaker,
+    limiting: new Limiting({
+      ...commons,
+      bodies: config.edge.bodies,
+      proxies: config.trustedProxies,
+      tenant: config.tenant,
+    }),
     recorder,
     proxies: config.trustedProxies,
     floods,
@@ -101,17 +98,14 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   };
   const pipeline = new Pipeline({
     ...admission,
-    pool,
+    upstreams: reach.upstreams,
+    filePools: reach.filePools,
     securityHeaders,
     logoutDoor:
       identity.logout === undefined || config.identity.logoutPath === undefined
         ? undefined
         : new LogoutDoor(config.identity.logoutPath, identity.logout),
-    upstreamOrigin,
-    forwardAuthorization: config.upstream.forwardAuthorization,
-    forwardHeaders: config.upstream.forwardHeaders,
     inFlightMax: config.limits.inFlightMax,
-    upstreamTimeoutMs: config.upstream.timeoutMs,
   });
   built = pipeline;
   const onFault = (error: unknown): void =>
@@ -127,7 +121,9 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     securityHeaders,
     onFault,
   });
-  const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
+  const certificates = stack.use(
+    watchCertificates(config, { server: listener, connectors: reach.connectors, recorder, logger, metrics }),
+  );
   const port = await listen(listener, config.listen);
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
@@ -140,9 +136,10 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     problems: async () => [
       ...recorder.problems(),
       ...certificates.problems(),
-      ...edge.problems(),
+      ...reach.problems(),
       ...((await identity.isReady()) ? [] : ['issuer-keys']),
     ],
+    upstreams: reach.states,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
 }
@@ -185,18 +182,6 @@ function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts
       { ...rest, time: new Date().toISOString(), outcome: { ...sample.outcome, reason: `repeated-${times}-times` } },
     ]);
   }
-}
-
-function makePool({ upstream }: GatewayConfig, { connect }: UpstreamConnector): Pool {
-  return new Pool(new URL(upstream.url).origin, {
-    connections: upstream.connectionsMax,
-    pipelining: 1,
-    allowH2: false,
-    // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
-    headersTimeout: 0,
-    bodyTimeout: upstream.timeoutMs,
-    connect,
-  });
 }
 
 /** Class and place of a fault; its message could hold a part of a request. */

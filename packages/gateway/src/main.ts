@@ -59,6 +59,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   async function openAdmin(place: Place): Promise<string> {
     const admin = createAdmin({
       problems: () => guard.problems(),
+      upstreams: () => guard.upstreams(),
       receipts: () => receipts.status,
       registry: metrics.registry,
     });

@@ -132,7 +132,8 @@ export function clientHeaders(
   ours: {
     readonly requestId: string;
     readonly auditId: string;
-    readonly upstreamOrigin: string;
+    /** Those of the API: it may call itself by any of them. */
+    readonly upstreamOrigins: readonly string[];
     readonly publicOrigin: string;
   },
 ): Record<string, string | string[]> {
@@ -145,9 +146,9 @@ export function clientHeaders(
   }
   for (const name of ['location', 'content-location']) {
     const value = out[name];
-    if (typeof value === 'string' && value.startsWith(`${ours.upstreamOrigin}/`)) {
-      out[name] = ours.publicOrigin + value.slice(ours.upstreamOrigin.length);
-    }
+    if (typeof value !== 'string') continue;
+    const origin = ours.upstreamOrigins.find((one) => value.startsWith(`${one}/`));
+    if (origin !== undefined) out[name] = ours.publicOrigin + value.slice(origin.length);
   }
   out['cache-control'] ??= 'no-store';
   out['x-content-type-options'] = 'nosniff';

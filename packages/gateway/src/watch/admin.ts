@@ -9,6 +9,8 @@ export type ReadinessProblems = () => Promise<readonly string[]>;
 
 export function createAdmin(parts: {
   readonly problems: ReadinessProblems;
+  /** How each origin of the APIs is, where there is more to say than that they are down. */
+  readonly upstreams: () => readonly object[] | undefined;
   readonly receipts: () => ReceiptStatus;
   readonly registry: Registry;
 }): Server {
@@ -28,7 +30,7 @@ export function createAdmin(parts: {
           const problems = await parts.problems();
           response
             .writeHead(problems.length === 0 ? 200 : 503, { 'content-type': 'application/json' })
-            .end(JSON.stringify({ ready: problems.length === 0, problems }));
+            .end(JSON.stringify({ ready: problems.length === 0, problems, upstreams: parts.upstreams() }));
           return;
         }
         case '/metrics':

@@ -16,6 +16,7 @@ export class Metrics {
   readonly introspectionProblems: Counter<'problem'>;
   readonly policyLoads: Counter<'result'>;
   readonly glassBroken: Counter;
+  readonly upstreamProbes: Counter<'upstream' | 'origin' | 'result'>;
 
   constructor() {
     const registers = [this.registry];
@@ -54,6 +55,12 @@ export class Metrics {
       help: 'Times that the glass was broken: access beyond the rules for every day',
       registers,
     });
+    this.upstreamProbes = new Counter({
+      name: 'watchglass_gateway_upstream_probes_total',
+      help: 'Probes of the health of upstreams, by result',
+      labelNames: ['upstream', 'origin', 'result'],
+      registers,
+    });
     this.policyLoads = new Counter({
       name: 'watchglass_gateway_policy_loads_total',
       help: 'Policy files that came into force or were refused, by result',
@@ -71,6 +78,28 @@ export class Metrics {
   /** A number that is read at the moment of asking. `across`: what it is for all workers of a gateway together. */
   watch(name: string, help: string, read: () => number, across: Across = 'sum'): void {
     this.#gauge(name, help, read, across);
+  }
+
+  /** The same with labels: one number for each set of them. */
+  watchEach<L extends string>(
+    name: string,
+    help: string,
+    options: {
+      readonly labelNames: readonly L[];
+      readonly read: () => readonly { readonly labels: Readonly<Record<L, string>>; readonly value: number }[];
+      readonly across?: Across;
+    },
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: options.labelNames,
+      aggregator: options.across ?? 'sum',
+      registers: [this.registry],
+      collect() {
+        for (const { labels, value } of options.read()) this.set(labels, value);
+      },
+    });
   }
 
   /** Adds what is read at the moment of asking. */
