@@ -10,8 +10,8 @@ import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
 import { realWorld } from '../world/real-world.ts';
 import { apiAudience } from './claims.ts';
+import type { IssuerClient } from './issuer-client.ts';
 import { loadIssuer } from './load-issuer.ts';
-import type { IssuerClient } from './provider.ts';
 import { openSigningKey } from './signing-key.ts';
 
 export const password = 'correct horse battery';
