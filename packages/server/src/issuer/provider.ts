@@ -34,6 +34,8 @@ import { answerTokens } from './token-answer.ts';
 /** Somebody's browser waits this long on the sign-in page. */
 const interactionSeconds = 15 * 60;
 const codeSeconds = 60;
+/** SMART App Launch 2.2, Backend Services: five minutes at most. */
+const serviceTokenSeconds = 5 * 60;
 const accessTokenSeconds = 60 * 60;
 const sessionSeconds = 60 * 60;
 /** From the sign-in, however often it is renewed: a working day. */
@@ -103,7 +105,6 @@ function configurationOf(options: ProviderOptions): Configuration {
             scope: [watchglassScope, ...askedScopes(ctx)].join(' '),
             audience: apiAudience,
             accessTokenFormat: 'jwt',
-            accessTokenTTL: accessTokenSeconds,
             jwt: { sign: { alg: issuerAlgorithm, kid: options.signingKey.kid } },
           };
         },
@@ -113,7 +114,7 @@ function configurationOf(options: ProviderOptions): Configuration {
     rotateRefreshToken: true,
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: async () => false,
-    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'] },
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] },
     clientAuthMethods: ['none', 'client_secret_post', 'private_key_jwt'],
     formats: {
       customizers: {
@@ -151,6 +152,7 @@ function configurationOf(options: ProviderOptions): Configuration {
       Interaction: interactionSeconds,
       AuthorizationCode: codeSeconds,
       AccessToken: accessTokenSeconds,
+      ClientCredentials: serviceTokenSeconds,
       IdToken: accessTokenSeconds,
       Session: sessionSeconds,
       Grant: refreshSeconds,

@@ -7,6 +7,7 @@ import type { Access, AccessEnd, Origin, RecordOwn } from '../access/access.ts';
 import { sourceOf } from '../access/change.ts';
 import type { BackChannel, Hearer } from './back-channel.ts';
 import type { IssuerClient } from './issuer-client.ts';
+import { noteEndedGrant } from './record-tokens.ts';
 import type { AppSignIn, SignIns } from './sign-ins.ts';
 
 export interface SessionsEnd {
@@ -43,6 +44,16 @@ export function createSessionsEnd(parts: {
     if (tenant === undefined) return;
     for (const hearer of heard) backChannel.tell(hearer, { tenant, person, ...(sid === undefined ? {} : { sid }) });
   };
+
+  // A code or refresh token that was used twice, or one that its client gave back: the access tokens that came of it are over too (RFC 7009 §2.1).
+  provider.on('grant.revoked', (ctx, grantId) => {
+    noteEndedGrant(ctx);
+    const signIn = signIns.ofGrant(grantId);
+    signIns.endGrant(grantId);
+    if (signIn === undefined) return;
+    const concerned = hearers.filter((hearer) => hearer.ofAll || hearer.client === signIn.client);
+    tell(concerned, signIn.person, signIn.sid);
+  });
 
   return {
     async one(signIn, origin) {

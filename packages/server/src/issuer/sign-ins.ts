@@ -32,6 +32,8 @@ export interface SignIns {
   of(person: string): readonly AppSignIn[];
   /** The session is over; what is offline is still known by its grant. */
   end(sid: string): void;
+  /** The grant is over, and with it its session. */
+  endGrant(grantId: string): void;
   /** All of a person, the offline ones too. */
   forget(person: string): void;
 }
@@ -58,6 +60,11 @@ export function createSignIns(world: World): SignIns {
       const one = bySid.get(sid);
       bySid.delete(sid);
       if (one !== undefined && !one.offline) byGrant.delete(one.grantId);
+    },
+    endGrant(grantId) {
+      const one = byGrant.get(grantId);
+      byGrant.delete(grantId);
+      if (one !== undefined) bySid.delete(one.sid);
     },
     forget(person) {
       for (const map of [bySid, byGrant]) for (const [key, one] of map) if (one.person === person) map.delete(key);
