@@ -353,7 +353,7 @@ export class Pipeline {
     if (response.headersSent || response.destroyed) return;
     const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
     this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
-    response.end(bodyless ? undefined : held.body);
+    bodyless ? response.end() : response.end(held.body.toString('latin1'), 'latin1');
     this.#observe(interaction.name, held.status, captured);
   }
 
