@@ -133,8 +133,7 @@ export class Decision {
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
     const { recorder, site } = this.#parts;
-    const nowMs = Date.now();
-    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+    return captureAsked(asked, message, { newId: () => recorder.newId(Date.now()), site });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
