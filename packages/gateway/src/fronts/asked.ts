@@ -8,7 +8,7 @@ import { type Captured, capture } from '../capture/capture.ts';
 import { plainAddress } from '../http/source.ts';
 import type { Policy } from '../policy/tables.ts';
 
-export const frontNames = ['nginx', 'forward', 'envoy', 'haproxy'] as const;
+export const frontNames = ['nginx', 'forward', 'envoy', 'grpc', 'haproxy'] as const;
 export type FrontName = (typeof frontNames)[number];
 
 export interface Asked {

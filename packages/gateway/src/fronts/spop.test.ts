@@ -43,6 +43,7 @@ const yes = (requestId: string): Verdict => ({
   requestId,
   subject: 'person-1',
   tenant: 'clinic',
+  accept: 'application/fhir+json',
 });
 
 interface Talk {
