@@ -19,6 +19,7 @@ export interface Places {
 
 export interface RealFront extends AsyncDisposable {
   readonly port: number;
+  readonly pid: number;
 }
 
 const deployed = join(import.meta.dirname, '../../deploy/fronts');
@@ -47,7 +48,7 @@ export async function startFront(name: RealFrontName, places: Places): Promise<R
     if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
     return (await isOpen(port)) || undefined;
   }, `${name} to listen`);
-  return { port, [Symbol.asyncDispose]: () => end(child) };
+  return { port, pid: child.pid ?? 0, [Symbol.asyncDispose]: () => end(child) };
 }
 
 async function end(child: ChildProcess): Promise<void> {

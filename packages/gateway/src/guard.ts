@@ -113,7 +113,15 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const fronts =
     config.fronts === undefined
       ? undefined
-      : stack.use(await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault }));
+      : stack.use(
+          await openFronts(config.fronts, {
+            ...admission,
+            own: config,
+            tenant: config.tenant,
+            forwardHeaders: config.upstream.forwardHeaders,
+            onFault,
+          }),
+        );
   const listener = createListener({
     pipeline,
     tls: config.tls,

@@ -29,6 +29,8 @@ export interface Yes {
   /** Printable ASCII; anything else of it percent-encoded. */
   readonly subject: string;
   readonly tenant: string;
+  /** What the API is to be asked for. */
+  readonly accept: string;
 }
 
 export interface No {
@@ -67,6 +69,7 @@ export class Decision {
     nginx: { yes: 0, no: 0 },
     forward: { yes: 0, no: 0 },
     envoy: { yes: 0, no: 0 },
+    grpc: { yes: 0, no: 0 },
     haproxy: { yes: 0, no: 0 },
   };
   #inFlight = 0;
@@ -133,8 +136,7 @@ export class Decision {
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
     const { recorder, site } = this.#parts;
-    const nowMs = Date.now();
-    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+    return captureAsked(asked, message, { newId: () => recorder.newId(Date.now()), site });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
@@ -154,6 +156,7 @@ export class Decision {
       requestId: captured.id,
       subject: printable(admitted.actor.id),
       tenant: tenant ?? '',
+      accept: admitted.accept,
     };
   }
 

@@ -1,5 +1,5 @@
 /**
- * Opens the doors for other proxies: questions by HTTP, questions by SPOP, and the datagrams of their access logs; takes them down in that order, and lets what is
+ * Opens the doors for other proxies: questions by HTTP, by SPOP and by gRPC, and the datagrams of their access logs; takes them down in that order, and lets what is
  * under way be answered and recorded. A door is a unix socket, an address of this machine, or asks for a client certificate: the configuration allows no other.
  */
 import { createSocket } from 'node:dgram';
@@ -13,7 +13,7 @@ import { GatewayError } from '../errors.ts';
 import type { TrustedProxies } from '../http/source.ts';
 import { tlsRules } from '../identity/own-certificate.ts';
 import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
-import { createAuthzServer, type MutualTls } from './authz-server.ts';
+import { type AuthzJudge, createAuthzServer, type MutualTls } from './authz-server.ts';
 import { Decision, type DecisionParts, type Verdict } from './decision.ts';
 import { parseOutcomeLine } from './outcome-lines.ts';
 import { Reconciler } from './reconciler.ts';
@@ -30,6 +30,7 @@ export interface DoorSettings {
 export interface FrontSettings {
   readonly authz: DoorSettings | undefined;
   readonly spop: DoorSettings | undefined;
+  readonly grpc: DoorSettings | undefined;
   readonly outcomes:
     | {
         readonly host: string;
@@ -46,6 +47,7 @@ export interface Fronts extends AsyncDisposable {
   /** A path or a port, where the door is open. */
   readonly authz: string | number | undefined;
   readonly spop: string | number | undefined;
+  readonly grpc: string | number | undefined;
   readonly outcomes: number | undefined;
   readonly reconciler: Reconciler | undefined;
 }
@@ -60,6 +62,8 @@ export async function openFronts(
   parts: Omit<DecisionParts, 'onIntent' | 'searchForms' | 'inFlightMax'> & {
     readonly own: Own;
     readonly proxies: TrustedProxies;
+    /** Fields that the API gets besides the usual ones, in lower case. */
+    readonly forwardHeaders: readonly string[];
     readonly onFault: (error: unknown) => void;
   },
 ): Promise<Fronts> {
@@ -103,13 +107,10 @@ export async function openFronts(
       ? undefined
       : await openDoor(stack, settings.spop, (tls) => {
           const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
-          if (tls === undefined) return createNetServer(serve);
-          const { cert, key, clientCa } = tls;
-          return createTlsServer(
-            { ...tlsRules, cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true },
-            serve,
-          );
+          return tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve);
         });
+  const grpc =
+    settings.grpc === undefined ? undefined : await openGrpc(stack, settings.grpc, { ...parts, judge, reconciler });
   for (const front of frontNames) {
     for (const said of ['yes', 'no'] as const) {
       metrics.watch(
@@ -121,7 +122,43 @@ export async function openFronts(
   }
   if (reconciler !== undefined) watchReconciler(metrics, reconciler);
   const opened = stack.move();
-  return { authz, spop, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { authz, spop, grpc, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+async function openGrpc(
+  stack: AsyncDisposableStack,
+  door: DoorSettings,
+  parts: {
+    readonly judge: AuthzJudge;
+    readonly forwardHeaders: readonly string[];
+    readonly reconciler: Reconciler | undefined;
+    readonly onFault: (error: unknown) => void;
+  },
+): Promise<string | number> {
+  const { reconciler } = parts;
+  // Loaded only where somebody asks by it.
+  const { createGrpcDoor } = await import('./grpc-server.ts');
+  const { serve, drain } = createGrpcDoor({
+    ...parts,
+    onOutcome: reconciler === undefined ? undefined : (outcome) => reconciler.join(outcome),
+  });
+  return await openDoor(
+    stack,
+    door,
+    (tls) => (tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve)),
+    () => drain(lastAnswersMs),
+  );
+}
+
+function createMutualTlsServer(
+  { cert, key, clientCa, protocol }: MutualTls & { readonly protocol?: string },
+  serve: (socket: Socket) => void,
+): Server {
+  const alpn = protocol === undefined ? {} : { ALPNProtocols: [protocol] };
+  return createTlsServer(
+    { ...tlsRules, ...alpn, cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true },
+    serve,
+  );
 }
 
 function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconciler): void {
@@ -145,6 +182,8 @@ async function openDoor(
   stack: AsyncDisposableStack,
   door: DoorSettings,
   make: (tls: MutualTls | undefined) => Server,
+  /** Ends what has connections of a kind that can be told so. */
+  drain?: () => void,
 ): Promise<string | number> {
   const server = make(door.tls);
   const connections = new Set<Socket>();
@@ -170,7 +209,8 @@ async function openDoor(
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     if ('closeIdleConnections' in server)
       (server as unknown as { closeIdleConnections(): void }).closeIdleConnections();
-    for (const socket of connections) socket.end();
+    if (drain !== undefined) drain();
+    else for (const socket of connections) socket.end();
     const late = setTimeout(() => {
       for (const socket of connections) socket.destroy();
     }, lastAnswersMs);
