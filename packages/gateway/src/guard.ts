@@ -17,8 +17,8 @@ import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
 import { ExportLinks } from './exposure/export-links.ts';
-import { type Fronts, openFronts } from './fronts/fronts.ts';
-import { closeServer, hostForUrl, listen } from './http/listening.ts';
+import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
+import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
 import { createListener } from './passage/listener.ts';
 import { LogoutDoor } from './passage/logout-door.ts';
@@ -42,6 +42,8 @@ export interface GuardParts {
   readonly commons: Commons;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** One of many processes that listen at the same places, under a primary. */
+  readonly together?: FrontsTogether | undefined;
 }
 
 /** Requests that were cut off get this long to be recorded. */
@@ -51,7 +53,7 @@ const exportSecretBytesMin = 32;
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
   await using stack = new AsyncDisposableStack();
-  const { recorder, commons, logger, metrics } = parts;
+  const { recorder, commons, logger, metrics, together } = parts;
   const counters = new RequestCounters(Date.now());
   stack.defer(() => recordCounters(recorder, config, counters));
   const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
@@ -119,7 +121,9 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const fronts =
     config.fronts === undefined
       ? undefined
-      : stack.use(await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault }));
+      : stack.use(
+          await openFronts(config.fronts, { ...admission, own: config, tenant: config.tenant, onFault, together }),
+        );
   const listener = createListener({
     pipeline,
     tls: config.tls,
@@ -127,8 +131,10 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     securityHeaders,
     onFault,
   });
-  const certificates = stack.use(watchCertificates(config, { server: listener, upstream, recorder, logger, metrics }));
-  const port = await listen(listener, config.listen);
+  const certificates = stack.use(
+    watchCertificates(config, { ...parts, server: listener, upstream, quiet: together !== undefined }),
+  );
+  const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
   if (config.url === undefined) publicUrl.port = String(port);

@@ -52,33 +52,41 @@ export function makeUpstreamConnector({ upstream }: GatewayConfig): UpstreamConn
   };
 }
 
-/** Watches the files of the listener and of the upstream. The problems are those of readiness. */
+/**
+ * Watches the files of the listener and of the upstream. The problems are those of readiness. Where many processes show the same certificates one tells for all: a primary, which
+ * has no listener to show any on.
+ */
 export function watchCertificates(
   config: GatewayConfig,
   parts: {
-    readonly server: Server;
-    readonly upstream: UpstreamConnector;
+    readonly server?: Server | undefined;
+    readonly upstream?: UpstreamConnector | undefined;
+    /** Another process tells what becomes of them. */
+    readonly quiet?: boolean | undefined;
     readonly recorder: Recorder;
     readonly logger: Logger;
     readonly metrics: Metrics;
   },
 ): Disposable & { problems(): readonly string[] } {
   using stack = new DisposableStack();
-  const { server, upstream, metrics } = parts;
+  const { server, upstream, metrics, quiet = false } = parts;
   const { tls } = config;
   const everyMs = tls?.reloadEveryMs ?? 10_000;
   const watch = (
     name: 'listener' | 'upstream',
     options: Omit<ConstructorParameters<typeof WatchedCertificate>[0], 'everyMs' | 'onNews'>,
   ): WatchedCertificate => {
-    const onNews = (news: CertificateNews): void => tell(config, name, news, parts);
+    const onNews = (news: CertificateNews): void => {
+      if (!quiet) tell(config, name, news, parts);
+    };
     const watched = stack.use(new WatchedCertificate({ ...options, everyMs, onNews }));
     metrics.watch(
       `watchglass_gateway_${name}_certificate_expires_seconds`,
       'When the certificate is over, in seconds since 1970',
       () => watched.expiresMs / 1_000,
+      'min',
     );
-    if (watched.expiresMs <= Date.now()) tell(config, name, { kind: 'refused', fault: 'expired' }, parts);
+    if (watched.expiresMs <= Date.now()) onNews({ kind: 'refused', fault: 'expired' });
     return watched;
   };
   const listener =
@@ -93,7 +101,7 @@ export function watchCertificates(
           },
         });
   if (config.upstream.certificate !== undefined)
-    watch('upstream', { ...config.upstream.certificate, apply: (material) => upstream.show(material) });
+    watch('upstream', { ...config.upstream.certificate, apply: (material) => upstream?.show(material) });
   const moved = stack.move();
   return {
     problems: () => (listener !== undefined && listener.expiresMs <= Date.now() ? ['certificate-expired'] : []),

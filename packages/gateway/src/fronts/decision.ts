@@ -19,6 +19,7 @@ import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { type Asked, captureAsked, type FrontName, messageOf } from './asked.ts';
+import { ownedBy } from './owner.ts';
 
 export type Verdict = Yes | No;
 
@@ -51,6 +52,8 @@ export interface DecisionParts extends AdmissionParts {
   readonly metrics: Metrics;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
+  /** Of this worker among many, which its audit ids say. */
+  readonly slot?: number | undefined;
   readonly inFlightMax: number;
   /** Lets `POST …/_search` through for who may read everything, without having seen its form. */
   readonly searchForms: boolean;
@@ -132,9 +135,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site } = this.#parts;
+    const { recorder, site, slot } = this.#parts;
     const nowMs = Date.now();
-    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+    const auditId = recorder.newId(nowMs);
+    return captureAsked(asked, message, {
+      id: recorder.newId(nowMs),
+      auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
+      site,
+    });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
