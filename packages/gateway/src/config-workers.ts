@@ -1,13 +1,8 @@
-/**
- * How many processes, and what each gets: numbers of the configuration are those of the whole gateway. What bounds memory and connections is divided evenly; what is counted is counted
- * together (workers/), so it isn't.
- */
+/** The key `workers` of `gateway.yaml`: how many processes serve. What each gets of the rest stands in slots.ts. */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 
 import { z } from 'zod';
 
-import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 
 const workersMax = 64;
@@ -48,47 +43,7 @@ export function emitterOf(emitter: string, slot: number): string {
   return `${emitter}/${slot}`;
 }
 
-export function spoolFolderOf(directory: string, slot: number): string {
-  return join(directory, `worker-${slot}`);
-}
-
-/** What the primary keeps and sends: what the gateway does as a whole. */
-export function primaryConfig(config: GatewayConfig): GatewayConfig {
-  return { ...config, spool: { ...config.spool, maxBytes: primarySpoolBytes(config.spool.maxBytes) } };
-}
-
-export function workerConfig(
-  config: GatewayConfig,
-  worker: { slot: number; count: number; port: number },
-): GatewayConfig {
-  const { slot, count, port } = worker;
-  const share = (whole: number): number => Math.ceil(whole / count);
-  const { spool, upstream, limits, fronts } = config;
-  return {
-    ...config,
-    workers: 1,
-    listen: { ...config.listen, port },
-    admin: undefined,
-    emitter: emitterOf(config.emitter, slot),
-    spool: {
-      ...spool,
-      dir: spoolFolderOf(spool.dir, slot),
-      maxBytes: Math.floor((spool.maxBytes - primarySpoolBytes(spool.maxBytes)) / count),
-    },
-    upstream: { ...upstream, connectionsMax: share(upstream.connectionsMax) },
-    limits: {
-      ...limits,
-      connectionsMax: share(limits.connectionsMax),
-      inFlightMax: share(limits.inFlightMax),
-    },
-    fronts: fronts && {
-      ...fronts,
-      inFlightMax: share(fronts.inFlightMax),
-      outcomes: fronts.outcomes && { ...fronts.outcomes, openMax: share(fronts.outcomes.openMax) },
-    },
-  };
-}
-
-function primarySpoolBytes(whole: number): number {
+/** What the primary may hold of all that a gateway may. */
+export function primarySpoolBytes(whole: number): number {
   return Math.max(spoolBytesMin, Math.floor(whole / 16));
 }

@@ -11,8 +11,9 @@ import type { Logger } from 'pino';
 import { ownEvent } from './capture/own-event.ts';
 import { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
-import { emitterOf, spoolBytesMin, spoolFolderOf } from './config-workers.ts';
+import { emitterOf, spoolBytesMin } from './config-workers.ts';
 import { serverOf } from './record-keeping.ts';
+import { spoolFolderOf } from './slots.ts';
 
 const marker = 'retired';
 

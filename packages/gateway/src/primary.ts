@@ -12,7 +12,6 @@ import { type ReceiptStatus, SdkError, sdkErrorCodes } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
 
 import type { GatewayConfig } from './config.ts';
-import { primaryConfig } from './config-workers.ts';
 import { GatewayError, type GatewayErrorCode, gatewayErrorCodes } from './errors.ts';
 import { removeStale } from './fronts/fronts.ts';
 import { lastEventsMs } from './guard.ts';
@@ -23,6 +22,7 @@ import { policyTexts } from './policy/load-policy.ts';
 import { keepRecord, lastSendingMs } from './record-keeping.ts';
 import { openAdmin, type RunningGateway, type StartOptions, stopOnce } from './running-gateway.ts';
 import { watchCertificates } from './secure.ts';
+import { primaryConfig } from './slots.ts';
 import { Metrics } from './watch/metrics.ts';
 import { SummedMetrics } from './watch/summed-metrics.ts';
 import { beginningOf } from './workers/beginning.ts';

@@ -7,7 +7,6 @@ import { pino } from 'pino';
 import { z } from 'zod';
 
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
-import { workerConfig } from './config-workers.ts';
 import type { Outcome } from './fronts/outcome-lines.ts';
 import { type Guard, standGuard } from './guard.ts';
 import { unmarkSlot } from './leftovers.ts';
@@ -17,6 +16,7 @@ import { Rates } from './limits/rates.ts';
 import { policyFromTexts } from './policy/load-policy.ts';
 import type { Policy } from './policy/tables.ts';
 import { keepRecord } from './record-keeping.ts';
+import { workerConfig } from './slots.ts';
 import { Metrics } from './watch/metrics.ts';
 import {
   AskedConcurrency,
