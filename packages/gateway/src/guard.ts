@@ -14,8 +14,8 @@ import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
-import { type Fronts, openFronts } from './fronts/fronts.ts';
-import { closeServer, hostForUrl, listen } from './http/listening.ts';
+import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
+import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
 import { Limiting } from './passage/limiting.ts';
 import { createListener } from './passage/listener.ts';
@@ -43,6 +43,8 @@ export interface GuardParts {
   readonly commons: Commons;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** One of many processes that listen at the same places, under a primary. */
+  readonly together?: FrontsTogether | undefined;
 }
 
 /** Requests that were cut off get this long to be recorded. */
@@ -52,7 +54,7 @@ const exportSecretBytesMin = 32;
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
   await using stack = new AsyncDisposableStack();
-  const { recorder, commons, logger, metrics } = parts;
+  const { recorder, commons, logger, metrics, together } = parts;
   const counters = new RequestCounters(Date.now());
   stack.defer(() => recordCounters(recorder, config, counters));
   const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
@@ -120,6 +122,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
             tenant: config.tenant,
             forwardHeaders: config.upstream.forwardHeaders,
             onFault,
+            together,
           }),
         );
   const listener = createListener({
@@ -130,9 +133,14 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     onFault,
   });
   const certificates = stack.use(
-    watchCertificates(config, { server: listener, connectors: reach.connectors, recorder, logger, metrics }),
+    watchCertificates(config, {
+      ...parts,
+      server: listener,
+      connectors: reach.connectors,
+      quiet: together !== undefined,
+    }),
   );
-  const port = await listen(listener, config.listen);
+  const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
   if (config.url === undefined) publicUrl.port = String(port);

@@ -17,7 +17,7 @@ export { canonicalise, type Parameter, parseParameters, type Target } from './ht
 export { countMembers, parsePartialJson } from './http/partial-json.ts';
 export type { ReplayStore } from './identity/replay-store.ts';
 export type { Revoke } from './identity/revocations.ts';
-export { type RunningGateway, type StartOptions, startGateway } from './main.ts';
+export { startGateway } from './main.ts';
 export { type Refusal, type RefusalCode, refusals } from './passage/refusal.ts';
 export { type CaseResult, type Expected, runCases, summary } from './policy/cases.ts';
 export type { ConsentHook, ConsentQuestion } from './policy/consent.ts';
@@ -26,3 +26,4 @@ export { loadPolicy } from './policy/load-policy.ts';
 export { parsePolicy } from './policy/policy.ts';
 export { samplePolicyPath } from './policy/sample-policy.ts';
 export type { Policy } from './policy/tables.ts';
+export type { FrontDoors, RunningGateway, StartOptions } from './running-gateway.ts';

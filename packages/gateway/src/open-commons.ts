@@ -16,7 +16,7 @@ import type { ReplayStore } from './identity/replay-store.ts';
 import { type Revocation, type Revoke, revocationOf } from './identity/revocations.ts';
 import { Concurrency } from './limits/concurrency.ts';
 import { startDecisionFeed } from './limits/decision-feed.ts';
-import { type DecisionNews, Decisions, type Snapshot } from './limits/decisions.ts';
+import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
 import { Rates } from './limits/rates.ts';
@@ -25,42 +25,19 @@ import { tellPolicyChange } from './passage/policy-changes.ts';
 import type { ConsentHook } from './policy/consent.ts';
 import { GlassCase } from './policy/glass.ts';
 import { PolicyKeeper } from './policy/policy-keeper.ts';
-import type { Policy } from './policy/tables.ts';
 import type { Metrics } from './watch/metrics.ts';
-import type { Commons } from './workers/commons.ts';
+import type { OwnedCommons, Spread } from './workers/commons.ts';
 
 const sweepEveryMs = 1_000;
 /** How often the policy's files are looked at, whatever the file system tells, and how long they have to hold still. */
 const policyPollMs = 5_000;
 const policySettleMs = 100;
 
-/** What others have to hear of. */
-export type CommonsChange =
-  | { readonly kind: 'revoked'; readonly revocations: readonly Revocation[] }
-  | { readonly kind: 'locked-out'; readonly news: LockoutNews }
-  | { readonly kind: 'decisions'; readonly snapshot: Snapshot }
-  | { readonly kind: 'policy'; readonly policy: Policy }
-  /** An address list was exchanged: its file is to be read. */
-  | { readonly kind: 'lists' };
-
-/** Resolves once it is in force for all of them. Never rejects. */
-export type Spread = (change: CommonsChange) => Promise<void>;
-
-export interface OwnCommons extends Commons, AsyncDisposable {
+export interface OwnCommons extends OwnedCommons, AsyncDisposable {
   readonly memory: OwnIdentityMemory;
-  readonly rates: Rates;
-  readonly lockout: Lockout | undefined;
-  readonly concurrency: Concurrency;
-  readonly glass: GlassCase;
   readonly policies: PolicyKeeper;
-  /** In force for all at once; resolves once it outlives them, and rejects where that can't be had. */
-  readonly keepRevoked: (revocations: readonly Revocation[]) => Promise<void>;
-  /** Counts a failure; resolves once a block that began with it is in force for all. */
-  readonly failEverywhere: (key: string) => Promise<void>;
   /** As `keepRevoked`, and on record. */
   readonly revoke: (what: Revoke) => Promise<void>;
-  /** From now on they hear of every change. */
-  readonly spreadTo: (spread: Spread) => void;
 }
 
 export interface CommonsParts {

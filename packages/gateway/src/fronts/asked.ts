@@ -84,12 +84,16 @@ const requestIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$/;
 export function captureAsked(
   asked: Asked,
   message: IncomingMessage,
-  { newId, site }: { readonly newId: () => string; readonly site: string | undefined },
+  {
+    newId,
+    auditId,
+    site,
+  }: { readonly newId: () => string; readonly auditId: string; readonly site: string | undefined },
 ): Captured {
   const { requestId, clientCert } = asked;
   const captured = capture(message, {
     id: requestId !== undefined && requestIdPattern.test(requestId) ? requestId : newId(),
-    auditId: newId(),
+    auditId,
     address: plainAddress(asked.peerIp),
     site,
   });

@@ -19,6 +19,7 @@ import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { type Asked, captureAsked, type FrontName, messageOf } from './asked.ts';
+import { ownedBy } from './owner.ts';
 
 export type Verdict = Yes | No;
 
@@ -53,6 +54,8 @@ export interface DecisionParts extends AdmissionParts {
   readonly metrics: Metrics;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
+  /** Of this worker among many, which its audit ids say. */
+  readonly slot?: number | undefined;
   readonly inFlightMax: number;
   /** Lets `POST …/_search` through for who may read everything, without having seen its form. */
   readonly searchForms: boolean;
@@ -135,8 +138,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site } = this.#parts;
-    return captureAsked(asked, message, { newId: () => recorder.newId(Date.now()), site });
+    const { recorder, site, slot } = this.#parts;
+    const newId = (): string => recorder.newId(Date.now());
+    const auditId = newId();
+    return captureAsked(asked, message, {
+      newId,
+      auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
+      site,
+    });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {

@@ -15,7 +15,8 @@ import { tlsRules } from '../identity/own-certificate.ts';
 import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
 import { type AuthzJudge, createAuthzServer, type MutualTls } from './authz-server.ts';
 import { Decision, type DecisionParts, type Verdict } from './decision.ts';
-import { parseOutcomeLine } from './outcome-lines.ts';
+import { type Outcome, parseOutcomeLine } from './outcome-lines.ts';
+import { ownerOf } from './owner.ts';
 import { Reconciler } from './reconciler.ts';
 import { serveSpop } from './spop-agent.ts';
 
@@ -52,6 +53,13 @@ export interface Fronts extends AsyncDisposable {
   readonly reconciler: Reconciler | undefined;
 }
 
+export interface FrontsTogether {
+  readonly slot: number;
+  readonly count: number;
+  /** An outcome of what another worker allowed. */
+  readonly passOn: (slot: number, outcome: Outcome) => void;
+}
+
 /** Answers under way, and outcomes on their way, get this long when the gateway stops. */
 const lastAnswersMs = 2_000;
 const lastOutcomesMs = 500;
@@ -65,24 +73,32 @@ export async function openFronts(
     /** Fields that the API gets besides the usual ones, in lower case. */
     readonly forwardHeaders: readonly string[];
     readonly onFault: (error: unknown) => void;
+    /** One of many workers that open the same doors: the primary has made room for them. */
+    readonly together?: FrontsTogether | undefined;
   },
 ): Promise<Fronts> {
   await using stack = new AsyncDisposableStack();
-  const { recorder, floods, own, proxies, onFault, metrics } = parts;
+  const { recorder, floods, own, proxies, onFault, metrics, together } = parts;
   const { outcomes } = settings;
   const reconciler =
     outcomes === undefined
       ? undefined
       : stack.use(new Reconciler({ ...outcomes, recorder, floods, own, startedMs: Date.now() }));
   if (reconciler !== undefined) stack.defer(() => reconciler.close(lastOutcomesMs));
+  const take = (outcome: Outcome | undefined): void => {
+    const owner = together === undefined ? undefined : ownerOf(outcome?.auditId, together.count);
+    if (outcome === undefined || owner === undefined || owner === together?.slot) reconciler?.join(outcome);
+    else together?.passOn(owner, outcome);
+  };
   const outcomesPort =
     outcomes?.port === undefined || reconciler === undefined
       ? undefined
-      : await listenForDatagrams(stack, { host: outcomes.host, port: outcomes.port, reconciler });
+      : await listenForDatagrams(stack, { host: outcomes.host, port: outcomes.port, take });
   const decision = new Decision({
     ...parts,
     searchForms: settings.searchForms,
     inFlightMax: settings.inFlightMax,
+    slot: together?.slot,
     onIntent: (intent, { requestId }) => reconciler?.expect(intent, requestId),
   });
   const judge = {
@@ -94,23 +110,29 @@ export async function openFronts(
     reconciler === undefined
       ? undefined
       : (lines: string): void => {
-          for (const line of lines.split('\n')) if (line.trim() !== '') reconciler.join(parseOutcomeLine(line));
+          for (const line of lines.split('\n')) if (line.trim() !== '') take(parseOutcomeLine(line));
         };
   const authz =
     settings.authz === undefined
       ? undefined
-      : await openDoor(stack, settings.authz, () =>
+      : await openDoor(stack, settings.authz, together !== undefined, () =>
           createAuthzServer({ judge, proxies, tls: settings.authz?.tls, onFault, onOutcomes }),
         );
   const spop =
     settings.spop === undefined
       ? undefined
-      : await openDoor(stack, settings.spop, (tls) => {
+      : await openDoor(stack, settings.spop, together !== undefined, (tls) => {
           const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
           return tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve);
         });
   const grpc =
-    settings.grpc === undefined ? undefined : await openGrpc(stack, settings.grpc, { ...parts, judge, reconciler });
+    settings.grpc === undefined
+      ? undefined
+      : await openGrpc(stack, settings.grpc, {
+          ...parts,
+          judge,
+          onOutcome: reconciler === undefined ? undefined : take,
+        });
   for (const front of frontNames) {
     for (const said of ['yes', 'no'] as const) {
       metrics.watch(
@@ -131,20 +153,18 @@ async function openGrpc(
   parts: {
     readonly judge: AuthzJudge;
     readonly forwardHeaders: readonly string[];
-    readonly reconciler: Reconciler | undefined;
+    readonly onOutcome: ((outcome: Outcome) => void) | undefined;
     readonly onFault: (error: unknown) => void;
+    readonly together?: FrontsTogether | undefined;
   },
 ): Promise<string | number> {
-  const { reconciler } = parts;
   // Loaded only where somebody asks by it.
   const { createGrpcDoor } = await import('./grpc-server.ts');
-  const { serve, drain } = createGrpcDoor({
-    ...parts,
-    onOutcome: reconciler === undefined ? undefined : (outcome) => reconciler.join(outcome),
-  });
+  const { serve, drain } = createGrpcDoor(parts);
   return await openDoor(
     stack,
     door,
+    parts.together !== undefined,
     (tls) => (tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve)),
     () => drain(lastAnswersMs),
   );
@@ -181,6 +201,7 @@ function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconcil
 async function openDoor(
   stack: AsyncDisposableStack,
   door: DoorSettings,
+  together: boolean,
   make: (tls: MutualTls | undefined) => Server,
   /** Ends what has connections of a kind that can be told so. */
   drain?: () => void,
@@ -191,7 +212,7 @@ async function openDoor(
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  if (door.socket !== undefined) await removeStale(door.socket);
+  if (door.socket !== undefined && !together) await removeStale(door.socket);
   try {
     if (door.socket === undefined) server.listen(door.port ?? 0, door.host);
     else server.listen(door.socket);
@@ -221,7 +242,7 @@ async function openDoor(
 }
 
 /** The socket of a process that is gone. One that somebody answers on stays, and listening fails. */
-async function removeStale(path: string): Promise<void> {
+export async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found?.isSocket() !== true) return;
   const probe = connect(path);
@@ -235,10 +256,14 @@ async function removeStale(path: string): Promise<void> {
 
 async function listenForDatagrams(
   stack: AsyncDisposableStack,
-  { host, port, reconciler }: { readonly host: string; readonly port: number; readonly reconciler: Reconciler },
+  {
+    host,
+    port,
+    take,
+  }: { readonly host: string; readonly port: number; readonly take: (outcome: Outcome | undefined) => void },
 ): Promise<number> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: datagramBufferBytes });
-  socket.on('message', (bytes) => reconciler.join(parseOutcomeLine(bytes.toString('utf8'))));
+  socket.on('message', (bytes) => take(parseOutcomeLine(bytes.toString('utf8'))));
   const listening = once(socket, 'listening');
   socket.bind(port, host);
   try {

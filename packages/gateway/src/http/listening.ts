@@ -5,6 +5,9 @@ import type { AddressInfo, ListenOptions } from 'node:net';
 
 import { GatewayError } from '../errors.ts';
 
+/** Whether many processes may listen at one port, each with a queue of its own; elsewhere their primary hands out connections. */
+export const kernelShares: boolean = process.platform === 'linux';
+
 export interface Place {
   readonly host: string;
   readonly port: number;

@@ -102,6 +102,14 @@ export class Decisions {
     return made;
   }
 
+  /** A copy of what another process owns and keeps: what ends by itself, ends here too. */
+  static of({ version, decisions }: Snapshot): Decisions {
+    const made = new Decisions({ onNews: () => undefined });
+    made.#version = version;
+    made.#put(decisions);
+    return made;
+  }
+
   get size(): number {
     return this.#inForce.size;
   }
