@@ -167,6 +167,8 @@ export interface RoadOptions {
   readonly upstream?: (request: IncomingMessage, response: ServerResponse, body: string) => void;
   /** Merged into gateway.yaml. */
   readonly config?: Record<string, unknown>;
+  /** Merged into its issuer. */
+  readonly issuer?: Record<string, unknown>;
   readonly policy?: string;
   readonly tls?: boolean;
   /** The disk under the spool. */
@@ -223,7 +225,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     listen: { host: '127.0.0.1', port: 0 },
     ...(secure ? { tls: { cert: 'cert.pem', key: 'key.pem' } } : {}),
     upstream: { url: upstream.url, timeoutMs: 2_000 },
-    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'] }],
+    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'], ...options.issuer }],
     policy: 'policy.yaml',
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
     server: { url: eventServer.url, writeKeyFile: 'write.key' },
