@@ -67,7 +67,7 @@ export function readCheck(request: CheckRequest, fields: readonly string[]): Rea
   const singles = new Set([...fields, 'authorization', 'dpop', 'x-request-id', 'host']);
   let fault: ReadQuestion['fault'];
   for (const [name, value] of pairsOf(http)) {
-    if (isMethodOverride(name)) fault ??= 'method-override';
+    if (isMethodOverride(name.replaceAll('_', '-'))) fault ??= 'method-override';
     if (values.has(name) && (singles.has(name) || name.startsWith(':'))) fault ??= 'front-field-twice';
     values.set(name, value);
   }

@@ -202,6 +202,7 @@ describe('Envoy, which asks by gRPC', () => {
       'a token that comes twice': { raw: [...raw, ['authorization', token]] },
       'a length that comes twice': { raw: [...raw, ['content-length', '0'], ['content-length', '5']] },
       'an override of the method': { headers: { 'x-http-method-override': 'DELETE' } },
+      'an override of the method, spelled otherwise': { headers: { x_http_method: 'DELETE' } },
       'a body where none belongs': { headers: { 'content-length': '5' } },
       'chunks where none belong': { headers: { 'transfer-encoding': 'chunked' } },
       'no method': { method: '' },
@@ -275,6 +276,13 @@ describe('Envoy, which asks by gRPC', () => {
     await eventOf(({ outcome: { reason } }) => reason === 'outcome-without-intent');
     assert.equal(road.gateway.fronts?.reconciler?.status.intentsMissing, 2);
     stream.end();
+  });
+
+  it('has a decision without an outcome raised', async () => {
+    const auditId = said(await ask({ path: '/fhir/Patient/p-6' }), 'audit_id');
+    road.gateway.fronts?.reconciler?.sweep(Date.now() + 61_000);
+    const missing = await eventOf(({ completes }) => completes === auditId);
+    assert.equal(missing.outcome.reason, 'outcome-missing');
   });
 
   it('hears 503 and never yes while the record cannot be written', async () => {

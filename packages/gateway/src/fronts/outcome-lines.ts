@@ -1,6 +1,6 @@
 /**
- * What the access log of a front says about one request, in one line: our own JSON (nginx, HAProxy, anything), bare or behind a syslog head, or Caddy's. Only numbers and
- * the two ids are taken; whatever else stands in the line is not looked at.
+ * What the access log of a front says about one request, in one line: our own JSON (nginx, HAProxy, anything), bare or behind a syslog head, Caddy's or Traefik's. Only numbers
+ * and the two ids are taken; whatever else stands in the line is not looked at.
  */
 
 export interface Outcome {
@@ -22,6 +22,7 @@ export function parseOutcomeLine(line: string): Outcome | undefined {
   if (start === -1 || line.length > lineCharsMax) return undefined;
   const said = objectOf(line.slice(start));
   if (said === undefined) return undefined;
+  if ('DownstreamStatus' in said) return outcomeOfTraefik(said);
   // Caddy's fields have names and units of their own.
   const own = objectIn(said.resp_headers);
   const { upstream, status } = said;
@@ -36,6 +37,19 @@ export function parseOutcomeLine(line: string): Outcome | undefined {
       typeof upstream === 'string'
         ? upstream !== '' && upstream !== '-' && upstream !== '<NOSRV>'
         : (soundStatus(status) ?? 999) < 400,
+  });
+}
+
+/** Traefik logs the fields of the request that went on to the API, counts nanoseconds, and leaves out the status of an API that it didn't ask. */
+function outcomeOfTraefik(said: Readonly<Record<string, unknown>>): Outcome {
+  const { Duration: nanoseconds, OriginStatus: origin } = said;
+  return outcomeOf({
+    auditId: said['request_X-Audit-Id'],
+    requestId: said['request_X-Request-Id'],
+    status: said.DownstreamStatus,
+    bytes: said.DownstreamContentSize,
+    ms: typeof nanoseconds === 'number' ? nanoseconds / 1e6 : undefined,
+    passed: soundStatus(origin) !== undefined,
   });
 }
 
