@@ -17,7 +17,7 @@ import { type AuthzJudge, createAuthzServer, type MutualTls } from './authz-serv
 import { Decision, type DecisionParts, type Verdict } from './decision.ts';
 import { parseOutcomeLine } from './outcome-lines.ts';
 import { Reconciler } from './reconciler.ts';
-import { serveSpop } from './spop-agent.ts';
+import { type SpopAgent, serveSpop } from './spop-agent.ts';
 
 /** Either a path of a unix socket, or a host and a port. */
 export interface DoorSettings {
@@ -99,16 +99,11 @@ export async function openFronts(
   const authz =
     settings.authz === undefined
       ? undefined
-      : await openDoor(stack, settings.authz, () =>
-          createAuthzServer({ judge, proxies, tls: settings.authz?.tls, onFault, onOutcomes }),
-        );
-  const spop =
-    settings.spop === undefined
-      ? undefined
-      : await openDoor(stack, settings.spop, (tls) => {
-          const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
-          return tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve);
+      : await openDoor(stack, settings.authz, (tls) => {
+          const server = createAuthzServer({ judge, proxies, tls, onFault, onOutcomes });
+          return { server, drain: () => server.closeIdleConnections() };
         });
+  const spop = settings.spop === undefined ? undefined : await openSpop(stack, settings.spop, { judge, onFault });
   const grpc =
     settings.grpc === undefined ? undefined : await openGrpc(stack, settings.grpc, { ...parts, judge, reconciler });
   for (const front of frontNames) {
@@ -123,6 +118,25 @@ export async function openFronts(
   if (reconciler !== undefined) watchReconciler(metrics, reconciler);
   const opened = stack.move();
   return { authz, spop, grpc, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+async function openSpop(
+  stack: AsyncDisposableStack,
+  door: DoorSettings,
+  parts: { readonly judge: AuthzJudge; readonly onFault: (error: unknown) => void },
+): Promise<string | number> {
+  const agents = new Set<SpopAgent>();
+  const serve = (socket: Socket): void => {
+    const agent = serveSpop(socket, parts);
+    agents.add(agent);
+    socket.once('close', () => agents.delete(agent));
+  };
+  return await openDoor(stack, door, (tls) => ({
+    server: tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve),
+    drain: () => {
+      for (const agent of agents) agent.drain();
+    },
+  }));
 }
 
 async function openGrpc(
@@ -142,12 +156,10 @@ async function openGrpc(
     ...parts,
     onOutcome: reconciler === undefined ? undefined : (outcome) => reconciler.join(outcome),
   });
-  return await openDoor(
-    stack,
-    door,
-    (tls) => (tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve)),
-    () => drain(lastAnswersMs),
-  );
+  return await openDoor(stack, door, (tls) => ({
+    server: tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve),
+    drain: () => drain(lastAnswersMs),
+  }));
 }
 
 function createMutualTlsServer(
@@ -177,15 +189,19 @@ function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconcil
   for (const [name, help, read] of numbers) metrics.watch(`watchglass_gateway_front_${name}`, help, read);
 }
 
+interface Doorkeeper {
+  readonly server: Server;
+  /** Ends each connection as soon as what is under way on it is answered. */
+  drain(): void;
+}
+
 /** Opens it, and sees to it that it is closed. */
 async function openDoor(
   stack: AsyncDisposableStack,
   door: DoorSettings,
-  make: (tls: MutualTls | undefined) => Server,
-  /** Ends what has connections of a kind that can be told so. */
-  drain?: () => void,
+  make: (tls: MutualTls | undefined) => Doorkeeper,
 ): Promise<string | number> {
-  const server = make(door.tls);
+  const { server, drain } = make(door.tls);
   const connections = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     connections.add(socket);
@@ -207,10 +223,7 @@ async function openDoor(
   if (door.socket !== undefined) await chmod(door.socket, 0o660);
   stack.defer(async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    if ('closeIdleConnections' in server)
-      (server as unknown as { closeIdleConnections(): void }).closeIdleConnections();
-    if (drain !== undefined) drain();
-    else for (const socket of connections) socket.end();
+    drain();
     const late = setTimeout(() => {
       for (const socket of connections) socket.destroy();
     }, lastAnswersMs);
