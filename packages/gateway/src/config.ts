@@ -13,6 +13,7 @@ import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
+import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
@@ -20,6 +21,7 @@ import type { FrontSettings } from './fronts/fronts.ts';
 import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { BreakerSettings } from './limits/breaker.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy } from './policy/load-policy.ts';
@@ -47,6 +49,8 @@ export interface GatewayConfig {
   };
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
+  /** At which issuer SMART applications sign people in. */
+  readonly smart: SmartSettings | undefined;
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
@@ -116,6 +120,7 @@ const schema = z.strictObject({
   }),
   issuers: issuersSchema,
   identity: identitySchema,
+  smart: smartSchema,
   policy: z.string(),
   routes: routesSchema,
   server: z.strictObject({
@@ -221,6 +226,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     },
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
+    smart: readSmart(raw.smart, { issuers: raw.issuers, file }),
     policy: loadPolicy(from(raw.policy)),
     policyFile: from(raw.policy),
     routes: readRoutes(raw.routes, files),

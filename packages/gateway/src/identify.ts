@@ -45,6 +45,7 @@ export async function identify(
   const opening = openIdentity({
     issuers: config.issuers,
     settings: config.identity,
+    smart: config.smart,
     tenant: config.tenant,
     directory: config.spool.dir,
     ...(parts.now === undefined ? {} : { now: parts.now }),

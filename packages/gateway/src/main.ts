@@ -35,8 +35,8 @@ import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
 import type { ReplayStore } from './identity/replay-store.ts';
+import { openDoors } from './passage/doors.ts';
 import { createListener } from './passage/listener.ts';
-import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { type PolicyChangeParts, policyTargets, tellPolicyChange } from './passage/policy-changes.ts';
 import { ConsentDesk, type ConsentHook } from './policy/consent.ts';
@@ -200,10 +200,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     ...admission,
     pool,
     securityHeaders,
-    logoutDoor:
-      identity.logout === undefined || config.identity.logoutPath === undefined
-        ? undefined
-        : new LogoutDoor(config.identity.logoutPath, identity.logout),
+    doors: openDoors(config, identity),
     upstreamOrigin,
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,

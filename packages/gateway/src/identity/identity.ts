@@ -12,6 +12,7 @@ import { type ClientAuthentication, Introspection } from './introspection.ts';
 import { IssuerKeys, type KeysState } from './issuer-keys.ts';
 import { MemoryReplayStore, type ReplayStore } from './replay-store.ts';
 import { clockToleranceSeconds, type Revocation, Revocations } from './revocations.ts';
+import { SmartDiscovery, type SmartSettings } from './smart-discovery.ts';
 import { Authenticator, type TrustedIssuer } from './token.ts';
 
 export interface IssuerSettings {
@@ -59,6 +60,8 @@ export type Revoke = { readonly issuer?: string } & (
 export interface Identity extends AsyncDisposable {
   readonly authenticator: Authenticator;
   readonly logout: BackChannelLogout | undefined;
+  /** For SMART applications; undefined where it isn't said at which issuer they sign people in. */
+  readonly smart: SmartDiscovery | undefined;
   readonly revocations: Revocations;
   readonly proofsCount: () => number;
   keysState(): Readonly<Record<KeysState, number>>;
@@ -70,6 +73,7 @@ export interface Identity extends AsyncDisposable {
 
 export async function openIdentity(options: {
   readonly issuers: readonly IssuerSettings[];
+  readonly smart: SmartSettings | undefined;
   readonly settings: IdentitySettings;
   readonly tenant: string | undefined;
   /** What has been revoked is kept here. */
@@ -106,6 +110,7 @@ export async function openIdentity(options: {
   return {
     authenticator,
     logout: loggingOut.length === 0 ? undefined : new BackChannelLogout({ issuers: loggingOut, revocations }),
+    smart: options.smart === undefined ? undefined : new SmartDiscovery(options.smart, { dispatcher }),
     revocations,
     proofsCount: () => memory.size,
     keysState() {
