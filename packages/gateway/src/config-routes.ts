@@ -10,6 +10,7 @@ export interface RouteSection {
   readonly prefix: string;
   readonly kind: 'fhir' | 'json';
   readonly map?: string | undefined;
+  readonly upstream?: string | undefined;
 }
 
 const routeSchema: z.ZodType<RouteSection> = z
@@ -17,6 +18,7 @@ const routeSchema: z.ZodType<RouteSection> = z
     prefix: z.string().regex(/^(?:\/[A-Za-z0-9_-]+)*$/, { error: "expected a path such as /fhir, or '' for the root" }),
     kind: z.enum(['fhir', 'json'], { error: 'expected kind: fhir or kind: json' }),
     map: z.string().min(1).optional(),
+    upstream: z.string().min(1).max(63).optional(),
   })
   .refine(({ kind, map }) => (kind === 'json') === (map !== undefined), {
     error: 'expected map, a file, with kind: json, and only there',
@@ -32,10 +34,10 @@ export const routesSchema: z.ZodType<readonly RouteSection[]> = z
 /** The longest prefix first. */
 export function readRoutes(routes: readonly RouteSection[], { from, read }: ConfigFiles): readonly Route[] {
   return routes
-    .map(({ prefix, kind, map = '' }): Route => {
-      if (kind === 'fhir') return { kind, prefix };
+    .map(({ kind, map = '', ...rest }): Route => {
+      if (kind === 'fhir') return { kind, ...rest };
       const options = { schema: jsonMapSchema, file: from(map), code: 'config-invalid' } as const;
-      return { kind, prefix, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
+      return { kind, ...rest, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
     })
     .sort((a, b) => b.prefix.length - a.prefix.length);
 }

@@ -4,13 +4,14 @@ import type { Parameter } from '../http/canonical.ts';
 import { type ExportLinks, exportSegment } from './export-links.ts';
 import { type JsonMap, recogniseMapped } from './json-map.ts';
 
-export type Route =
-  | {
-      readonly kind: 'fhir';
-      /** `/fhir`, without a slash at the end; '' for the root. */
-      readonly prefix: string;
-    }
-  | { readonly kind: 'json'; readonly prefix: string; readonly map: JsonMap };
+export type Route = RouteBase & ({ readonly kind: 'fhir' } | { readonly kind: 'json'; readonly map: JsonMap });
+
+interface RouteBase {
+  /** `/fhir`, without a slash at the end; '' for the root. */
+  readonly prefix: string;
+  /** The API behind it, where that is not the first. */
+  readonly upstream?: string | undefined;
+}
 
 /** Which interaction a path is; `routes` are in order, the longest prefix first. */
 export function recogniseIn(
