@@ -13,6 +13,7 @@ import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
+import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
 import {
   firstUpstream,
@@ -28,6 +29,7 @@ import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -50,6 +52,8 @@ export interface GatewayConfig {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
+  /** At which issuer SMART applications sign people in. */
+  readonly smart: SmartSettings | undefined;
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
@@ -102,6 +106,7 @@ const schema = z.strictObject({
   upstreams: upstreamsSchema,
   issuers: issuersSchema,
   identity: identitySchema,
+  smart: smartSchema,
   policy: z.string(),
   routes: routesSchema,
   server: z.strictObject({
@@ -214,6 +219,7 @@ export function readGatewayConfig(
     upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
+    smart: readSmart(raw.smart, { issuers: raw.issuers, file }),
     policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
     routes,

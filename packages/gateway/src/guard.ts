@@ -17,9 +17,9 @@ import { GatewayError } from './errors.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
+import { openDoors } from './passage/doors.ts';
 import { Limiting } from './passage/limiting.ts';
 import { createListener } from './passage/listener.ts';
-import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
@@ -103,10 +103,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
-    logoutDoor:
-      identity.logout === undefined || config.identity.logoutPath === undefined
-        ? undefined
-        : new LogoutDoor(config.identity.logoutPath, identity.logout),
+    doors: openDoors(config, identity),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;

@@ -35,11 +35,11 @@ import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
+import type { Door } from './door.ts';
 import { learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
 import { leaseOf, noteHeld } from './lease.ts';
-import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
@@ -56,8 +56,8 @@ export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly metrics: Metrics;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
-  /** Where issuers tell that a session has ended. */
-  readonly logoutDoor: LogoutDoor | undefined;
+  /** Paths that the gateway answers itself. */
+  readonly doors: readonly Door[];
   readonly site: string | undefined;
   readonly inFlightMax: number;
 }
@@ -165,7 +165,8 @@ export class Pipeline {
 
   async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
     await this.#parts.limiting.atTheDoor(captured);
-    if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
+    const door = this.#parts.doors.find((one) => one.isAskedFor(request));
+    if (door !== undefined) return this.#serveDoor(door, request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
@@ -182,14 +183,17 @@ export class Pipeline {
   }
 
   /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
-  async #serveLogout(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
-    const answered = await (this.#parts.logoutDoor as LogoutDoor).serve(request, captured);
-    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded')
+  async #serveDoor(door: Door, request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    const { floods, securityHeaders, counters } = this.#parts;
+    const { status, headers, body, event, floodKey } = await door.serve(request, captured);
+    if (floodKey !== undefined && !floods.admit(floodKey, event)) counters.mark(captured, 'flooded');
+    else if ((await this.#record(captured, [event])).kind === 'unrecorded')
       throw new Refused('audit-unavailable', undefined);
     if (response.headersSent || response.destroyed) return;
-    response.writeHead(answered.status, { ...this.#parts.securityHeaders, ...ownAnswerHeaders, 'content-length': '0' });
-    response.end();
-    this.#parts.counters.answered += 1;
+    const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(body ?? '')) };
+    response.writeHead(status, { ...securityHeaders, ...ownAnswerHeaders, ...headers, ...length });
+    response.end(request.method === 'HEAD' ? undefined : body);
+    counters.answered += 1;
   }
 
   /** Intent, upstream, outcome, release. */
