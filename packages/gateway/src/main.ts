@@ -31,6 +31,7 @@ import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
 import { GatewayError } from './errors.ts';
 import { ExportLinks } from './exposure/export-links.ts';
+import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, openFronts } from './fronts/fronts.ts';
 import { identify } from './identify.ts';
 import type { Revoke } from './identity/identity.ts';
@@ -82,7 +83,7 @@ const policyPollMs = 5_000;
 const policySettleMs = 100;
 /** Requests that were cut off get this long to be recorded. */
 const lastEventsMs = 5_000;
-const exportSecretBytesMin = 32;
+const linkSecretBytesMin = 32;
 
 /** Resolves once it listens. Throws `GatewayError` and `SdkError`, having let go of everything. */
 export async function startGateway(config: GatewayConfig, options: StartOptions = {}): Promise<RunningGateway> {
@@ -165,7 +166,8 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const upstream = makeUpstreamConnector(config);
   const pool = stack.adopt(makePool(config, upstream), (made) => made.destroy());
   const upstreamOrigin = new URL(config.upstream.url).origin;
-  const exportLinks = new ExportLinks(await readExportSecret(config), [upstreamOrigin, ...config.exports.origins]);
+  const linkSecret = await readLinkSecret(config);
+  const exportLinks = new ExportLinks(linkSecret, [upstreamOrigin, ...config.exports.origins]);
   const filePools = new Map(
     config.exports.origins
       .filter((origin) => origin !== upstreamOrigin)
@@ -178,6 +180,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const admission = {
     routes: config.routes,
     exportLinks,
+    pageLinks: new PageLinks(linkSecret, { tenant: config.tenant, validMs: config.paging.validMs }),
     filePools,
     authenticator: identity.authenticator,
     policies,
@@ -205,6 +208,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
         ? undefined
         : new LogoutDoor(config.identity.logoutPath, identity.logout),
     upstreamOrigin,
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     forwardAuthorization: config.upstream.forwardAuthorization,
     forwardHeaders: config.upstream.forwardHeaders,
     inFlightMax: config.limits.inFlightMax,
@@ -261,7 +265,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
 }
 
 /** A file of its own, or the spool's key, which is there by now. */
-async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
   const { keyFile = spool.keyFile } = exports;
   const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
     throw new GatewayError(
@@ -270,10 +274,10 @@ async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint
       { cause },
     );
   });
-  if (secret.length >= exportSecretBytesMin) return secret;
+  if (secret.length >= linkSecretBytesMin) return secret;
   throw new GatewayError(
     'config-invalid',
-    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+    `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
 }
 

@@ -9,10 +9,17 @@ export type Route =
       readonly kind: 'fhir';
       /** `/fhir`, without a slash at the end; '' for the root. */
       readonly prefix: string;
+      /** Parameters that a search for people may have in its URL; undefined where any may stand there. */
+      readonly urlParameters?: ReadonlySet<string>;
     }
   | { readonly kind: 'json'; readonly prefix: string; readonly map: JsonMap };
 
-/** Which interaction a path is; `routes` are in order, the longest prefix first. */
+/** `routes` are in order, the longest prefix first. */
+export function routeOf(routes: readonly Route[], path: string): Route | undefined {
+  return routes.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+/** Which interaction a path is. */
 export function recogniseIn(
   routes: readonly Route[],
   request: {
@@ -23,7 +30,7 @@ export function recogniseIn(
   },
 ): Recognition {
   const path = `/${request.segments.join('/')}`;
-  const route = routes.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+  const route = routeOf(routes, path);
   if (route === undefined) return { kind: 'no-route' };
   const { prefix } = route;
   const segments = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');

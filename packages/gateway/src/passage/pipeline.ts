@@ -34,16 +34,17 @@ import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
-import { learnFile, readOn, throughGateway } from './export.ts';
+import { learnFile, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
-import { learnFromHeld } from './learn.ts';
+import { learnFromHeld, readerBehind } from './learn.ts';
 import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 
-export interface PipelineParts extends AdmissionParts, ConsultParts {
+export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts {
   readonly recorder: Recorder;
   readonly pool: Pool;
   /** Of the upstream. */
@@ -58,7 +59,6 @@ export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly securityHeaders: Readonly<Record<string, string>>;
   /** Where issuers tell that a session has ended. */
   readonly logoutDoor: LogoutDoor | undefined;
-  readonly upstreamOrigin: string;
   readonly forwardAuthorization: boolean;
   readonly forwardHeaders: readonly string[];
   readonly site: string | undefined;
@@ -172,7 +172,9 @@ export class Pipeline {
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
-    const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    const carried = await this.#admission.readRequest(admitted);
+    refuseUnsealed(admitted, carried, this.#parts);
+    const consulted = await consultBefore(admitted, carried, this.#parts);
     // Where only files lie is another place.
     if (this.#poolOf(admitted.interaction) === undefined) refuseWhileDown(this.#parts.breaker, consulted.admitted);
     const reservation = this.#parts.recorder.reserve(
@@ -210,7 +212,7 @@ export class Pipeline {
       throw new Refused('audit-unavailable', undefined);
     }
     commit();
-    const answer = this.#throughGateway(admitted, await this.#ask(admitted, carried, intents.length > 0));
+    const answer = this.#throughGateway(admitted, carried, await this.#ask(admitted, carried, intents.length > 0));
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
@@ -243,8 +245,9 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
-  #throughGateway({ actor, interaction }: Admitted, held: Held): Held {
+  #throughGateway(admitted: Admitted, carried: Carried, held: Held): Held {
     if (held.kind === 'fault') return held;
+    const { actor, interaction } = admitted;
     const { exportLinks, publicUrl, upstreamOrigin } = this.#parts;
     const seal = {
       links: exportLinks,
@@ -252,7 +255,8 @@ export class Pipeline {
       publicUrl,
       upstreamUrl: `${upstreamOrigin}${interaction.route}`,
     };
-    const moved = throughGateway(held, interaction, seal);
+    const exported = throughGateway(held, interaction, seal);
+    const moved = exported && pagesThroughGateway(exported, { admitted, carried }, this.#parts);
     if (moved !== undefined) return moved;
     if (held.kind === 'beginning') held.abandon();
     return { kind: 'fault', fault: 'upstream-invalid' };
@@ -344,7 +348,7 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
-    const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
+    const reader = readerBehind(held, interaction, this.#parts.exposureBytesMax);
     if (response.headersSent || response.destroyed) held.abandon();
     else {
       this.#writeHead(admitted, held, undefined);
