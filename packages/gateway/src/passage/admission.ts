@@ -188,7 +188,7 @@ export class Admission {
         : denied(admitted, 'body-unreadable', 'client-closed');
     });
     if (interaction.form) return { ...nothing, body, ...this.#readForm(admitted, body) };
-    if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
+    if (interaction.name === 'batch') return { ...nothing, body, entries: await this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
     const sent = parseOneReading(body);
@@ -320,13 +320,14 @@ export class Admission {
   }
 
   /** One entry that isn't allowed denies all of them, and each is recorded. */
-  #readBatch(admitted: Admitted, body: Buffer): readonly BatchEntry[] {
+  async #readBatch(admitted: Admitted, body: Buffer): Promise<readonly BatchEntry[]> {
     const { asker, captured, actor, interaction } = admitted;
     const batch = parseBatch(body, interaction.route.replace(/\/$/, ''));
     if (batch.kind === 'unreadable') {
       throw denied(admitted, batch.reason === 'too-many-entries' ? 'body-too-large' : 'body-unreadable', batch.reason);
     }
     if (asker === undefined) throw denied(admitted, 'forbidden', 'policy');
+    await this.#parts.limiting.entries(admitted, asker.principal, batch.entries);
     const verdicts = batch.entries.map((entry) => authoriseEntry({ ...asker, ...entry }));
     const first = verdicts.find((verdict) => verdict.kind === 'denied');
     if (first === undefined) return batch.entries;
