@@ -84,9 +84,11 @@ const houses: Record<string, Record<string, number>> = {
     identity: 3,
     exposure: 3,
     policy: 4,
+    upstream: 4,
     capture: 5,
     watch: 6,
     passage: 7,
+    workers: 7,
     fronts: 8,
   },
 };

@@ -188,6 +188,7 @@ describe('the seal of a page', () => {
   const links = new PageLinks(Buffer.alloc(32, 7), { tenant: 'clinic', validMs: 60_000 });
   const search = interaction('Observation');
   const sealed = fc.record({
+    origin: fc.constantFrom(undefined, 'http://10.0.0.7:8080'),
     target: fc.webPath().map((path) => `/fhir${path}`),
     actor: fc.string({ minLength: 1, maxLength: 60 }),
     parameters: fc.array(

@@ -12,6 +12,7 @@ export interface RouteSection {
   readonly map?: string | undefined;
   readonly search?: 'any' | 'post' | undefined;
   readonly urlParameters?: readonly string[] | undefined;
+  readonly upstream?: string | undefined;
 }
 
 const routeSchema: z.ZodType<RouteSection> = z
@@ -24,6 +25,7 @@ const routeSchema: z.ZodType<RouteSection> = z
       .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, { error: 'expected the name of a search parameter' }))
       .max(64)
       .optional(),
+    upstream: z.string().min(1).max(63).optional(),
   })
   .refine(({ kind, map }) => (kind === 'json') === (map !== undefined), {
     error: 'expected map, a file, with kind: json, and only there',
@@ -45,11 +47,11 @@ export const routesSchema: z.ZodType<readonly RouteSection[]> = z
 /** The longest prefix first. */
 export function readRoutes(routes: readonly RouteSection[], { from, read }: ConfigFiles): readonly Route[] {
   return routes
-    .map(({ prefix, kind, map = '', search, urlParameters }): Route => {
+    .map(({ kind, map = '', search, urlParameters, ...rest }): Route => {
       if (kind === 'fhir')
-        return search === 'post' ? { kind, prefix, urlParameters: new Set(urlParameters) } : { kind, prefix };
+        return search === 'post' ? { kind, ...rest, urlParameters: new Set(urlParameters) } : { kind, ...rest };
       const options = { schema: jsonMapSchema, file: from(map), code: 'config-invalid' } as const;
-      return { kind, prefix, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
+      return { kind, ...rest, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
     })
     .sort((a, b) => b.prefix.length - a.prefix.length);
 }

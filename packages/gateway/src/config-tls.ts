@@ -50,13 +50,14 @@ export function readTls(tls: TlsSection, files: ConfigFiles): TlsConfig {
 
 export function readUpstreamCertificate(
   { cert, key }: { readonly cert?: string | undefined; readonly key?: string | undefined },
+  section: string,
   files: ConfigFiles,
 ): UpstreamCertificate | undefined {
   if (cert === undefined && key === undefined) return undefined;
   if (cert === undefined || key === undefined) {
-    throw new GatewayError('config-invalid', `${files.file}: upstream: expected cert and key, got one of both`);
+    throw new GatewayError('config-invalid', `${files.file}: ${section}: expected cert and key, got one of both`);
   }
-  return { current: readPair({ cert, key }, 'upstream', files), files: pathsOf({ cert, key }, files) };
+  return { current: readPair({ cert, key }, section, files), files: pathsOf({ cert, key }, files) };
 }
 
 function pathsOf({ cert, key, ca }: CertificateFiles, { from }: ConfigFiles): CertificateFiles {

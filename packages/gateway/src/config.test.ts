@@ -43,6 +43,22 @@ async function read(change: Record<string, unknown>): Promise<ReturnType<typeof 
 }
 
 describe('gateway.yaml', () => {
+  it('has one API, or several that routes name, each at one origin or more', async () => {
+    const upstreams = { scheduling: { url: 'http://127.0.0.1:9444', replicas: ['http://127.0.0.1:9445'] } };
+    const routes = [{ prefix: '/fhir', kind: 'fhir', upstream: 'scheduling' }];
+    const config = await read({ upstreams, routes });
+    assert.equal(config.upstreams.get('scheduling')?.balance, 'round-robin');
+    assert.equal(config.routes[0]?.upstream, 'scheduling');
+    await assert.rejects(read({ routes }), {
+      code: 'config-invalid',
+      message: /expected \/fhir to name one of upstreams, got scheduling/,
+    });
+    const twice = { url: 'http://127.0.0.1:9443', replicas: ['http://127.0.0.1:9443'] };
+    await assert.rejects(read({ upstream: twice }), /upstream\.replicas: expected each origin once/);
+    const health = { path: '/metadata', everySeconds: 0.5 };
+    assert.equal((await read({ upstream: { ...twice, replicas: [], health } })).upstream.health?.everyMs, 500);
+  });
+
   it('resolves paths against its own folder and fills in the rest', async () => {
     const config = await read({});
     assert.equal(config.spool.dir, join(folder, 'spool'));

@@ -8,44 +8,47 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
-import { bodiesSchema, breakerSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
+import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
-import { readTls, readUpstreamCertificate, type TlsConfig, tlsSchema, type UpstreamCertificate } from './config-tls.ts';
+import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import {
+  firstUpstream,
+  readUpstream,
+  readUpstreams,
+  type UpstreamConfig,
+  upstreamSchema,
+  upstreamsSchema,
+} from './config-upstream.ts';
+import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
-import { isForwardable } from './http/headers.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
-import type { BreakerSettings } from './limits/breaker.ts';
 import type { ListenerLimits } from './passage/listener.ts';
-import { loadPolicy } from './policy/load-policy.ts';
+import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 
 export type IssuerConfig = IssuerSettings;
 
 export interface GatewayConfig {
+  /** The file it was read from, and what stood in it: a worker that is started later begins with the same. */
+  readonly source: { readonly file: string; readonly text: string };
+  /** How many processes serve requests; one needs no primary. */
+  readonly workers: number;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls: TlsConfig | undefined;
   /** How clients reach it; made from `listen` where the configuration doesn't say. */
   readonly url: string | undefined;
-  readonly upstream: {
-    readonly url: string;
-    readonly ca: string | undefined;
-    /** What the gateway shows the API. */
-    readonly certificate: UpstreamCertificate | undefined;
-    readonly timeoutMs: number;
-    readonly connectionsMax: number;
-    readonly breaker: BreakerSettings;
-    readonly forwardAuthorization: boolean;
-    /** Lower case; besides those every request may have. */
-    readonly forwardHeaders: readonly string[];
-  };
+  /** Where routes lead that name no other. */
+  readonly upstream: UpstreamConfig;
+  /** Further ones, by name. */
+  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
   readonly policy: Policy;
@@ -94,28 +97,11 @@ const milliseconds = (fallback: number): z.ZodDefault<z.ZodInt> => z.int().min(1
 
 const schema = z.strictObject({
   listen: address,
+  workers: workersSchema,
   tls: tlsSchema.optional(),
   url: url.optional(),
-  upstream: z.strictObject({
-    url,
-    ca: z.string().optional(),
-    cert: z.string().optional(),
-    key: z.string().optional(),
-    timeoutMs: milliseconds(30_000),
-    connectionsMax: z.int().min(1).max(4_096).default(128),
-    breaker: breakerSchema,
-    forwardAuthorization: z.boolean().default(false),
-    forwardHeaders: z
-      .array(
-        z
-          .string()
-          .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, { error: 'expected the name of a header' })
-          .toLowerCase()
-          .refine(isForwardable, { error: 'expected a header that the gateway does not set, read or remove itself' }),
-      )
-      .max(32)
-      .default([]),
-  }),
+  upstream: upstreamSchema,
+  upstreams: upstreamsSchema,
   issuers: issuersSchema,
   identity: identitySchema,
   policy: z.string(),
@@ -132,7 +118,7 @@ const schema = z.strictObject({
     keyFile: z.string().optional(),
     maxBytes: z
       .int()
-      .min(8 * mebibyte, { error: 'expected at least 8388608' })
+      .min(spoolBytesMin, { error: `expected at least ${spoolBytesMin}` })
       .default(256 * mebibyte),
   }),
   audit: z
@@ -198,10 +184,17 @@ export function configKeys(): readonly string[] {
   return keys;
 }
 
-/** Reads the file and everything it names. Throws `config-unreadable`, `config-invalid` or `policy-invalid`, each naming the place. */
-export function readGatewayConfig(path: string): GatewayConfig {
+/**
+ * Reads the file and everything it names. Throws `config-unreadable`, `config-invalid` or `policy-invalid`, each naming the place. `held`: what stood in the file, and
+ * the policy, where another process has both already.
+ */
+export function readGatewayConfig(
+  path: string,
+  held?: { readonly text: string; readonly policy: PolicyTexts },
+): GatewayConfig {
   const file = resolve(path);
-  const raw = parseStrictYaml(readText(file, 'the configuration'), { schema, file, code: 'config-invalid' });
+  const text = held?.text ?? readText(file, 'the configuration');
+  const raw = parseStrictYaml(text, { schema, file, code: 'config-invalid' });
   const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
   const optional = (name: string | undefined, what: string): string | undefined =>
     name === undefined ? undefined : readText(from(name), what);
@@ -213,20 +206,20 @@ export function readGatewayConfig(path: string): GatewayConfig {
     );
   }
   const spoolDirectory = from(raw.spool.dir);
+  const routes = readRoutes(raw.routes, files);
   return {
+    source: { file, text },
+    workers: readWorkers(raw.workers, { file, emitter: raw.emitter, spoolBytesMax: raw.spool.maxBytes }),
     listen: raw.listen,
     tls: raw.tls === undefined ? undefined : readTls(raw.tls, files),
     url: raw.url?.replace(/\/+$/, ''),
-    upstream: {
-      ...raw.upstream,
-      ca: optional(raw.upstream.ca, 'upstream.ca'),
-      certificate: readUpstreamCertificate(raw.upstream, files),
-    },
+    upstream: readUpstream(raw.upstream, firstUpstream, files),
+    upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
-    policy: loadPolicy(from(raw.policy)),
+    policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
-    routes: readRoutes(raw.routes, files),
+    routes,
     server: {
       url: raw.server.url,
       writeKey: readWriteKey(from(raw.server.writeKeyFile)),

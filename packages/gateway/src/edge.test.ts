@@ -80,7 +80,7 @@ describe('what a client gets', () => {
         etag: 'W/"1"',
         'transfer-encoding': 'chunked',
       },
-      { requestId: 'r', auditId: 'a', upstreamOrigin: 'http://10.0.0.5:8080', publicOrigin: 'https://gw.example' },
+      { requestId: 'r', auditId: 'a', upstreamOrigins: ['http://10.0.0.5:8080'], publicOrigin: 'https://gw.example' },
     );
     assert.deepEqual(headers, {
       location: 'https://gw.example/fhir/Patient/1/_history/1',

@@ -32,6 +32,8 @@ export type OwnOperation =
   | 'decision-expired'
   | 'upstream-spared'
   | 'upstream-back'
+  | 'upstream-down'
+  | 'upstream-up'
   | 'rates-shared'
   | 'rates-alone';
 

@@ -17,6 +17,7 @@ function interaction(path: string, method = 'GET'): Interaction {
 
 const search = interaction('/fhir/Observation');
 const link = {
+  origin: undefined,
   target: '/fhir?_getpages=abc&_getpagesoffset=20',
   actor: 'person-1',
   parameters: [

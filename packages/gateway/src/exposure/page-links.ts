@@ -17,6 +17,8 @@ const valueCharsMax = 512;
 export interface PageLink {
   /** Path and query, at the upstream. */
   readonly target: string;
+  /** The one of several origins that gave it. */
+  readonly origin: string | undefined;
   /** Who got it. */
   readonly actor: string;
   /** When it ends. */
@@ -44,7 +46,10 @@ export class PageLinks {
     for (const bound of [valueCharsMax, 64, 0]) {
       const parameters = link.parameters.map((parameter) => shortened(parameter, bound));
       const query = parameters.map(({ name, rawValue }) => `${name}=${rawValue}`).join('&');
-      const sealed = this.#seal.seal(JSON.stringify([link.target, link.actor, until, query]), this.#context(path));
+      const sealed = this.#seal.seal(
+        JSON.stringify([link.target, link.actor, until, query, link.origin]),
+        this.#context(path),
+      );
       if (sealed !== undefined) return `${path}?${pageParameter}=${sealed}`;
     }
     return undefined;
@@ -54,9 +59,9 @@ export class PageLinks {
   open(text: string, of: Interaction): PageLink | undefined {
     const plain = this.#seal.open(text, this.#context(pathOf(of)));
     if (plain === undefined) return undefined;
-    const [target, actor, until, query] = JSON.parse(plain) as [string, string, number, string];
+    const [target, actor, until, query, origin] = JSON.parse(plain) as [string, string, number, string, string | null];
     const parameters = query === '' ? [] : query.split('&').map(parameterOf);
-    return { target, actor, untilMs: until * 1_000, parameters };
+    return { target, origin: origin ?? undefined, actor, untilMs: until * 1_000, parameters };
   }
 
   #context(path: string): string {

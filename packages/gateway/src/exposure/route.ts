@@ -4,15 +4,22 @@ import type { Parameter } from '../http/canonical.ts';
 import { type ExportLinks, exportSegment } from './export-links.ts';
 import { type JsonMap, recogniseMapped } from './json-map.ts';
 
-export type Route =
-  | {
-      readonly kind: 'fhir';
-      /** `/fhir`, without a slash at the end; '' for the root. */
-      readonly prefix: string;
-      /** Parameters that a search for people may have in its URL; undefined where any may stand there. */
-      readonly urlParameters?: ReadonlySet<string>;
-    }
-  | { readonly kind: 'json'; readonly prefix: string; readonly map: JsonMap };
+export type Route = RouteBase &
+  (
+    | {
+        readonly kind: 'fhir';
+        /** Parameters that a search for people may have in its URL; undefined where any may stand there. */
+        readonly urlParameters?: ReadonlySet<string>;
+      }
+    | { readonly kind: 'json'; readonly map: JsonMap }
+  );
+
+interface RouteBase {
+  /** `/fhir`, without a slash at the end; '' for the root. */
+  readonly prefix: string;
+  /** The API behind it, where that is not the first. */
+  readonly upstream?: string | undefined;
+}
 
 /** `routes` are in order, the longest prefix first. */
 export function routeOf(routes: readonly Route[], path: string): Route | undefined {

@@ -20,6 +20,7 @@ import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { type Asked, captureAsked, type FrontName, messageOf } from './asked.ts';
+import { ownedBy } from './owner.ts';
 
 export type Verdict = Yes | No;
 
@@ -30,6 +31,8 @@ export interface Yes {
   /** Printable ASCII; anything else of it percent-encoded. */
   readonly subject: string;
   readonly tenant: string;
+  /** What the API is to be asked for. */
+  readonly accept: string;
 }
 
 export interface No {
@@ -52,6 +55,8 @@ export interface DecisionParts extends AdmissionParts {
   readonly metrics: Metrics;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
+  /** Of this worker among many, which its audit ids say. */
+  readonly slot?: number | undefined;
   readonly inFlightMax: number;
   /** Lets `POST …/_search` through for who may read everything, without having seen its form. */
   readonly searchForms: boolean;
@@ -68,6 +73,7 @@ export class Decision {
     nginx: { yes: 0, no: 0 },
     forward: { yes: 0, no: 0 },
     envoy: { yes: 0, no: 0 },
+    grpc: { yes: 0, no: 0 },
     haproxy: { yes: 0, no: 0 },
   };
   #inFlight = 0;
@@ -133,9 +139,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site } = this.#parts;
-    const nowMs = Date.now();
-    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+    const { recorder, site, slot } = this.#parts;
+    const newId = (): string => recorder.newId(Date.now());
+    const auditId = newId();
+    return captureAsked(asked, message, {
+      newId,
+      auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
+      site,
+    });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
@@ -155,13 +166,14 @@ export class Decision {
       requestId: captured.id,
       subject: printable(admitted.actor.id),
       tenant: tenant ?? '',
+      accept: admitted.accept,
     };
   }
 
   /** What the decision would have to see; undefined where the head was enough. */
   #needsMore({ asker, decision, interaction, parameters, page }: Admitted): string | undefined {
     // A front would send the link itself to an API that doesn't know it, and may answer with everything.
-    if (page === true || isExportLink(interaction)) return 'front-link';
+    if (page !== undefined || isExportLink(interaction)) return 'front-link';
     if (interaction.name === 'batch') return 'front-batch';
     if (interaction.form && !this.#parts.searchForms) return 'front-form';
     if (asker === undefined) return undefined;
@@ -176,7 +188,7 @@ export class Decision {
 
   async #refuse(message: IncomingMessage, captured: Captured, refused: Refused): Promise<No> {
     const { counters, floods, limiting, metrics } = this.#parts;
-    limiting.refused(captured, refused);
+    await limiting.refused(captured, refused);
     const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
       if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))

@@ -68,6 +68,11 @@ export function isForwardable(name: string): boolean {
   return !reserved.has(name) && !/^x-(?:forwarded|original|auth|audit)(?:-|$)/.test(name) && !isMethodOverride(name);
 }
 
+/** Does a field of the client get to the API? `forwardHeaders` is what the configuration adds, in lower case. */
+export function isPassedOn(name: string, forwardHeaders: readonly string[]): boolean {
+  return inboundKept.has(name) || forwardHeaders.includes(name);
+}
+
 /** Fields that some servers take for the method. */
 export function isMethodOverride(name: string): boolean {
   return /^(?:x-)?(?:http-)?(?:method|verb)(?:-override|-tunnel(?:ing)?)?$/.test(name) || name === 'x-tunneled-method';
@@ -112,7 +117,7 @@ export function upstreamHeaders(
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const raw = rawHeaders[i] as string;
     const name = raw.toLowerCase();
-    if (named.has(name) || !(inboundKept.has(name) || ours.forwardHeaders.includes(name))) continue;
+    if (named.has(name) || !isPassedOn(name, ours.forwardHeaders)) continue;
     if (ours.unconditional === true && (name === 'if-none-match' || name === 'if-modified-since')) continue;
     out.push(raw, rawHeaders[i + 1] as string);
   }
@@ -132,7 +137,8 @@ export function clientHeaders(
   ours: {
     readonly requestId: string;
     readonly auditId: string;
-    readonly upstreamOrigin: string;
+    /** Those of the API: it may call itself by any of them. */
+    readonly upstreamOrigins: readonly string[];
     readonly publicOrigin: string;
   },
 ): Record<string, string | string[]> {
@@ -145,9 +151,9 @@ export function clientHeaders(
   }
   for (const name of ['location', 'content-location']) {
     const value = out[name];
-    if (typeof value === 'string' && value.startsWith(`${ours.upstreamOrigin}/`)) {
-      out[name] = ours.publicOrigin + value.slice(ours.upstreamOrigin.length);
-    }
+    if (typeof value !== 'string') continue;
+    const origin = ours.upstreamOrigins.find((one) => value.startsWith(`${one}/`));
+    if (origin !== undefined) out[name] = ours.publicOrigin + value.slice(origin.length);
   }
   out['cache-control'] ??= 'no-store';
   out['x-content-type-options'] = 'nosniff';

@@ -19,7 +19,7 @@ import { type ExportLinks, isExportLink } from '../exposure/export-links.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
 import { isMapped } from '../exposure/json-map.ts';
-import type { PageLinks } from '../exposure/page-links.ts';
+import type { PageLink, PageLinks } from '../exposure/page-links.ts';
 import { type Route, recogniseIn } from '../exposure/route.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
@@ -75,7 +75,7 @@ export interface Admitted {
   /** What the event of its outcome has to say besides. */
   readonly flags?: readonly Target[];
   /** It goes on with a search, by a link that the gateway made. */
-  readonly page?: boolean;
+  readonly page?: PageLink;
   /** Fields of the answer. */
   readonly notices?: Readonly<Record<string, string>>;
   /** What the upstream is asked for. */
@@ -160,7 +160,7 @@ export class Admission {
       asker,
       decision,
       ...(provenance === undefined ? {} : { flags: [{ type: 'Provenance', role: 'header' }] }),
-      ...(page === undefined ? {} : { page: true, flags: [{ type: 'Bundle', role: 'page' }] }),
+      ...(page === undefined ? {} : { page, flags: [{ type: 'Bundle', role: 'page' }] }),
       accept: accept.accept,
       target: page?.target ?? askedFor(interaction, target),
     };

@@ -64,20 +64,22 @@ export interface HoldOptions {
   readonly timeoutMs: number;
   /** The client went away. */
   readonly signal: AbortSignal;
-  /** It changes nothing: where the connection broke it may be asked for a second time. */
-  readonly askAgain: boolean;
+  /** Set for what changes nothing: where the connection broke it may be asked for a second time, there. */
+  readonly again: (() => Pool) | undefined;
 }
 
 /** Never rejects: what goes wrong is a `fault`. */
 export async function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
   const first = await new Exchange(pool, request, options).held;
-  // A kept-alive connection that the upstream closed meanwhile: asking again is safe for what only reads.
+  // A kept-alive connection that the upstream closed meanwhile, or a replica that is gone: asking again is safe for what only reads.
   const again =
-    options.askAgain &&
     first.kind === 'fault' &&
     first.fault === 'upstream-unreachable' &&
-    (request.method === 'GET' || request.method === 'HEAD');
-  return again && !options.signal.aborted ? new Exchange(pool, request, options).held : first;
+    (request.method === 'GET' || request.method === 'HEAD') &&
+    !options.signal.aborted
+      ? options.again?.()
+      : undefined;
+  return again === undefined ? first : new Exchange(again, request, options).held;
 }
 
 class Exchange implements Dispatcher.DispatchHandler {

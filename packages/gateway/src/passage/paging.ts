@@ -22,7 +22,6 @@ export interface PagingParts {
   readonly routes: readonly Route[];
   /** The gateway's, as clients reach it. */
   readonly publicUrl: URL;
-  readonly upstreamOrigin: string;
   /** How much of an answer is held. */
   readonly exposureBytesMax: number;
   /** Names of parameters, in lower case, by which a server finds a page without being told what was searched for. */
@@ -38,17 +37,28 @@ export function refuseUnsealed(
   if (isMapped(admitted.interaction)) return;
   const isUnsealed = (parameter: Parameter): boolean =>
     isPageParameter(parameter) || opaqueParameters.has(parameter.name.toLowerCase());
-  const own = admitted.page === true ? [] : parameters;
+  const own = admitted.page !== undefined ? [] : parameters;
   if (own.some(isUnsealed) || entries.some((entry) => entry.parameters.some(isUnsealed)))
     throw denied({ ...admitted, parameters }, 'page-refused', 'page-unsealed');
+}
+
+/** Who asked what, and where. */
+export interface Exchange {
+  readonly admitted: Admitted;
+  readonly carried: Carried;
+  /** Of the upstream. */
+  readonly origins: readonly string[];
+  /** The one of them that was asked. */
+  readonly origin: string | undefined;
 }
 
 /** The answer with the gateway's links in place of the upstream's; undefined where one of them can't be followed through it. */
 export function pagesThroughGateway(
   held: HeldWhole | HeldBeginning,
-  { admitted, carried }: { readonly admitted: Admitted; readonly carried: Carried },
+  exchange: Exchange,
   parts: PagingParts,
 ): HeldWhole | HeldBeginning | undefined {
+  const { admitted, carried } = exchange;
   const { interaction } = admitted;
   const batch = interaction.name === 'batch';
   if (held.status !== 200 || isMapped(interaction) || !(batch || hasPages(interaction))) return held;
@@ -56,12 +66,15 @@ export function pagesThroughGateway(
   const { link: _link, 'content-location': _location, ...headers } = held.headers;
   const type = headers['content-type'];
   if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
-  const relink = relinkOf({ admitted, interaction, parameters: carried.parameters, clear: isClear(admitted) }, parts);
+  const relink = relinkOf(
+    { ...exchange, interaction, parameters: carried.parameters, clear: isClear(admitted) },
+    parts,
+  );
   if (held.kind === 'beginning') return batch ? { ...held, headers } : relinked({ ...held, headers }, relink);
   const body = openedBody(held, parts.exposureBytesMax);
   if (body === undefined) return { ...held, headers };
   const changed = batch
-    ? relinkBatch(body, (position) => ofEntry(admitted, carried, position, parts))
+    ? relinkBatch(body, (position) => ofEntry(exchange, position, parts))
     : relinkBundle(body, relink);
   if (changed === undefined) return undefined;
   return changed === body ? { ...held, headers } : { ...held, headers: ofChanged(headers), body: changed };
@@ -101,31 +114,32 @@ const aboutBytes: ReadonlySet<string> = new Set([
   'repr-digest',
 ]);
 
-function ofEntry(admitted: Admitted, carried: Carried, position: number, parts: PagingParts): Relink | undefined {
-  const entry = carried.entries[position];
+function ofEntry(exchange: Exchange, position: number, parts: PagingParts): Relink | undefined {
+  const entry = exchange.carried.entries[position];
   if (entry === undefined || !hasPages(entry.interaction)) return undefined;
-  return relinkOf({ ...entry, admitted, clear: false }, parts);
+  return relinkOf({ ...exchange, ...entry, clear: false }, parts);
 }
 
 /** The client itself put what it searches for into a URL: there it may stand once more. */
 function isClear({ page, captured, interaction }: Admitted): boolean {
-  return page !== true && !interaction.form && captured.method === 'GET';
+  return page === undefined && !interaction.form && captured.method === 'GET';
 }
 
 function relinkOf(
-  search: {
-    readonly admitted: Admitted;
+  search: Exchange & {
     readonly interaction: Interaction;
     readonly parameters: readonly Parameter[];
     readonly clear: boolean;
   },
-  { pageLinks, publicUrl, upstreamOrigin, routes }: PagingParts,
+  { pageLinks, publicUrl, routes }: PagingParts,
 ): Relink {
   const { admitted, interaction, parameters, clear } = search;
   const path = pathOf(interaction);
   const prefix = routeOf(routes, path)?.prefix ?? '';
   const publicBase = publicUrl.href.replace(/\/+$/, '');
-  const origins = [upstreamOrigin, publicUrl.origin];
+  const origins = [...search.origins, publicUrl.origin];
+  // Of several that are alike only this one may know the page.
+  const origin = search.origins.length > 1 ? search.origin : undefined;
   return (link) => {
     if (typeof link.url !== 'string') return link;
     const target = targetOf(link.url, { path, prefix, origins });
@@ -139,7 +153,7 @@ function relinkOf(
     const names = new Set(parameters.map(({ name }) => name));
     const all = [...parameters, ...continued.filter(({ name }) => !names.has(name))];
     const actor = admitted.actor.id;
-    const sealed = pageLinks.seal({ target, actor, parameters: all }, interaction, admitted.captured.timeMs);
+    const sealed = pageLinks.seal({ target, origin, actor, parameters: all }, interaction, admitted.captured.timeMs);
     return sealed === undefined ? undefined : { ...link, url: publicBase + sealed };
   };
 }

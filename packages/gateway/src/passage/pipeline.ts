@@ -29,14 +29,16 @@ import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
-import type { Breaker } from '../limits/breaker.ts';
 import { withholdReason } from '../policy/authorise.ts';
+import type { Lease, Upstream } from '../upstream/upstream.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
 import { learnFile, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld, readerBehind } from './learn.ts';
+import { leaseOf, noteHeld } from './lease.ts';
 import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
@@ -46,9 +48,7 @@ import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 
 export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts {
   readonly recorder: Recorder;
-  readonly pool: Pool;
-  /** Of the upstream. */
-  readonly breaker: Breaker;
+  readonly upstreams: Upstreams;
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
@@ -59,11 +59,8 @@ export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts
   readonly securityHeaders: Readonly<Record<string, string>>;
   /** Where issuers tell that a session has ended. */
   readonly logoutDoor: LogoutDoor | undefined;
-  readonly forwardAuthorization: boolean;
-  readonly forwardHeaders: readonly string[];
   readonly site: string | undefined;
   readonly inFlightMax: number;
-  readonly upstreamTimeoutMs: number;
 }
 
 export class Pipeline {
@@ -175,14 +172,13 @@ export class Pipeline {
     const carried = await this.#admission.readRequest(admitted);
     refuseUnsealed(admitted, carried, this.#parts);
     const consulted = await consultBefore(admitted, carried, this.#parts);
-    // Where only files lie is another place.
-    if (this.#poolOf(admitted.interaction) === undefined) refuseWhileDown(this.#parts.breaker, consulted.admitted);
+    using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
     try {
-      await this.#exchange(consulted, reservation);
+      await this.#exchange(consulted, reservation, lease);
     } finally {
       reservation.release();
     }
@@ -200,7 +196,7 @@ export class Pipeline {
   }
 
   /** Intent, upstream, outcome, release. */
-  async #exchange(consulted: Consulted, reservation: Reservation): Promise<void> {
+  async #exchange(consulted: Consulted, reservation: Reservation, lease: Lease | undefined): Promise<void> {
     const { recorder, exposureBytesMax, metrics } = this.#parts;
     const { carried, events, commit } = consulted;
     let { admitted } = consulted;
@@ -212,7 +208,8 @@ export class Pipeline {
       throw new Refused('audit-unavailable', undefined);
     }
     commit();
-    const answer = this.#throughGateway(admitted, carried, await this.#ask(admitted, carried, intents.length > 0));
+    const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
+    const answer = this.#throughGateway({ admitted, carried }, asked, lease);
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
@@ -245,58 +242,84 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
-  #throughGateway(admitted: Admitted, carried: Carried, held: Held): Held {
+  #throughGateway(
+    of: { readonly admitted: Admitted; readonly carried: Carried },
+    held: Held,
+    lease: Lease | undefined,
+  ): Held {
     if (held.kind === 'fault') return held;
-    const { actor, interaction } = admitted;
-    const { exportLinks, publicUrl, upstreamOrigin } = this.#parts;
+    const { actor, interaction } = of.admitted;
+    const { publicUrl } = this.#parts;
+    const { exportLinks, origins } = this.#upstreamOf(interaction);
     const seal = {
       links: exportLinks,
       actor: actor.id,
       publicUrl,
-      upstreamUrl: `${upstreamOrigin}${interaction.route}`,
+      upstreamUrl: `${lease?.origin ?? origins[0]}${interaction.route}`,
     };
     const exported = throughGateway(held, interaction, seal);
-    const moved = exported && pagesThroughGateway(exported, { admitted, carried }, this.#parts);
+    const moved = exported && pagesThroughGateway(exported, { ...of, origins, origin: lease?.origin }, this.#parts);
     if (moved !== undefined) return moved;
     if (held.kind === 'beginning') held.abandon();
     return { kind: 'fault', fault: 'upstream-invalid' };
   }
 
   /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
-  async #ask(admitted: Admitted, carried: Carried, change: boolean): Promise<Held> {
-    const { request, response } = admitted;
-    const { exposureBytesMax, upstreamTimeoutMs } = this.#parts;
+  async #ask(
+    admitted: Admitted,
+    carried: Carried,
+    { change, lease }: { readonly change: boolean; readonly lease: Lease | undefined },
+  ): Promise<Held> {
+    const { request, response, interaction } = admitted;
+    const { timeoutMs } = this.#upstreamOf(interaction);
     const gone = new AbortController();
     const onClose = (): void => {
       if (!change) gone.abort();
     };
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
-    const filePool = this.#poolOf(admitted.interaction);
     const held = await hold(
-      filePool ?? this.#parts.pool,
+      lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
       {
         method: request.method ?? 'GET',
         path: admitted.target,
         // Where only files lie nobody needs to hear who asks.
-        headers: filePool === undefined ? this.#upstreamHeaders(admitted, carried) : ['Accept', admitted.accept],
+        headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
         body: carried.body,
       },
-      { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
+      {
+        holdBytesMax: this.#parts.exposureBytesMax,
+        timeoutMs,
+        signal: gone.signal,
+        again: change || lease === undefined ? undefined : () => lease.moveOn(),
+      },
     );
     response.off('close', onClose);
-    if (filePool === undefined) noteHeld(this.#parts.breaker, held);
+    if (lease !== undefined) noteHeld(lease, held);
     return held;
   }
 
-  #poolOf(interaction: Interaction): Pool | undefined {
+  /** The right to ask the API; undefined where only files lie. It isn't asked while it is known to be down: throws `Refused` then. */
+  #lease({ admitted, carried }: Consulted): Lease | undefined {
+    const { interaction } = admitted;
+    if (this.#filePoolOf(interaction) !== undefined) return undefined;
+    const { upstream, origin } = this.#parts.upstreams.of(interaction);
+    return leaseOf(upstream, admitted, { safe: !isChange(admitted, carried), origin });
+  }
+
+  #upstreamOf(interaction: Interaction): Upstream {
+    return this.#parts.upstreams.of(interaction).upstream;
+  }
+
+  #filePoolOf(interaction: Interaction): Pool | undefined {
     return isExportLink(interaction) ? this.#parts.filePools.get(new URL(interaction.link.url).origin) : undefined;
   }
 
   #upstreamHeaders(admitted: Admitted, carried: Carried): string[] {
     const { request, captured, accept } = admitted;
     const { body } = carried;
-    const { publicUrl, forwardAuthorization, forwardHeaders } = this.#parts;
+    const { publicUrl } = this.#parts;
+    const { forwardAuthorization, forwardHeaders } = this.#upstreamOf(admitted.interaction);
     const contentLength = body === null ? undefined : Buffer.isBuffer(body) ? body.length : declaredLength(request);
     return upstreamHeaders(request, {
       accept,
@@ -339,7 +362,7 @@ export class Pipeline {
     if (response.headersSent || response.destroyed) return;
     const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
     this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
-    response.end(bodyless ? undefined : held.body);
+    bodyless ? response.end() : response.end(held.body.toString('latin1'), 'latin1');
     this.#observe(interaction.name, held.status, captured);
   }
 
@@ -379,18 +402,18 @@ export class Pipeline {
 
   /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
   #writeHead(
-    { response, captured, notices }: Admitted,
+    { response, captured, notices, interaction }: Admitted,
     held: HeldWhole | HeldBeginning,
     ownLength: string | undefined,
   ): void {
-    const { upstreamOrigin, publicUrl } = this.#parts;
+    const { publicUrl } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
       ...this.#parts.securityHeaders,
       ...clientHeaders(held.headers, {
         requestId: captured.id,
         auditId: captured.auditId,
-        upstreamOrigin,
+        upstreamOrigins: this.#upstreamOf(interaction).origins,
         publicOrigin: publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
@@ -407,7 +430,7 @@ export class Pipeline {
   ): Promise<void> {
     const { counters, floods } = this.#parts;
     const { event, floodKey, floodSinglesMax, more } = refused;
-    this.#parts.limiting.refused(captured, refused);
+    await this.#parts.limiting.refused(captured, refused);
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {
@@ -440,23 +463,6 @@ export class Pipeline {
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
-}
-
-/** The API isn't asked while it is known to be down; the first refusal is an event, the rest are one. Throws `Refused`. */
-function refuseWhileDown(breaker: Breaker, admitted: Admitted): void {
-  const waitMs = breaker.waitMs();
-  if (waitMs <= 0) return;
-  throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
-    headers: { 'retry-after': String(Math.max(1, Math.ceil(waitMs / 1_000))) },
-    floodKey: `upstream-unavailable ${admitted.actor.id}`,
-    floodSinglesMax: 1,
-  });
-}
-
-function noteHeld(breaker: Breaker, held: Held): void {
-  if (held.kind !== 'fault') breaker.succeeded();
-  else if (held.fault === 'client-closed' || held.fault === 'request-body') breaker.unknown();
-  else breaker.failed();
 }
 
 /** A batch that only reads needs no intent. */

@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { Recorder } from '../capture/recorder.ts';
 
+export type Across = 'sum' | 'min' | 'max';
+
 export class Metrics {
   readonly registry: Registry = new Registry();
   readonly requests: Counter<'interaction' | 'status'>;
@@ -14,6 +16,7 @@ export class Metrics {
   readonly introspectionProblems: Counter<'problem'>;
   readonly policyLoads: Counter<'result'>;
   readonly glassBroken: Counter;
+  readonly upstreamProbes: Counter<'upstream' | 'origin' | 'result'>;
 
   constructor() {
     const registers = [this.registry];
@@ -52,6 +55,12 @@ export class Metrics {
       help: 'Times that the glass was broken: access beyond the rules for every day',
       registers,
     });
+    this.upstreamProbes = new Counter({
+      name: 'watchglass_gateway_upstream_probes_total',
+      help: 'Probes of the health of upstreams, by result',
+      labelNames: ['upstream', 'origin', 'result'],
+      registers,
+    });
     this.policyLoads = new Counter({
       name: 'watchglass_gateway_policy_loads_total',
       help: 'Policy files that came into force or were refused, by result',
@@ -66,9 +75,31 @@ export class Metrics {
     });
   }
 
-  /** A number that is read at the moment of asking. */
-  watch(name: string, help: string, read: () => number): void {
-    this.#gauge(name, help, read);
+  /** A number that is read at the moment of asking. `across`: what it is for all workers of a gateway together. */
+  watch(name: string, help: string, read: () => number, across: Across = 'sum'): void {
+    this.#gauge(name, help, read, across);
+  }
+
+  /** The same with labels: one number for each set of them. */
+  watchEach<L extends string>(
+    name: string,
+    help: string,
+    options: {
+      readonly labelNames: readonly L[];
+      readonly read: () => readonly { readonly labels: Readonly<Record<L, string>>; readonly value: number }[];
+      readonly across?: Across;
+    },
+  ): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: options.labelNames,
+      aggregator: options.across ?? 'sum',
+      registers: [this.registry],
+      collect() {
+        for (const { labels, value } of options.read()) this.set(labels, value);
+      },
+    });
   }
 
   /** Adds what is read at the moment of asking. */
@@ -91,8 +122,11 @@ export class Metrics {
       'Events not acknowledged by the server',
       () => spool.status.waitingCount,
     );
-    this.#gauge('watchglass_gateway_spool_open', '1 while the spool has room for the events of a request', () =>
-      recorder.problems().length === 0 ? 1 : 0,
+    this.#gauge(
+      'watchglass_gateway_spool_open',
+      '1 while the spool has room for the events of a request',
+      () => (recorder.problems().length === 0 ? 1 : 0),
+      'min',
     );
     this.#gauge(
       'watchglass_gateway_dead_letters',
@@ -124,8 +158,11 @@ export class Metrics {
       'Receipts that do not hold, and logs that are not what they were; over restarts',
       () => receipts.status.failures.length,
     );
-    this.#gauge('watchglass_gateway_receipts_unchecked', '1 while receipts can not be checked', () =>
-      receipts.status.problem === undefined ? 0 : 1,
+    this.#gauge(
+      'watchglass_gateway_receipts_unchecked',
+      '1 while receipts can not be checked',
+      () => (receipts.status.problem === undefined ? 0 : 1),
+      'max',
     );
     this.#gauge(
       'watchglass_gateway_send_retries',
@@ -134,10 +171,11 @@ export class Metrics {
     );
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  #gauge(name: string, help: string, read: () => number, across: Across = 'sum'): void {
     new Gauge({
       name,
       help,
+      aggregator: across,
       registers: [this.registry],
       collect() {
         this.set(read());

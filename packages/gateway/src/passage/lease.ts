@@ -1,0 +1,30 @@
+/** Who is asked, and what is learnt about them from how it went. */
+import type { Lease, Upstream } from '../upstream/upstream.ts';
+import type { Admitted } from './admission.ts';
+import type { Held } from './forward.ts';
+import { denied } from './refused.ts';
+
+/** The right to ask one replica; throws `Refused` where none may be asked. While that lasts the first refusal is an event, the rest are one. */
+export function leaseOf(
+  upstream: Upstream,
+  admitted: Admitted,
+  wanted: { readonly safe: boolean; readonly origin?: string | undefined },
+): Lease {
+  const { page } = admitted;
+  const kept = page?.origin === undefined ? undefined : upstream.take({ safe: true, origin: page.origin });
+  // A page is where the search was, as long as that is there: only there it may be known.
+  const taken = kept?.kind === 'taken' ? kept : upstream.take(wanted);
+  if (taken.kind === 'taken') return taken.lease;
+  throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
+    headers: { 'retry-after': String(Math.max(1, Math.ceil(taken.waitMs / 1_000))) },
+    floodKey: `upstream-unavailable ${admitted.actor.id}`,
+    floodSinglesMax: 1,
+  });
+}
+
+/** An answer of any status is one; that the client went away says nothing. */
+export function noteHeld(lease: Lease, held: Held): void {
+  if (held.kind !== 'fault') lease.succeeded();
+  else if (held.fault === 'client-closed' || held.fault === 'request-body') lease.unknown();
+  else lease.failed();
+}

@@ -1,0 +1,190 @@
+/**
+ * Builds the ways to the APIs behind the gateway: connections to each origin, what spares and probes them, and where else files of exports lie. What becomes of them is an
+ * event, a line of the log and a metric; a probe by itself is only counted.
+ */
+import type { Logger } from 'pino';
+import { Pool } from 'undici';
+
+import { type OwnOperation, ownEvent } from './capture/own-event.ts';
+import type { Recorder } from './capture/recorder.ts';
+import type { GatewayConfig } from './config.ts';
+import { firstUpstream, type UpstreamConfig } from './config-upstream.ts';
+import { ExportLinks } from './exposure/export-links.ts';
+import { makeUpstreamConnector, type UpstreamConnector } from './secure.ts';
+import { HealthProbe } from './upstream/health-probe.ts';
+import { Replica, type ReplicaNews } from './upstream/replica.ts';
+import { Upstream } from './upstream/upstream.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+import type { Across, Metrics } from './watch/metrics.ts';
+
+const filePoolConnectionsMax = 16;
+
+interface Parts {
+  readonly recorder: Recorder;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Seals the ways to the files of exports. */
+  readonly exportSecret: Uint8Array;
+}
+
+export interface Reach extends AsyncDisposable {
+  readonly upstreams: Upstreams;
+  /** What is shown to each upstream, by its name. */
+  readonly connectors: ReadonlyMap<string, UpstreamConnector>;
+  /** Of the other origins that files of exports may lie at. */
+  readonly filePools: ReadonlyMap<string, Pool>;
+  /** Those of readiness: a gateway with one API that answers serves. */
+  problems(): readonly string[];
+  /** How each origin is, where there are several to tell apart. */
+  states(): readonly OriginState[] | undefined;
+}
+
+export interface OriginState {
+  readonly upstream: string;
+  readonly origin: string;
+  readonly up: boolean;
+}
+
+export async function openReach(config: GatewayConfig, parts: Parts): Promise<Reach> {
+  await using stack = new AsyncDisposableStack();
+  const connectors = new Map<string, UpstreamConnector>();
+  const build = ([name, upstream]: readonly [string, UpstreamConfig]): Upstream => {
+    const connector = makeUpstreamConnector(upstream);
+    connectors.set(name, connector);
+    return buildUpstream(name, upstream, { config, connector, stack, ...parts });
+  };
+  const first = build([firstUpstream, config.upstream]);
+  const others = [...config.upstreams].map(build);
+  const origins = [first, ...others].flatMap((upstream) => upstream.origins);
+  const upstreams = new Upstreams({
+    first,
+    others,
+    routes: config.routes,
+    exportLinks: new ExportLinks(parts.exportSecret, [...origins, ...config.exports.origins]),
+  });
+  const filePools = new Map(
+    config.exports.origins
+      .filter((origin) => !origins.includes(origin))
+      .map((origin) => [
+        origin,
+        stack.adopt(new Pool(origin, { connections: filePoolConnectionsMax }), (made) => made.destroy()),
+      ]),
+  );
+  watch(upstreams, parts.metrics);
+  const resources = stack.move();
+  return {
+    upstreams,
+    connectors,
+    filePools,
+    problems: () => (upstreams.allDown ? ['upstream-unavailable'] : []),
+    states: () => (origins.length === 1 && config.upstream.health === undefined ? undefined : statesOf(upstreams)),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  };
+}
+
+function buildUpstream(
+  name: string,
+  settings: UpstreamConfig,
+  parts: Parts & {
+    readonly config: GatewayConfig;
+    readonly connector: UpstreamConnector;
+    readonly stack: AsyncDisposableStack;
+  },
+): Upstream {
+  const { config, connector, stack, metrics } = parts;
+  const { health } = settings;
+  const origins = [new URL(settings.url).origin, ...settings.replicas];
+  const replicas = origins.map((origin) => {
+    const pool = stack.adopt(makePool(origin, settings, connector), (made) => made.destroy());
+    const onNews = (news: ReplicaNews): void => tell(config, { name, origin, news }, parts);
+    const replica = new Replica({ origin, pool, breaker: settings.breaker, health, onNews });
+    if (health !== undefined) {
+      const onProbe = (succeeded: boolean): void =>
+        metrics.upstreamProbes.inc({ upstream: name, origin, result: succeeded ? 'success' : 'failure' });
+      stack.use(new HealthProbe(replica, health, { connect: connector.connect, onProbe }));
+    }
+    return replica;
+  });
+  return new Upstream({
+    ...settings,
+    name,
+    replicas,
+    exportLinks: new ExportLinks(parts.exportSecret, [...origins, ...config.exports.origins]),
+    probedEveryMs: health?.everyMs ?? 0,
+  });
+}
+
+function makePool(origin: string, upstream: UpstreamConfig, { connect }: UpstreamConnector): Pool {
+  return new Pool(origin, {
+    connections: upstream.connectionsMax,
+    pipelining: 1,
+    allowH2: false,
+    // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
+    headersTimeout: 0,
+    bodyTimeout: upstream.timeoutMs,
+    connect,
+  });
+}
+
+/** Each process asks and judges for itself: of several the most careful is believed. */
+function watch(upstreams: Upstreams, metrics: Metrics): void {
+  metrics.watch(
+    'watchglass_gateway_upstream_spared',
+    '1 while an API is down and nothing is sent to it',
+    () => (upstreams.all.every(({ available }) => available) ? 0 : 1),
+    'max',
+  );
+  const watchEach = (
+    name: string,
+    help: string,
+    { across, read }: { readonly across: Across; readonly read: (replica: Replica) => number },
+  ): void =>
+    metrics.watchEach(name, help, {
+      labelNames: ['upstream', 'origin'],
+      across,
+      read: () =>
+        upstreams.all.flatMap(({ name: upstream, replicas }) =>
+          replicas.map((replica) => ({ labels: { upstream, origin: replica.origin }, value: read(replica) })),
+        ),
+    });
+  watchEach('watchglass_gateway_upstream_up', '1 while an origin of an API is asked', {
+    across: 'min',
+    read: ({ usable }) => (usable ? 1 : 0),
+  });
+  watchEach('watchglass_gateway_upstream_pending', 'Requests under way to an origin', {
+    across: 'sum',
+    read: ({ pendingCount }) => pendingCount,
+  });
+}
+
+function statesOf({ all }: Upstreams): readonly OriginState[] {
+  return all.flatMap(({ name: upstream, replicas }) =>
+    replicas.map(({ origin, usable }) => ({ upstream, origin, up: usable })),
+  );
+}
+
+function tell(
+  config: GatewayConfig,
+  { name, origin, news }: { readonly name: string; readonly origin: string; readonly news: ReplicaNews },
+  { recorder, logger }: Parts,
+): void {
+  const { operation, status, words } = told[news];
+  logger[status === 'success' ? 'info' : 'error']({ upstream: name, origin }, words);
+  void recorder.record([ownEvent(config, { operation, status, target: { type: 'Upstream', id: origin } })]);
+}
+
+const told: Readonly<
+  Record<
+    ReplicaNews,
+    { readonly operation: OwnOperation; readonly status: 'success' | 'failed'; readonly words: string }
+  >
+> = {
+  opened: {
+    operation: 'upstream-spared',
+    status: 'failed',
+    words: 'the API fails too often; it is spared for a while',
+  },
+  closed: { operation: 'upstream-back', status: 'success', words: 'the API answers again' },
+  down: { operation: 'upstream-down', status: 'failed', words: 'the API is not well, as its probes say' },
+  up: { operation: 'upstream-up', status: 'success', words: 'the API is well again, as its probes say' },
+};

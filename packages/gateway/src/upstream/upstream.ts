@@ -1,0 +1,151 @@
+/**
+ * One API behind the gateway, at one origin or at several that are alike. Whoever wants to ask it takes a lease of one of them, and says how it ended; a lease
+ * that ends without a word says nothing, so that a request which came to nothing here doesn't keep a replica from being tried.
+ */
+import type { Pool } from 'undici';
+
+import type { ExportLinks } from '../exposure/export-links.ts';
+import type { Replica } from './replica.ts';
+
+export type Balance = 'round-robin' | 'least-pending';
+
+export type Taken =
+  | { readonly kind: 'taken'; readonly lease: Lease }
+  /** None may be asked now; how long to wait with the next. */
+  | { readonly kind: 'spared'; readonly waitMs: number };
+
+export class Upstream {
+  readonly name: string;
+  readonly replicas: readonly Replica[];
+  readonly origins: readonly string[];
+  readonly timeoutMs: number;
+  readonly forwardAuthorization: boolean;
+  readonly forwardHeaders: readonly string[];
+  /** What it may point to in the answers of an export. */
+  readonly exportLinks: ExportLinks;
+  readonly #balance: Balance;
+  readonly #probedEveryMs: number;
+  #turn = 0;
+
+  constructor(options: {
+    readonly name: string;
+    readonly replicas: readonly Replica[];
+    readonly balance: Balance;
+    readonly timeoutMs: number;
+    readonly forwardAuthorization: boolean;
+    readonly forwardHeaders: readonly string[];
+    readonly exportLinks: ExportLinks;
+    /** 0 where nobody probes. */
+    readonly probedEveryMs: number;
+  }) {
+    this.name = options.name;
+    this.replicas = options.replicas;
+    this.origins = options.replicas.map(({ origin }) => origin);
+    this.timeoutMs = options.timeoutMs;
+    this.forwardAuthorization = options.forwardAuthorization;
+    this.forwardHeaders = options.forwardHeaders;
+    this.exportLinks = options.exportLinks;
+    this.#balance = options.balance;
+    this.#probedEveryMs = options.probedEveryMs;
+  }
+
+  get available(): boolean {
+    return this.replicas.some(({ usable }) => usable);
+  }
+
+  /** A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other. */
+  take(wanted: { readonly safe: boolean; readonly origin?: string | undefined }): Taken {
+    const { origin } = wanted;
+    const candidates =
+      origin === undefined ? this.#inTurn() : this.replicas.filter((replica) => replica.origin === origin);
+    const firm = wanted.safe ? undefined : candidates.find(({ usable }) => usable);
+    const found = firm ?? this.#pick(candidates);
+    return typeof found === 'number'
+      ? { kind: 'spared', waitMs: found }
+      : { kind: 'taken', lease: new Lease(this, found, origin !== undefined) };
+  }
+
+  /** Another one than that; undefined where there is none to be asked. */
+  another(than: Replica): Replica | undefined {
+    const found = this.#pick(this.#inTurn().filter((replica) => replica !== than));
+    return typeof found === 'number' ? undefined : found;
+  }
+
+  /** The first that may be asked, or how long to wait. A breaker that is asked may make this the request that tries again, so none is asked twice. */
+  #pick(candidates: readonly Replica[]): Replica | number {
+    let leastMs = Number.POSITIVE_INFINITY;
+    for (const replica of candidates) {
+      const waitMs = replica.well ? replica.breaker.waitMs() : this.#probedEveryMs;
+      if (waitMs === 0) return replica;
+      leastMs = Math.min(leastMs, waitMs);
+    }
+    return leastMs;
+  }
+
+  /** The one to begin with first. */
+  #inTurn(): readonly Replica[] {
+    const { replicas } = this;
+    if (replicas.length === 1) return replicas;
+    this.#turn = (this.#turn + 1) % replicas.length;
+    const turned = [...replicas.slice(this.#turn), ...replicas.slice(0, this.#turn)];
+    return this.#balance === 'round-robin' ? turned : turned.sort((a, b) => a.pendingCount - b.pendingCount);
+  }
+}
+
+/** The right to ask one replica. Whoever has it says once how it ended, by one of `succeeded`, `failed` and `unknown`, and gives it back. */
+export class Lease implements Disposable {
+  readonly upstream: Upstream;
+  readonly #bound: boolean;
+  #replica: Replica;
+  #told = false;
+  #held = true;
+
+  constructor(upstream: Upstream, replica: Replica, bound: boolean) {
+    this.upstream = upstream;
+    this.#replica = replica;
+    this.#bound = bound;
+    replica.pendingCount += 1;
+  }
+
+  get origin(): string {
+    return this.#replica.origin;
+  }
+
+  get pool(): Pool {
+    return this.#replica.pool;
+  }
+
+  /** After a connection that failed, for what changes nothing: at another replica if there is one, else once more at the same. */
+  moveOn(): Pool {
+    const other = this.#bound ? undefined : this.upstream.another(this.#replica);
+    if (other !== undefined) {
+      this.#replica.breaker.failed();
+      this.#replica.pendingCount -= 1;
+      this.#replica = other;
+      other.pendingCount += 1;
+    }
+    return this.#replica.pool;
+  }
+
+  succeeded(): void {
+    this.#told = true;
+    this.#replica.breaker.succeeded();
+  }
+
+  failed(): void {
+    this.#told = true;
+    this.#replica.breaker.failed();
+  }
+
+  unknown(): void {
+    this.#told = true;
+    this.#replica.breaker.unknown();
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#held) return;
+    this.#held = false;
+    if (!this.#told) this.unknown();
+    this.#replica.pendingCount -= 1;
+  }
+}
