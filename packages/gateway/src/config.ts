@@ -12,6 +12,7 @@ import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './confi
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
@@ -71,6 +72,7 @@ export interface GatewayConfig {
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
   readonly exports: { readonly origins: readonly string[]; readonly keyFile: string | undefined };
+  readonly paging: PagingSection;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
   readonly emitter: string;
@@ -141,6 +143,7 @@ const schema = z.strictObject({
     })
     .prefault({}),
   exports: exportsSchema,
+  paging: pagingSchema,
   site: z.string().min(1).max(128).optional(),
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
@@ -241,6 +244,7 @@ export function readGatewayConfig(
       origins: raw.exports.origins,
       keyFile: raw.exports.keyFile === undefined ? undefined : from(raw.exports.keyFile),
     },
+    paging: raw.paging,
     site: raw.site,
     tenant: raw.tenant,
     emitter: raw.emitter,

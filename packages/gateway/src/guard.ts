@@ -14,6 +14,7 @@ import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
@@ -49,7 +50,7 @@ export interface GuardParts {
 
 /** Requests that were cut off get this long to be recorded. */
 export const lastEventsMs = 5_000;
-const exportSecretBytesMin = 32;
+const linkSecretBytesMin = 32;
 
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
@@ -67,9 +68,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
-  const reach = stack.use(
-    await openReach(config, { recorder, logger, metrics, exportSecret: await readExportSecret(config) }),
-  );
+  const linkSecret = await readLinkSecret(config);
+  const reach = stack.use(await openReach(config, { recorder, logger, metrics, exportSecret: linkSecret }));
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
@@ -77,6 +77,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
+    pageLinks: new PageLinks(linkSecret, { tenant: config.tenant, validMs: config.paging.validMs }),
     authenticator: identity.authenticator,
     policies: commons.policies,
     glass: commons.glass,
@@ -104,6 +105,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     filePools: reach.filePools,
     securityHeaders,
     doors: openDoors(config, identity),
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;
@@ -158,7 +160,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
 }
 
 /** A file of its own, or the spool's key, which is there by now. */
-async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
   const { keyFile = spool.keyFile } = exports;
   const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
     throw new GatewayError(
@@ -167,10 +169,10 @@ async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint
       { cause },
     );
   });
-  if (secret.length >= exportSecretBytesMin) return secret;
+  if (secret.length >= linkSecretBytesMin) return secret;
   throw new GatewayError(
     'config-invalid',
-    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+    `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
 }
 

@@ -36,16 +36,17 @@ import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
 import type { Door } from './door.ts';
-import { learnFile, readOn, throughGateway } from './export.ts';
+import { learnFile, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
-import { learnFromHeld } from './learn.ts';
+import { learnFromHeld, readerBehind } from './learn.ts';
 import { leaseOf, noteHeld } from './lease.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 
-export interface PipelineParts extends AdmissionParts, ConsultParts {
+export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts {
   readonly recorder: Recorder;
   readonly upstreams: Upstreams;
   /** Of the other origins that files of exports may lie at. */
@@ -169,7 +170,9 @@ export class Pipeline {
     if (door !== undefined) return this.#serveDoor(door, request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
-    const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    const carried = await this.#admission.readRequest(admitted);
+    refuseUnsealed(admitted, carried, this.#parts);
+    const consulted = await consultBefore(admitted, carried, this.#parts);
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
@@ -210,7 +213,7 @@ export class Pipeline {
     }
     commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
-    const answer = this.#throughGateway(admitted, asked, lease);
+    const answer = this.#throughGateway({ admitted, carried }, asked, lease);
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
@@ -243,8 +246,13 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
-  #throughGateway({ actor, interaction }: Admitted, held: Held, lease: Lease | undefined): Held {
+  #throughGateway(
+    of: { readonly admitted: Admitted; readonly carried: Carried },
+    held: Held,
+    lease: Lease | undefined,
+  ): Held {
     if (held.kind === 'fault') return held;
+    const { actor, interaction } = of.admitted;
     const { publicUrl } = this.#parts;
     const { exportLinks, origins } = this.#upstreamOf(interaction);
     const seal = {
@@ -253,7 +261,8 @@ export class Pipeline {
       publicUrl,
       upstreamUrl: `${lease?.origin ?? origins[0]}${interaction.route}`,
     };
-    const moved = throughGateway(held, interaction, seal);
+    const exported = throughGateway(held, interaction, seal);
+    const moved = exported && pagesThroughGateway(exported, { ...of, origins, origin: lease?.origin }, this.#parts);
     if (moved !== undefined) return moved;
     if (held.kind === 'beginning') held.abandon();
     return { kind: 'fault', fault: 'upstream-invalid' };
@@ -366,7 +375,7 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
-    const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
+    const reader = readerBehind(held, interaction, this.#parts.exposureBytesMax);
     if (response.headersSent || response.destroyed) held.abandon();
     else {
       this.#writeHead(admitted, held, undefined);
