@@ -85,6 +85,7 @@ const houses: Record<string, Record<string, number>> = {
     exposure: 3,
     policy: 4,
     upstream: 4,
+    tunnel: 2,
     capture: 5,
     watch: 6,
     passage: 7,

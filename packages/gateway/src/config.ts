@@ -22,6 +22,7 @@ import {
   upstreamSchema,
   upstreamsSchema,
 } from './config-upstream.ts';
+import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
@@ -70,6 +71,7 @@ export interface GatewayConfig {
   readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
+  readonly websockets: WebSocketsSection;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -137,6 +139,7 @@ const schema = z.strictObject({
   fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
+  websockets: webSocketsSchema,
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -227,6 +230,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
+    websockets: raw.websockets,
     limits: raw.limits,
   };
 }

@@ -42,6 +42,7 @@ import { GlassCase } from './policy/glass.ts';
 import { type PolicyChange, PolicyKeeper } from './policy/policy-keeper.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { LastingOnes } from './tunnel/lasting.ts';
 import { createAdmin } from './watch/admin.ts';
 import { Metrics } from './watch/metrics.ts';
 
@@ -187,8 +188,13 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
+  const lasting = new LastingOnes({ countMax, perHolderMax });
+  metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
+    lasting,
+    webSockets: config.websockets,
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
@@ -218,6 +224,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const listenPort = await listen(listener, config.listen);
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(listenPort);
   const problems = async (): Promise<readonly string[]> => [
     ...recorder.problems(),

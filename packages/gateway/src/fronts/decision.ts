@@ -160,6 +160,8 @@ export class Decision {
   /** What the decision would have to see; undefined where the head was enough. */
   #needsMore({ asker, decision, interaction, parameters }: Admitted): string | undefined {
     if (interaction.name === 'batch') return 'front-batch';
+    // Another proxy would neither end it nor say how it ended.
+    if (interaction.name === 'subscribe') return 'front-websocket';
     if (interaction.form && !this.#parts.searchForms) return 'front-form';
     if (asker === undefined) return undefined;
     // Who keeps consents is asked about the patients of an answer, too.

@@ -155,6 +155,16 @@ export class Admission {
     };
   }
 
+  /** Is it a WebSocket that a route lets through? Says nothing about who may. */
+  isSubscription(request: IncomingMessage): boolean {
+    const target = canonicalise(request.url ?? '');
+    if (target.kind === 'refused') return false;
+    const { segments, parameters } = target;
+    const asked = { method: request.method ?? '', segments, parameters, links: this.#parts.exportLinks };
+    const recognition = recogniseIn(this.#parts.routes, asked);
+    return recognition.kind === 'interaction' && recognition.interaction.name === 'subscribe';
+  }
+
   /** Reads the body, as far as something in it decides. */
   async readRequest(admitted: Admitted): Promise<Carried> {
     const { request, interaction, parameters, decision } = admitted;

@@ -29,12 +29,11 @@ import { BodyCounter, declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
+import { asksForWebSocket } from '../http/websocket.ts';
 import { withholdReason } from '../policy/authorise.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
-import type { Upstreams } from '../upstream/upstreams.ts';
-import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
-import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
+import { type Consulted, consultAfter, consultBefore } from './consult.ts';
 import { learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
@@ -44,16 +43,15 @@ import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent }
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
+import { type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
 
-export interface PipelineParts extends AdmissionParts, ConsultParts {
+export interface PipelineParts extends AdmissionParts, UpgradeParts {
   readonly recorder: Recorder;
-  readonly upstreams: Upstreams;
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
-  readonly metrics: Metrics;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
   /** Where issuers tell that a session has ended. */
@@ -65,6 +63,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts {
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #admission: Admission;
+  readonly #upgrades: Upgrades;
   /** Connections whose fault is on record already: what it did to a request on them needs no second event. */
   readonly #faulted = new WeakSet<Socket>();
   #inFlight = 0;
@@ -73,15 +72,21 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     this.#admission = new Admission(parts);
+    this.#upgrades = new Upgrades(parts, this.#admission, (...what) => this.#record(...what));
+  }
+
+  /** Is it a WebSocket that a route lets through? Any other `Upgrade` is left out of account. */
+  mayUpgrade(request: IncomingMessage): boolean {
+    return asksForWebSocket(request) && this.#admission.isSubscription(request);
   }
 
   /** Serves one request to its end. Rejects only for a fault of the program itself. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async handle(request: IncomingMessage, response: ServerResponse, upgrading?: Upgrading): Promise<void> {
     const captured = this.#capture(request);
     this.#parts.counters.begin(captured);
     this.#inFlight += 1;
     try {
-      await this.#serve(request, response, captured);
+      await this.#serve(request, response, captured, upgrading);
     } catch (refused) {
       if (!(refused instanceof Refused)) {
         await this.#recordFault(captured);
@@ -163,11 +168,20 @@ export class Pipeline {
     return capture(request, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), address, site });
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    captured: Captured,
+    upgrading: Upgrading | undefined,
+  ): Promise<void> {
     await this.#parts.limiting.atTheDoor(captured);
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
+    if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
-    if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
+    if (admitted.interaction.name === 'subscribe')
+      throw denied(admitted, 'upgrade-required', 'upgrade-required', { headers: { upgrade: 'websocket' } });
+    if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
+      throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(

@@ -14,6 +14,7 @@ export class Metrics {
   readonly introspectionProblems: Counter<'problem'>;
   readonly policyLoads: Counter<'result'>;
   readonly glassBroken: Counter;
+  readonly lastingEnds: Counter<'kind' | 'reason'>;
   readonly upstreamProbes: Counter<'upstream' | 'origin' | 'result'>;
 
   constructor() {
@@ -51,6 +52,12 @@ export class Metrics {
     this.glassBroken = new Counter({
       name: 'watchglass_gateway_break_glass_total',
       help: 'Times that the glass was broken: access beyond the rules for every day',
+      registers,
+    });
+    this.lastingEnds = new Counter({
+      name: 'watchglass_gateway_lasting_ends_total',
+      help: 'WebSockets and event streams that ended, by reason',
+      labelNames: ['kind', 'reason'],
       registers,
     });
     this.upstreamProbes = new Counter({
