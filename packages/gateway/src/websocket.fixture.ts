@@ -3,9 +3,10 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+import type { Event } from '@watchglass/record';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
 
-import { type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import { isFirstUse, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 
 export const subscribePolicy = `
 version: 1
@@ -119,4 +120,42 @@ export function closedWith(socket: WebSocket): Promise<number> {
 
 export function nextMessage(socket: WebSocket): Promise<string> {
   return new Promise((resolve) => socket.once('message', (data) => resolve(String(data))));
+}
+
+/** Its events once there are so many: the end comes a moment after the connection's. */
+export async function eventsOf(of: WebSocketRoad, count: number): Promise<Event[]> {
+  for (;;) {
+    const events = (await of.settled()).filter((event) => event.kind !== 'system' && !isFirstUse(event));
+    if (events.length >= count) return events;
+    await new Promise((tick) => setImmediate(tick));
+  }
+}
+
+/** What an event says of how it went. */
+export const summary = ({ operation, outcome: { status, code, reason } }: Event): unknown[] => [
+  operation,
+  status,
+  code,
+  reason,
+];
+
+/** The head of a handshake, as bytes. */
+export function handshake(
+  of: WebSocketRoad,
+  change: Record<string, string | undefined> = {},
+  path = '/fhir/websocket',
+): string {
+  const fields: Record<string, string | undefined> = {
+    Host: 'gw.example',
+    Authorization: `Bearer ${of.token}`,
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
+    'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    ...change,
+  };
+  const lines = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}: ${value}\r\n`],
+  );
+  return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }

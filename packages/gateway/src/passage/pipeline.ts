@@ -34,6 +34,7 @@ import { withholdReason } from '../policy/authorise.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, consultAfter, consultBefore } from './consult.ts';
+import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
 import { learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
@@ -180,6 +181,7 @@ export class Pipeline {
     const admitted = await this.#admission.admit(request, response, captured);
     if (admitted.interaction.name === 'subscribe')
       throw denied(admitted, 'upgrade-required', 'upgrade-required', { headers: { upgrade: 'websocket' } });
+    if (asksForEvents(admitted)) refuseLasting(admitted, this.#parts.lasting);
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
@@ -291,6 +293,7 @@ export class Pipeline {
         // Where only files lie nobody needs to hear who asks.
         headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
         body: carried.body,
+        bodyTimeoutMs: asksForEvents(admitted) ? this.#parts.webSockets.idleTimeoutMs : undefined,
       },
       {
         holdBytesMax: this.#parts.exposureBytesMax,
@@ -376,6 +379,7 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
+    const kept = keepEvents(admitted, held, this.#parts.webSockets.lifetimeMs, this.#parts);
     const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
     if (response.headersSent || response.destroyed) held.abandon();
     else {
@@ -383,8 +387,9 @@ export class Pipeline {
       end = await held.streamTo(response, reader && ((chunk) => reader.push(chunk)));
       this.#observe(interaction.name, status, captured);
     }
+    const reason = kept?.leave(end.complete);
     const rest = await reader?.finish(end.complete);
-    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest }), reservation);
+    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest, reason }), reservation);
   }
 
   async #releaseFault(

@@ -23,6 +23,7 @@ import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import type { Admission, Admitted, Carried } from './admission.ts';
 import { type ConsultParts, consultBefore } from './consult.ts';
+import { refuseLasting } from './event-stream.ts';
 import { leaseOf } from './lease.ts';
 import { faultEvents, type Intent, intentEvents } from './outcome.ts';
 import { refusals } from './refusal.ts';
@@ -122,16 +123,7 @@ export class Upgrades {
       throw denied(admitted, 'origin-refused', 'origin');
     // Who keeps consents is asked about the patients of an answer, and here nobody sees them.
     if (admitted.asker?.policy.consent !== undefined) throw denied(admitted, 'consent-refused', 'consent-unseen');
-    const refusal = lasting.refusal(admitted.actor.id);
-    if (refusal === undefined) return;
-    const options = {
-      headers: { 'retry-after': '5' },
-      floodKey: `${refusal} ${admitted.actor.id}`,
-      floodSinglesMax: 1,
-    };
-    throw refusal === 'too-many-of-one'
-      ? denied(admitted, 'concurrency-exceeded', 'websockets-of-one', options)
-      : denied(admitted, 'over-capacity', refusal === 'too-many' ? 'websockets' : refusal, options);
+    refuseLasting(admitted, lasting);
   }
 
   async #dial({ admitted, handshake }: Opening, upstream: Upstream, lease: Lease): Promise<Dialled> {
