@@ -80,6 +80,7 @@ const houses: Record<string, Record<string, number>> = {
   gateway: {
     http: 1,
     limits: 1,
+    trace: 1,
     fhir: 2,
     identity: 3,
     exposure: 3,

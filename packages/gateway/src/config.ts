@@ -14,6 +14,7 @@ import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import { readTracing, tracingSchema } from './config-tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -32,6 +33,7 @@ import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
+import type { TracingSettings } from './trace/tracing.ts';
 
 export type IssuerConfig = IssuerSettings;
 
@@ -72,6 +74,8 @@ export interface GatewayConfig {
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
   readonly websockets: WebSocketsSection;
+  /** Where spans are sent, if anywhere. */
+  readonly tracing: TracingSettings | undefined;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -140,6 +144,7 @@ const schema = z.strictObject({
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
   websockets: webSocketsSchema,
+  tracing: tracingSchema.optional(),
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -231,6 +236,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
     websockets: raw.websockets,
+    tracing: raw.tracing === undefined ? undefined : readTracing(raw.tracing, files),
     limits: raw.limits,
   };
 }

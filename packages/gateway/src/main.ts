@@ -42,6 +42,7 @@ import { GlassCase } from './policy/glass.ts';
 import { type PolicyChange, PolicyKeeper } from './policy/policy-keeper.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { openTracing } from './spans.ts';
 import { LastingOnes } from './tunnel/lasting.ts';
 import { createAdmin } from './watch/admin.ts';
 import { Metrics } from './watch/metrics.ts';
@@ -188,11 +189,13 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
+  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
   const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const lasting = new LastingOnes({ countMax, perHolderMax });
   metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
+    tracing,
     lasting,
     webSockets: config.websockets,
     upstreams: reach.upstreams,

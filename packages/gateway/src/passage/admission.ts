@@ -35,6 +35,7 @@ import type { Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
+import { within } from '../trace/request-trace.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
@@ -114,8 +115,10 @@ export class Admission {
       );
     }
     const { interaction, parameters } = this.#recognise(request, target, captured);
+    captured.trace?.note({ route: interaction.route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
     const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    captured.trace?.begin('decide');
     const purpose = purposeOf(request, policy);
     const facts = {
       captured,
@@ -236,8 +239,8 @@ export class Admission {
   }
 
   async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization, () =>
-      this.#present(request, captured),
+    const authentication = await within(captured.trace, 'authenticate', () =>
+      this.#parts.authenticator.authenticate(request.headers.authorization, () => this.#present(request, captured)),
     );
     switch (authentication.kind) {
       case 'authenticated': {

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 
 import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
-import { type Captured, capture, elapsedMs, refusalEvent } from '../capture/capture.ts';
+import { type Captured, capture, elapsedMs, plainMethod, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
 import type { FloodGate } from '../capture/flood.ts';
 import {
@@ -25,20 +25,22 @@ import {
 import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import { BodyCounter, declaredLength } from '../http/body.ts';
+import { declaredLength } from '../http/body.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
 import { asksForWebSocket } from '../http/websocket.ts';
 import { withholdReason } from '../policy/authorise.ts';
+import { type RequestTracer, within } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, consultAfter, consultBefore } from './consult.ts';
 import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
 import { learnFile, readOn, throughGateway } from './export.ts';
+import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
-import { leaseOf, noteHeld } from './lease.ts';
+import { leaseOf, noteHeld, saidOf } from './lease.ts';
 import type { LogoutDoor } from './logout-door.ts';
 import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
@@ -59,6 +61,7 @@ export interface PipelineParts extends AdmissionParts, UpgradeParts {
   readonly logoutDoor: LogoutDoor | undefined;
   readonly site: string | undefined;
   readonly inFlightMax: number;
+  readonly tracing: RequestTracer | undefined;
 }
 
 export class Pipeline {
@@ -96,6 +99,7 @@ export class Pipeline {
       await this.#refuse(request, response, captured, refused);
     } finally {
       this.#parts.limiting.leave(captured);
+      captured.trace?.end();
       this.#parts.counters.end(captured);
       this.#inFlight -= 1;
       if (this.#inFlight === 0) {
@@ -149,7 +153,7 @@ export class Pipeline {
 
   /** Records events of a request, which thereby is on record. */
   async #record(captured: Captured, drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const recorded = await this.#parts.recorder.record(drafts, reservation);
+    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(drafts, reservation));
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }
@@ -166,7 +170,10 @@ export class Pipeline {
     const { recorder, proxies, site } = this.#parts;
     const nowMs = Date.now();
     const address = clientAddress(request, proxies);
-    return capture(request, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), address, site });
+    const auditId = recorder.newId(nowMs);
+    const { traceparent } = request.headers;
+    const trace = this.#parts.tracing?.begin({ traceparent, method: plainMethod(request.method), auditId });
+    return capture(request, { id: recorder.newId(nowMs), auditId, address, site, trace });
   }
 
   async #serve(
@@ -185,6 +192,7 @@ export class Pipeline {
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    captured.trace?.finish('decide');
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
@@ -285,23 +293,25 @@ export class Pipeline {
     };
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
-    const held = await hold(
-      lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
-      {
-        method: request.method ?? 'GET',
-        path: admitted.target,
-        // Where only files lie nobody needs to hear who asks.
-        headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
-        body: carried.body,
-        bodyTimeoutMs: asksForEvents(admitted) ? this.#parts.webSockets.idleTimeoutMs : undefined,
-      },
-      {
-        holdBytesMax: this.#parts.exposureBytesMax,
-        timeoutMs,
-        signal: gone.signal,
-        again: change || lease === undefined ? undefined : () => lease.moveOn(),
-      },
-    );
+    const ask = (): Promise<Held> =>
+      hold(
+        lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
+        {
+          method: request.method ?? 'GET',
+          path: admitted.target,
+          // Where only files lie nobody needs to hear who asks.
+          headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
+          body: carried.body,
+          bodyTimeoutMs: asksForEvents(admitted) ? this.#parts.webSockets.idleTimeoutMs : undefined,
+        },
+        {
+          holdBytesMax: this.#parts.exposureBytesMax,
+          timeoutMs,
+          signal: gone.signal,
+          again: change || lease === undefined ? undefined : () => lease.moveOn(),
+        },
+      );
+    const held = await within(admitted.captured.trace, 'upstream', ask, (got) => saidOf(got, lease));
     response.off('close', onClose);
     if (lease !== undefined) noteHeld(lease, held);
     return held;
@@ -332,7 +342,7 @@ export class Pipeline {
     return upstreamHeaders(request, {
       accept,
       requestId: captured.id,
-      traceparent: captured.traceparent,
+      traceparent: captured.trace?.outgoing ?? captured.traceparent,
       clientAddress: captured.source.address,
       publicUrl,
       forwardAuthorization,
@@ -459,6 +469,7 @@ export class Pipeline {
     headers: Readonly<Record<string, string>>,
   ): void {
     this.#parts.metrics.refusals.inc({ code });
+    captured.trace?.note({ status: refusals[code].status, refusal: code });
     this.#parts.counters.refused += 1;
     if (response.headersSent || response.destroyed) return;
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
@@ -470,6 +481,7 @@ export class Pipeline {
 
   #observe(interaction: string, status: number, captured: Captured): void {
     this.#parts.metrics.requests.inc({ interaction, status: String(status) });
+    captured.trace?.note({ status });
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
@@ -479,15 +491,4 @@ export class Pipeline {
 function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
   if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
   return !interaction.safe;
-}
-
-function faultCode(fault: UpstreamFault, { body }: Carried): RefusalCode {
-  switch (fault) {
-    case 'client-closed':
-      return 'request-timeout';
-    case 'request-body':
-      return body instanceof BodyCounter && body.fault?.fault === 'too-large' ? 'body-too-large' : 'body-unreadable';
-    default:
-      return fault;
-  }
 }

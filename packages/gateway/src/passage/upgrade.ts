@@ -15,6 +15,7 @@ import { drawBytes } from '../capture/random.ts';
 import { type EventDraftFacts, type Recorded, type Recorder, smallEventBytesMax } from '../capture/recorder.ts';
 import { upstreamHeaders } from '../http/headers.ts';
 import { acceptOf, type Handshake, ownProtocol, readHandshake } from '../http/websocket.ts';
+import { within } from '../trace/request-trace.ts';
 import { type Dialled, dial } from '../tunnel/dial.ts';
 import type { LastingOnes } from '../tunnel/lasting.ts';
 import { Tunnel, type TunnelEnd } from '../tunnel/tunnel.ts';
@@ -97,6 +98,7 @@ export class Upgrades {
     this.#judge(admitted);
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     const { upstream } = this.#parts.upstreams.of(admitted.interaction);
+    captured.trace?.finish('decide');
     using lease = leaseOf(upstream, consulted.admitted, { safe: false });
     const reservation = this.#parts.recorder.reserve((3 + consulted.events.length) * smallEventBytesMax);
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
@@ -130,21 +132,26 @@ export class Upgrades {
     const { request, captured, accept, target } = admitted;
     const { publicUrl, webSockets } = this.#parts;
     const { forwardAuthorization, forwardHeaders } = upstream;
-    const dialled = await dial(lease.pool, {
-      path: target,
-      headers: upstreamHeaders(request, {
-        accept,
-        requestId: captured.id,
-        traceparent: captured.traceparent,
-        clientAddress: captured.source.address,
-        publicUrl,
-        forwardAuthorization,
-        forwardHeaders,
-      }),
-      key: drawBytes(16).toString('base64'),
-      protocols: handshake.protocols,
-      timeoutMs: webSockets.handshakeTimeoutMs,
-    });
+    const ask = (): Promise<Dialled> =>
+      dial(lease.pool, {
+        path: target,
+        headers: upstreamHeaders(request, {
+          accept,
+          requestId: captured.id,
+          traceparent: captured.trace?.outgoing ?? captured.traceparent,
+          clientAddress: captured.source.address,
+          publicUrl,
+          forwardAuthorization,
+          forwardHeaders,
+        }),
+        key: drawBytes(16).toString('base64'),
+        protocols: handshake.protocols,
+        timeoutMs: webSockets.handshakeTimeoutMs,
+      });
+    const dialled = await within(captured.trace, 'upstream', ask, (got) => ({
+      origin: lease.origin,
+      ...(got.kind === 'open' ? { status: 101 } : { fault: got.fault }),
+    }));
     // One that answers, but not with a WebSocket, is there all the same.
     if (dialled.kind === 'open' || dialled.fault === 'upstream-invalid') lease.succeeded();
     else lease.failed();
@@ -183,6 +190,9 @@ export class Upgrades {
     response.detachSocket(client as Parameters<ServerResponse['detachSocket']>[0]);
     if (client.writable) client.write(this.#agreement(captured, handshake, chosen));
     metrics.requests.inc({ interaction: interaction.name, status: '101' });
+    // The trace is of how it came to be: it isn't kept open for hours.
+    captured.trace?.note({ status: 101 });
+    captured.trace?.end();
     const { messageBytesMax, idleTimeoutMs, lifetimeMs } = webSockets;
     const tunnel = new Tunnel({ client, upstream, messageBytesMax, drawMask: () => drawBytes(4) });
     const standing = standingOf(admitted, this.#parts);

@@ -14,6 +14,7 @@ export class Metrics {
   readonly introspectionProblems: Counter<'problem'>;
   readonly policyLoads: Counter<'result'>;
   readonly glassBroken: Counter;
+  readonly spans: Counter<'fate'>;
   readonly lastingEnds: Counter<'kind' | 'reason'>;
   readonly upstreamProbes: Counter<'upstream' | 'origin' | 'result'>;
 
@@ -52,6 +53,12 @@ export class Metrics {
     this.glassBroken = new Counter({
       name: 'watchglass_gateway_break_glass_total',
       help: 'Times that the glass was broken: access beyond the rules for every day',
+      registers,
+    });
+    this.spans = new Counter({
+      name: 'watchglass_gateway_spans_total',
+      help: 'Spans of traces, by what became of them: sent, or dropped since the queue was full or the collector refused',
+      labelNames: ['fate'],
       registers,
     });
     this.lastingEnds = new Counter({
