@@ -1,8 +1,9 @@
 /**
  * What the gateway decides in a second when HAProxy carries the traffic: SPOE to a gateway in `strict` mode (verified RS256 token, policy, one durable intent a request), in front of
- * nginx with 2 KB, under wrk, all on this machine; HAProxy alone in turns with it. With and without the outcomes of its log.
+ * nginx with 2 KB, under wrk where that is installed, all on this machine; HAProxy alone before it. With and without the outcomes of its log. All of them share the same cores, so what
+ * each takes of a request is counted, too: what is left for the gateway on a machine of its own can be read from that.
  */
-import { type ChildProcess, execFile, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -10,18 +11,27 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { freePorts, until } from '../test/scenario/command.fixture.ts';
 import { missingFront, startFront } from '../test/scenario/real-front.fixture.ts';
+import { type Load, saturate, wrk } from './load.ts';
+import { cpuMicros } from './processor-time.ts';
 
 const connections = 64;
-const run_ = promisify(execFile);
+const path = '/fhir/Patient/bench-1';
 
-interface Wrk {
+interface Measured extends Load {
   readonly perSecond: number;
-  readonly p99Ms: number;
+  /** Of each process, a request. */
+  readonly micros: Readonly<Record<string, number>>;
+}
+
+interface Around {
+  readonly api: { readonly port: number; readonly pid: number };
+  readonly token: string;
+  readonly seconds: number;
+  readonly log: (line: string) => void;
 }
 
 /** Figures by name. */
@@ -40,7 +50,7 @@ export async function run(options: {
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const { publicKey, privateKey } = await generateKeyPair('RS256');
   const around = await listenAround({ ...(await exportJWK(publicKey)), kid: 'bench', alg: 'RS256' }, stack);
-  const apiPort = await startApi(folder, stack);
+  const api = await startApi(folder, stack);
   const token = await new SignJWT({ client_id: 'bench', roles: ['physician'], scope: 'user/*.cruds' })
     .setProtectedHeader({ alg: 'RS256', kid: 'bench', typ: 'at+jwt' })
     .setIssuer(around)
@@ -49,41 +59,42 @@ export async function run(options: {
     .setIssuedAt()
     .setExpirationTime('1h')
     .sign(privateKey);
-  const measures = {
-    bare: await measureHaproxy(folder, { apiPort, token, log, seconds: seconds / 3 }),
-    intents: await measureFront(folder, { around, apiPort, token, outcomes: false, log, seconds: seconds / 3 }),
-    joined: await measureFront(folder, { around, apiPort, token, outcomes: true, log, seconds: seconds / 3 }),
-  };
+  log(`${connections} connections, load by ${wrk === undefined ? 'JavaScript' : 'wrk'}, all on the same cores`);
+  const parts = { api, token, log, seconds: seconds / 3 };
+  const bare = await measureHaproxy(folder, parts);
+  const intents = await measureFront(folder, { ...parts, around, outcomes: false });
+  const joined = await measureFront(folder, { ...parts, around, outcomes: true });
   return {
-    haproxyAlonePerSecond: measures.bare.perSecond,
-    spoePerSecond: measures.intents.perSecond,
-    spoeP99Ms: measures.intents.p99Ms,
-    spoeBrainCpuMicrosPerRequest: measures.intents.cpuMicros,
-    spoeWithOutcomesPerSecond: measures.joined.perSecond,
-    spoeWithOutcomesP99Ms: measures.joined.p99Ms,
-    spoeWithOutcomesBrainCpuMicrosPerRequest: measures.joined.cpuMicros,
+    haproxyAlonePerSecond: bare.perSecond,
+    spoePerSecond: intents.perSecond,
+    spoeP99Ms: intents.p99Ms,
+    ...named('spoe', intents),
+    spoeWithOutcomesPerSecond: joined.perSecond,
+    spoeWithOutcomesP99Ms: joined.p99Ms,
+    ...named('spoeWithOutcomes', joined),
   };
+}
+
+function named(prefix: string, { micros }: Measured): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(micros).map(([who, each]) => [`${prefix}${who[0]?.toUpperCase()}${who.slice(1)}CpuMicros`, each]),
+  );
 }
 
 async function measureFront(
   folder: string,
-  of: {
-    readonly around: string;
-    readonly apiPort: number;
-    readonly token: string;
-    readonly outcomes: boolean;
-    readonly seconds: number;
-    readonly log: (line: string) => void;
-  },
-): Promise<Wrk & { readonly cpuMicros: number }> {
+  of: Around & { readonly around: string; readonly outcomes: boolean },
+): Promise<Measured> {
   await using stack = new AsyncDisposableStack();
   const own = await mkdtemp(join(folder, 'front-'));
+  const { around, outcomes } = of;
   const brain = fork(fileURLToPath(import.meta.url), {
     env: {
       ...process.env,
       WATCHGLASS_BENCH_ROLE: 'brain',
-      WATCHGLASS_BENCH_SETTINGS: JSON.stringify({ ...of, folder: own }),
+      WATCHGLASS_BENCH_SETTINGS: JSON.stringify({ around, outcomes, folder: own }),
     },
+    execArgv: (process.env.WATCHGLASS_BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean),
   });
   stack.defer(() => endChild(brain));
   const [{ outcomesPort }] = (await once(brain, 'message')) as [{ outcomesPort: number }];
@@ -93,67 +104,49 @@ async function measureFront(
       authz: '',
       spop: join(own, 'spop.sock'),
       outcomesPort,
-      apiPort: of.apiPort,
+      apiPort: of.api.port,
     }),
   );
-  const cpu = async (): Promise<number> => {
-    brain.send('cpu');
-    const [{ cpuMicros }] = (await once(brain, 'message')) as [{ cpuMicros: number }];
-    return cpuMicros;
-  };
-  await wrk(front.port, of.token, 1);
-  const before = await cpu();
-  const measured = await wrk(front.port, of.token, of.seconds);
-  const cpuMicros = ((await cpu()) - before) / (measured.perSecond * of.seconds);
-  of.log(
-    `HAProxy and SPOE, ${of.outcomes ? 'intents and outcomes' : 'intents'}: ${measured.perSecond.toFixed(0)} req/s, p99 ${measured.p99Ms} ms, gateway ${cpuMicros.toFixed(0)} µs CPU/req`,
-  );
-  return { ...measured, cpuMicros };
+  const what = outcomes ? 'HAProxy and SPOE, intents and outcomes' : 'HAProxy and SPOE, intents';
+  return await measure(what, front.port, of, { gateway: brain.pid, haproxy: front.pid, api: of.api.pid });
 }
 
-async function measureHaproxy(
-  folder: string,
-  of: {
-    readonly apiPort: number;
-    readonly token: string;
-    readonly seconds: number;
-    readonly log: (line: string) => void;
-  },
-): Promise<Wrk> {
+async function measureHaproxy(folder: string, of: Around): Promise<Measured> {
   const port = await freePorts(1);
   const file = join(folder, 'bare.cfg');
   await writeFile(
     file,
-    `defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind 127.0.0.1:${port}\n  default_backend b\nbackend b\n  server s 127.0.0.1:${of.apiPort}\n`,
+    `defaults\n  mode http\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\nfrontend f\n  bind 127.0.0.1:${port}\n  default_backend b\nbackend b\n  server s 127.0.0.1:${of.api.port}\n`,
   );
   await using stack = new AsyncDisposableStack();
   const child = spawn('haproxy', ['-db', '-f', file], { stdio: 'ignore' });
   stack.defer(() => endChild(child));
   await untilOpen(port);
-  await wrk(port, of.token, 1);
-  const measured = await wrk(port, of.token, of.seconds);
-  of.log(`HAProxy alone: ${measured.perSecond.toFixed(0)} req/s, p99 ${measured.p99Ms} ms`);
-  return measured;
+  return await measure('HAProxy alone', port, of, { haproxy: child.pid, api: of.api.pid });
 }
 
-async function wrk(port: number, token: string, seconds: number): Promise<Wrk> {
-  const { stdout } = await run_('wrk', [
-    '-t1',
-    `-c${connections}`,
-    `-d${Math.max(1, Math.round(seconds))}s`,
-    '--latency',
-    '-H',
-    `Authorization: Bearer ${token}`,
-    `http://127.0.0.1:${port}/fhir/Patient/bench-1`,
-  ]);
-  if (/Non-2xx/.test(stdout)) throw new Error(`expected 200 for every request, got ${stdout}`);
-  const perSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]);
-  const [, p99 = 'NaN', unit] = /99%\s+([\d.]+)(us|ms|s)/.exec(stdout) ?? [];
-  return { perSecond, p99Ms: Number(p99) * (unit === 'us' ? 0.001 : unit === 's' ? 1_000 : 1) };
+async function measure(
+  what: string,
+  port: number,
+  { token, seconds, log }: Around,
+  pids: Readonly<Record<string, number | undefined>>,
+): Promise<Measured> {
+  const target = { url: `http://127.0.0.1:${port}`, path, headers: { authorization: `Bearer ${token}` } };
+  await saturate(target, { connections, seconds: 1 });
+  const read = (): readonly number[] => Object.values(pids).map((pid) => cpuMicros(pid));
+  const before = read();
+  const load = await saturate(target, { connections, seconds });
+  const each = read().map((now, i) => (now - (before[i] ?? 0)) / load.requests);
+  const micros: Record<string, number> = Object.fromEntries(Object.keys(pids).map((who, i) => [who, each[i] ?? 0]));
+  if (load.cpuMicros !== undefined) micros.load = load.cpuMicros / load.requests;
+  const perSecond = load.requests / load.seconds;
+  const shares = Object.entries(micros).map(([who, one]) => `${who} ${one.toFixed(0)}`);
+  log(`${what}: ${perSecond.toFixed(0)} req/s, p99 ${load.p99Ms} ms, CPU µs/req: ${shares.join(', ')}`);
+  return { ...load, perSecond, micros };
 }
 
 /** nginx with one resource of 2 KB. */
-async function startApi(folder: string, stack: AsyncDisposableStack): Promise<number> {
+async function startApi(folder: string, stack: AsyncDisposableStack): Promise<Around['api']> {
   const port = await freePorts(1);
   const patient = JSON.stringify({ resourceType: 'Patient', id: 'bench-1', note: 'x'.repeat(2_000) });
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
@@ -161,14 +154,15 @@ async function startApi(folder: string, stack: AsyncDisposableStack): Promise<nu
   );
   await writeFile(
     join(folder, 'api.conf'),
-    `daemon off; worker_processes 1; pid ${folder}/api.pid; error_log stderr; events { worker_connections 512; }
+    `daemon off; master_process off; pid ${folder}/api.pid; error_log stderr; events { worker_connections 512; }
      http { ${temporary.join(' ')} access_log off; keepalive_requests 10000000; server { listen 127.0.0.1:${port};
      location / { default_type application/fhir+json; return 200 '${patient}'; } } }`,
   );
   const child = spawn('nginx', ['-c', join(folder, 'api.conf'), '-p', folder, '-e', 'stderr'], { stdio: 'ignore' });
   stack.defer(() => endChild(child));
   await untilOpen(port);
-  return port;
+  if (child.pid === undefined) throw new Error('expected nginx to run');
+  return { port, pid: child.pid };
 }
 
 /** Issuer and event server in one. */
@@ -247,10 +241,6 @@ async function playBrain({
   const { pino } = await import('pino');
   const { fronts } = await startGateway(readGatewayConfig(join(folder, 'gateway.yaml')), {
     logger: pino({ level: 'silent' }),
-  });
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage();
-    process.send?.({ cpuMicros: user + system });
   });
   process.on('disconnect', () => process.exit());
   // Datagrams that nobody hears are lost: then HAProxy's log goes nowhere.

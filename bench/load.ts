@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 
 import { Pool } from 'undici';
 
+import { cpuMicros } from './processor-time.ts';
 import { findBinary } from './proxies.ts';
 
 export interface Load {
@@ -15,6 +16,8 @@ export interface Load {
   readonly seconds: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** What making the load took of the processor, where it is a process of its own. */
+  readonly cpuMicros?: number;
 }
 
 interface Target {
@@ -85,7 +88,13 @@ async function saturateByWrk(
   const wholeSeconds = String(Math.max(1, Math.round(seconds)));
   const child = spawn(binary, ['-t1', `-c${connections}`, `-d${wholeSeconds}s`, '--latency', ...fields, url + path]);
   const exited = once(child, 'exit');
+  // Once it has ended nobody can ask any more.
+  let used = 0;
+  const looking = setInterval(() => {
+    used = cpuMicros(child.pid);
+  }, 50);
   const report = await text(child.stdout);
+  clearInterval(looking);
   await exited;
   const find = (pattern: RegExp): string => {
     const found = pattern.exec(report)?.[1];
@@ -103,6 +112,7 @@ async function saturateByWrk(
     seconds: duration,
     p50Ms: milliseconds(find(/50% +([\d.]+(?:us|ms|s))/)),
     p99Ms: milliseconds(find(/99% +([\d.]+(?:us|ms|s))/)),
+    cpuMicros: used,
   };
 }
 

@@ -3,10 +3,12 @@
  * sent to syslog, which nobody waits for), and nginx as an upstream that costs little. What isn't installed is undefined, and its caller says so.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+
+import { cpuMicros } from './processor-time.ts';
 
 export interface Proxy {
   readonly url: string;
@@ -14,9 +16,6 @@ export interface Proxy {
   readonly process: ChildProcess;
   cpuMicros(): Promise<number>;
 }
-
-/** Of `/proc/PID/stat`: Linux counts in hundredths of a second. */
-const tickMicros = 10_000;
 
 /** Verifies the token of every request (it remembers none), counts by client, and logs without waiting for anything to be stored. */
 export async function startHaproxy(options: {
@@ -144,10 +143,7 @@ function running(child: ChildProcess, { port, version }: { readonly port: number
     url: `http://127.0.0.1:${port}`,
     version,
     process: child,
-    cpuMicros: () => {
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      return Promise.resolve((Number(fields[11]) + Number(fields[12])) * tickMicros);
-    },
+    cpuMicros: async () => cpuMicros(child.pid),
   };
 }
 

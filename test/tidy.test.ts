@@ -90,6 +90,7 @@ const houses: Record<string, Record<string, number>> = {
     capture: 5,
     watch: 6,
     passage: 7,
+    workers: 7,
     fronts: 8,
   },
 };

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
 import { connect, createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { after, before, describe, it } from 'node:test';
 import { createAuthzServer } from '../../packages/gateway/src/fronts/authz-server.ts';
 import type { Verdict } from '../../packages/gateway/src/fronts/decision.ts';
 import { serveSpop } from '../../packages/gateway/src/fronts/spop-agent.ts';
-import { type Listening, type Road, sendJson, serve, startRoad } from '../../packages/gateway/src/gateway.fixture.ts';
+import { type Road, sendJson, serve, startRoad } from '../../packages/gateway/src/gateway.fixture.ts';
 import { TrustedProxies } from '../../packages/gateway/src/http/source.ts';
 import { until } from './command.fixture.ts';
 import { missingFront, type RealFront, type RealFrontName, startFront } from './real-front.fixture.ts';
@@ -21,21 +22,37 @@ interface Answer {
   readonly text: string;
 }
 
+/** What passes without a question, as a mistake in a configuration would have it. */
+const hole = '/unasked';
+const slowTarget = '/fhir/Patient/slow';
+
 for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly RealFrontName[]) {
   describe(`behind ${name}`, { skip: missingFront(name) ?? false }, () => {
     let folder: string;
     let road: Road;
-    let api: Listening;
     let front: RealFront;
+    /** What the API has yet to answer. */
+    const answers: (() => void)[] = [];
     const asked: { readonly target: string; readonly method: string; readonly headers: IncomingHttpHeaders }[] = [];
 
+    const stack = new AsyncDisposableStack();
     before(async () => {
       folder = await mkdtemp(join(tmpdir(), 'watchglass-front-'));
-      api = await serve((request, response) => {
+      stack.defer(() => rm(folder, { recursive: true, force: true }));
+      const api = await serve((request, response) => {
         asked.push({ target: request.url ?? '', method: request.method ?? '', headers: request.headers });
-        request.resume().on('end', () => sendJson(response, 200, { resourceType: 'Patient', id: 'p-1' }));
+        const answer = (): void => sendJson(response, 200, { resourceType: 'Patient', id: 'p-1' });
+        const slow = request.url === slowTarget;
+        request.resume().on('end', () => (slow ? void answers.push(answer) : answer()));
       });
-      const places = { folder, authz: join(folder, 'authz.sock'), spop: join(folder, 'spop.sock'), apiPort: api.port };
+      stack.defer(() => api.close());
+      const places = {
+        folder,
+        authz: join(folder, 'authz.sock'),
+        spop: join(folder, 'spop.sock'),
+        apiPort: api.port,
+        hole,
+      };
       road = await startRoad({
         config: {
           url: 'https://api.example.test',
@@ -47,14 +64,11 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
           },
         },
       });
+      stack.defer(() => road.close());
       front = await startFront(name, { ...places, outcomesPort: road.gateway.fronts?.outcomes ?? 0 });
+      stack.use(front);
     });
-    after(async () => {
-      await front[Symbol.asyncDispose]();
-      await road.close();
-      await api.close();
-      await rm(folder, { recursive: true, force: true });
-    });
+    after(() => stack.disposeAsync());
 
     const fetch = (path: string, headers: Record<string, string | string[]> = {}, method = 'GET'): Promise<Answer> =>
       new Promise((resolve, reject) => {
@@ -83,6 +97,27 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         socket.setTimeout(500, () => socket.destroy());
         socket.write(bytes, 'latin1');
       });
+
+    /** Over one connection in HTTP/2: the status of each, or 0 where the front ended it. */
+    const overHttp2 = async (requests: readonly OutgoingHttpHeaders[]): Promise<readonly number[]> => {
+      const session = connectHttp2(`http://127.0.0.1:${front.h2Port}`);
+      session.on('error', () => undefined);
+      const statuses: number[] = [];
+      for (const headers of requests) {
+        statuses.push(
+          await new Promise<number>((resolve) => {
+            const stream = session.request({ authorization: `Bearer ${road.token}`, ...headers });
+            stream.on('response', ({ ':status': status = 0 }) => resolve(status));
+            stream.on('error', () => resolve(0));
+            stream.on('close', () => resolve(0));
+            stream.resume();
+          }),
+        );
+        if (session.destroyed) break;
+      }
+      session.destroy();
+      return statuses;
+    };
 
     const eventOf = (wanted: (event: Road['events'][number]) => boolean): Promise<Road['events'][number]> =>
       until(async () => (await road.settled()).find(wanted), 'the event', 5_000);
@@ -181,6 +216,63 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
       assert.ok(asked.every(({ target }) => !target.includes('smuggled')));
     });
 
+    it('a method, a length or a target in a field of another name is not heard, or refused', async () => {
+      for (const headers of [
+        { 'X-HTTP-Method-Override': 'DELETE' },
+        { X_HTTP_Method_Override: 'DELETE' },
+        { 'X-HTTP-Method': 'DELETE' },
+        { 'X-Original-URI': ['/fhir/metadata', '/fhir/metadata'] },
+        { 'X-Forwarded-Uri': ['/fhir/metadata', '/fhir/Patient/p-9'] },
+        { X_Original_URI: '/fhir/metadata', Content_Length: '5', Transfer_Encoding: 'chunked' },
+      ] as Record<string, string | string[]>[]) {
+        const before = asked.length;
+        const { status } = await fetch('/fhir/Patient/p-3', headers);
+        const [seen] = asked.slice(before);
+        assert.equal(status, seen === undefined ? 400 : 200, JSON.stringify(headers));
+        if (seen === undefined) continue;
+        assert.equal(seen.method, 'GET');
+        assert.equal(seen.target, '/fhir/Patient/p-3');
+        assert.doesNotMatch(JSON.stringify(seen.headers), /DELETE|metadata|p-9|_/i);
+      }
+    });
+
+    it('a field that decides and comes twice gets to the API once, or the request not at all', async () => {
+      const headers = { 'If-None-Exist': ['identifier=a', 'identifier=b'], 'content-type': 'application/fhir+json' };
+      const before = asked.length;
+      const { status } = await fetch('/fhir/Patient', headers, 'POST');
+      const [seen] = asked.slice(before);
+      assert.equal(status, seen === undefined ? 400 : 200);
+      if (seen !== undefined) assert.equal(seen.headers['if-none-exist'], 'identifier=a');
+    });
+
+    it('a pseudo field of HTTP/2 with two readings ends here, or is one to all', async () => {
+      const sound = { ':path': '/fhir/Patient/h2-1', ':authority': 'api.example.test' };
+      assert.deepEqual(await overHttp2([sound]), [200]);
+      assert.equal(asked.at(-1)?.target, '/fhir/Patient/h2-1');
+      const before = asked.length;
+      for (const more of [
+        { ':path': 'http://evil.example/fhir/Patient/h2-2' },
+        { ':path': '//evil.example/fhir/Patient/h2-2' },
+        { ':path': '/fhir/Patient/../Patient/h2-2' },
+        { ':path': '/fhir/Patient/..%2fh2-2' },
+        { ':path': '/fhir/Patient/h2-2 HTTP/1.1' },
+        { ':path': 'fhir/Patient/h2-2' },
+        { ':path': '*' },
+        { ':method': 'get' },
+        { ':method': 'TRACE' },
+        { 'content-length': '5' },
+      ]) {
+        const { length } = asked;
+        const [status = 0] = await overHttp2([{ ...sound, ...more }]);
+        assert.equal(status > 0 && status < 400, asked.length > length, `${JSON.stringify(more)} ${status}`);
+      }
+      // Caddy takes the host out of a target before it asks, and then asks about what it passes on: nothing of that host gets any further.
+      const passed = asked.slice(before);
+      assert.ok(passed.length <= (name === 'caddy' ? 1 : 0), JSON.stringify(passed));
+      for (const { method, target } of passed) assert.deepEqual([method, target], ['GET', '/fhir/Patient/h2-2']);
+      assert.doesNotMatch(JSON.stringify(passed), /evil/);
+    });
+
     it('everything that reached the API was asked about, by its own target', async () => {
       for (const { target, headers } of asked) {
         const intent = await eventOf(({ id }) => id === headers['x-audit-id']);
@@ -188,6 +280,30 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         assert.equal(intent.targets?.[0]?.id, named, target);
       }
       assert.equal(road.asked.length, 0);
+    });
+
+    it('what passed without a question is raised', async () => {
+      const before = road.events.length;
+      assert.equal((await fetch(hole)).status, 200);
+      const raised = await until(
+        async () => (await road.settled()).slice(before).find(({ operation }) => operation === 'front-unasked'),
+        'the event',
+        5_000,
+      );
+      assert.equal(raised.outcome.reason, 'outcome-without-audit-id');
+    });
+
+    it('what was allowed and has no outcome is raised, and so is one that comes too late', async () => {
+      const answer = fetch(slowTarget);
+      const [release] = await until(async () => (answers.length === 0 ? undefined : answers), 'the API to be asked');
+      const auditId = String(asked.at(-1)?.headers['x-audit-id']);
+      road.gateway.fronts?.reconciler?.sweep(Date.now() + 61_000);
+      const missing = await eventOf(({ completes }) => completes === auditId);
+      assert.equal(missing.outcome.reason, 'outcome-missing');
+      assert.equal(missing.targets?.[0]?.id, 'slow');
+      release?.();
+      assert.equal((await answer).status, 200);
+      await eventOf(({ outcome }) => outcome.reason === 'outcome-without-intent');
     });
 
     it('a brain that is down lets nothing through', async () => {
@@ -219,7 +335,15 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
         new Promise<void>((resolve) => spop.listen(join(folder, 'spop.sock'), resolve)),
       ]);
       const before = asked.length;
-      const answer = await fetch('/fhir/Patient/p-1');
+      const answer = await until(
+        async () => {
+          const found = await fetch('/fhir/Patient/p-1');
+          // HAProxy learns by its check that somebody answers again.
+          return found.status === 503 ? undefined : found;
+        },
+        'the front to ask again',
+        5_000,
+      );
       assert.equal(answer.status, 429);
       assert.equal(answer.headers['retry-after'], '7');
       assert.equal(asked.length, before);

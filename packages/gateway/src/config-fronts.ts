@@ -19,6 +19,7 @@ interface DoorSection {
 export interface FrontsSection {
   readonly authz?: DoorSection | undefined;
   readonly spop?: DoorSection | undefined;
+  readonly grpc?: DoorSection | undefined;
   readonly outcomes?:
     | { readonly host: string; readonly port?: number | undefined; readonly withinMs: number; readonly openMax: number }
     | undefined;
@@ -37,6 +38,7 @@ const door = z.strictObject({
 export const frontsSchema: z.ZodType<FrontsSection> = z.strictObject({
   authz: door.optional(),
   spop: door.optional(),
+  grpc: door.optional(),
   outcomes: z
     .strictObject({
       host: z.string().min(1).default('127.0.0.1'),
@@ -55,15 +57,16 @@ export function readFronts(
 ): FrontSettings | undefined {
   if (fronts === undefined) return undefined;
   const { file } = files;
-  const { authz, spop, outcomes } = fronts;
+  const { authz, spop, grpc, outcomes } = fronts;
   const invalid = (what: string): GatewayError => new GatewayError('config-invalid', `${file}: fronts: ${what}`);
-  if (authz === undefined && spop === undefined) throw invalid('expected authz, spop or both, got neither');
+  if (authz === undefined && spop === undefined && grpc === undefined)
+    throw invalid('expected authz, spop or grpc, got none of them');
   // Proofs of possession are made for it, and no front can be asked what it is.
   if (url === undefined) throw invalid('expected url: at the top, as clients reach the front');
   if (outcomes !== undefined && !isLoopback(outcomes.host))
     throw invalid('expected outcomes.host to be an address of this machine, since datagrams prove nothing');
-  if (outcomes !== undefined && outcomes.port === undefined && authz === undefined)
-    throw invalid('expected outcomes.port, since without authz there is no other way for them to come');
+  if (outcomes !== undefined && outcomes.port === undefined && authz === undefined && grpc === undefined)
+    throw invalid('expected outcomes.port, since without authz or grpc there is no other way for them to come');
   const read = (section: DoorSection | undefined, name: string): DoorSettings | undefined => {
     if (section === undefined) return undefined;
     const { socket, host, tls } = section;
@@ -89,6 +92,7 @@ export function readFronts(
   return {
     authz: read(authz, 'authz'),
     spop: read(spop, 'spop'),
+    grpc: read(grpc, 'grpc'),
     outcomes: outcomes === undefined ? undefined : { ...outcomes, port: outcomes.port },
     searchForms: fronts.searchForms,
     inFlightMax: fronts.inFlightMax,

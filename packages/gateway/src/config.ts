@@ -24,13 +24,14 @@ import {
   upstreamsSchema,
 } from './config-upstream.ts';
 import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
+import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { ListenerLimits } from './passage/listener.ts';
-import { loadPolicy } from './policy/load-policy.ts';
+import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 import type { TracingSettings } from './trace/tracing.ts';
@@ -38,6 +39,10 @@ import type { TracingSettings } from './trace/tracing.ts';
 export type IssuerConfig = IssuerSettings;
 
 export interface GatewayConfig {
+  /** The file it was read from, and what stood in it: a worker that is started later begins with the same. */
+  readonly source: { readonly file: string; readonly text: string };
+  /** How many processes serve requests; one needs no primary. */
+  readonly workers: number;
   readonly listen: { readonly host: string; readonly port: number };
   readonly tls: TlsConfig | undefined;
   /** How clients reach it; made from `listen` where the configuration doesn't say. */
@@ -96,6 +101,7 @@ const milliseconds = (fallback: number): z.ZodDefault<z.ZodInt> => z.int().min(1
 
 const schema = z.strictObject({
   listen: address,
+  workers: workersSchema,
   tls: tlsSchema.optional(),
   url: url.optional(),
   upstream: upstreamSchema,
@@ -116,7 +122,7 @@ const schema = z.strictObject({
     keyFile: z.string().optional(),
     maxBytes: z
       .int()
-      .min(8 * mebibyte, { error: 'expected at least 8388608' })
+      .min(spoolBytesMin, { error: `expected at least ${spoolBytesMin}` })
       .default(256 * mebibyte),
   }),
   audit: z
@@ -183,10 +189,17 @@ export function configKeys(): readonly string[] {
   return keys;
 }
 
-/** Reads the file and everything it names. Throws `config-unreadable`, `config-invalid` or `policy-invalid`, each naming the place. */
-export function readGatewayConfig(path: string): GatewayConfig {
+/**
+ * Reads the file and everything it names. Throws `config-unreadable`, `config-invalid` or `policy-invalid`, each naming the place. `held`: what stood in the file, and
+ * the policy, where another process has both already.
+ */
+export function readGatewayConfig(
+  path: string,
+  held?: { readonly text: string; readonly policy: PolicyTexts },
+): GatewayConfig {
   const file = resolve(path);
-  const raw = parseStrictYaml(readText(file, 'the configuration'), { schema, file, code: 'config-invalid' });
+  const text = held?.text ?? readText(file, 'the configuration');
+  const raw = parseStrictYaml(text, { schema, file, code: 'config-invalid' });
   const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
   const optional = (name: string | undefined, what: string): string | undefined =>
     name === undefined ? undefined : readText(from(name), what);
@@ -200,6 +213,8 @@ export function readGatewayConfig(path: string): GatewayConfig {
   const spoolDirectory = from(raw.spool.dir);
   const routes = readRoutes(raw.routes, files);
   return {
+    source: { file, text },
+    workers: readWorkers(raw.workers, { file, emitter: raw.emitter, spoolBytesMax: raw.spool.maxBytes }),
     listen: raw.listen,
     tls: raw.tls === undefined ? undefined : readTls(raw.tls, files),
     url: raw.url?.replace(/\/+$/, ''),
@@ -207,7 +222,7 @@ export function readGatewayConfig(path: string): GatewayConfig {
     upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
-    policy: loadPolicy(from(raw.policy)),
+    policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
     routes,
     server: {

@@ -7,6 +7,7 @@ export const gatewayErrorCodes = {
   'config-invalid': 'The configuration has an unknown key, a missing one, or a value that cannot work.',
   'policy-invalid': 'The policy has an unknown key, a missing one, or a value that cannot work.',
   'listen-failed': 'The address is taken or not allowed.',
+  'worker-failed': 'A worker process could not be started, or none is left that serves.',
 } as const;
 
 export type GatewayErrorCode = keyof typeof gatewayErrorCodes;

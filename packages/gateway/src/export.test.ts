@@ -19,7 +19,8 @@ import {
   serve,
   startRoad,
 } from './gateway.fixture.ts';
-import { type RunningGateway, startGateway } from './main.ts';
+import { startGateway } from './main.ts';
+import type { RunningGateway } from './running-gateway.ts';
 
 const policy = `
 version: 1

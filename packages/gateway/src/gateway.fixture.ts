@@ -15,7 +15,8 @@ import { stringify } from 'yaml';
 
 import { selfSigned } from './certificate.fixture.ts';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
-import { type RunningGateway, startGateway } from './main.ts';
+import { startGateway } from './main.ts';
+import type { RunningGateway } from './running-gateway.ts';
 
 export const audience = 'urn:watchglass:api';
 

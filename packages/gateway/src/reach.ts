@@ -15,7 +15,7 @@ import { HealthProbe } from './upstream/health-probe.ts';
 import { Replica, type ReplicaNews } from './upstream/replica.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { Upstreams } from './upstream/upstreams.ts';
-import type { Metrics } from './watch/metrics.ts';
+import type { Across, Metrics } from './watch/metrics.ts';
 
 const filePoolConnectionsMax = 16;
 
@@ -126,20 +126,35 @@ function makePool(origin: string, upstream: UpstreamConfig, { connect }: Upstrea
   });
 }
 
+/** Each process asks and judges for itself: of several the most careful is believed. */
 function watch(upstreams: Upstreams, metrics: Metrics): void {
-  metrics.watch('watchglass_gateway_upstream_spared', '1 while an API is down and nothing is sent to it', () =>
-    upstreams.all.every(({ available }) => available) ? 0 : 1,
+  metrics.watch(
+    'watchglass_gateway_upstream_spared',
+    '1 while an API is down and nothing is sent to it',
+    () => (upstreams.all.every(({ available }) => available) ? 0 : 1),
+    'max',
   );
-  const watchEach = (name: string, help: string, read: (replica: Replica) => number): void =>
+  const watchEach = (
+    name: string,
+    help: string,
+    { across, read }: { readonly across: Across; readonly read: (replica: Replica) => number },
+  ): void =>
     metrics.watchEach(name, help, {
       labelNames: ['upstream', 'origin'],
+      across,
       read: () =>
         upstreams.all.flatMap(({ name: upstream, replicas }) =>
           replicas.map((replica) => ({ labels: { upstream, origin: replica.origin }, value: read(replica) })),
         ),
     });
-  watchEach('watchglass_gateway_upstream_up', '1 while an origin of an API is asked', ({ usable }) => (usable ? 1 : 0));
-  watchEach('watchglass_gateway_upstream_pending', 'Requests under way to an origin', (one) => one.pendingCount);
+  watchEach('watchglass_gateway_upstream_up', '1 while an origin of an API is asked', {
+    across: 'min',
+    read: ({ usable }) => (usable ? 1 : 0),
+  });
+  watchEach('watchglass_gateway_upstream_pending', 'Requests under way to an origin', {
+    across: 'sum',
+    read: ({ pendingCount }) => pendingCount,
+  });
 }
 
 function statesOf({ all }: Upstreams): readonly OriginState[] {

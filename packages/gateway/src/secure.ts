@@ -53,33 +53,41 @@ export function makeUpstreamConnector(upstream: UpstreamConfig): UpstreamConnect
   };
 }
 
-/** Watches the files of the listener and of the upstreams, whose `connectors` stand by their names. The problems are those of readiness. */
+/**
+ * Watches the files of the listener and of the upstreams, whose `connectors` stand by their names. The problems are those of readiness. Where many processes show the same certificates one tells for all: a primary, which
+ * has no listener to show any on.
+ */
 export function watchCertificates(
   config: GatewayConfig,
   parts: {
-    readonly server: Server;
-    readonly connectors: ReadonlyMap<string, UpstreamConnector>;
+    readonly server?: Server | undefined;
+    readonly connectors?: ReadonlyMap<string, UpstreamConnector> | undefined;
+    /** Another process tells what becomes of them. */
+    readonly quiet?: boolean | undefined;
     readonly recorder: Recorder;
     readonly logger: Logger;
     readonly metrics: Metrics;
   },
 ): Disposable & { problems(): readonly string[] } {
   using stack = new DisposableStack();
-  const { server, connectors, metrics } = parts;
+  const { server, connectors, metrics, quiet = false } = parts;
   const { tls } = config;
   const everyMs = tls?.reloadEveryMs ?? 10_000;
   const watch = (
     name: string,
     options: Omit<ConstructorParameters<typeof WatchedCertificate>[0], 'everyMs' | 'onNews'>,
   ): WatchedCertificate => {
-    const onNews = (news: CertificateNews): void => tell(config, name, news, parts);
+    const onNews = (news: CertificateNews): void => {
+      if (!quiet) tell(config, name, news, parts);
+    };
     const watched = stack.use(new WatchedCertificate({ ...options, everyMs, onNews }));
     metrics.watch(
       `watchglass_gateway_${name.replace(/\W/g, '_')}_certificate_expires_seconds`,
       'When the certificate is over, in seconds since 1970',
       () => watched.expiresMs / 1_000,
+      'min',
     );
-    if (watched.expiresMs <= Date.now()) tell(config, name, { kind: 'refused', fault: 'expired' }, parts);
+    if (watched.expiresMs <= Date.now()) onNews({ kind: 'refused', fault: 'expired' });
     return watched;
   };
   const listener =
@@ -96,7 +104,7 @@ export function watchCertificates(
   for (const [name, { certificate }] of [[firstUpstream, config.upstream] as const, ...config.upstreams]) {
     const of = name === firstUpstream ? name : `${firstUpstream}-${name}`;
     if (certificate !== undefined)
-      watch(of, { ...certificate, apply: (material) => connectors.get(name)?.show(material) });
+      watch(of, { ...certificate, apply: (material) => connectors?.get(name)?.show(material) });
   }
   const moved = stack.move();
   return {

@@ -71,10 +71,12 @@ export function tryDecodeBase64(text: string): Uint8Array | undefined {
   return (word & ((1 << bits) - 1)) === 0 ? out : undefined;
 }
 
+const hexPairs: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 /** Lower-case hex. */
 export function encodeHex(bytes: Uint8Array): string {
   let out = '';
-  for (const byte of bytes) out += (byte < 16 ? '0' : '') + byte.toString(16);
+  for (const byte of bytes) out += hexPairs[byte] as string;
   return out;
 }
 

@@ -48,8 +48,13 @@ export function encodeEvent(event: Event): Uint8Array {
 
 /** As `encodeEvent`, before it becomes bytes; without the bound. Members that are still to come, such as the emitter's number, are left out. */
 export function encodeEventText(event: Partial<Event>): string {
+  return JSON.stringify(arrangeEvent(event));
+}
+
+/** The event with its members in the order in which they are stored, and no others: itself where it is so already. */
+export function arrangeEvent<T extends Partial<Event>>(event: T): T {
   compiledEvent ??= compileArranger(eventShape);
-  return JSON.stringify(compiledEvent(event));
+  return compiledEvent(event) as T;
 }
 
 /**

@@ -60,7 +60,7 @@ export {
   countersToChanges,
   isCountersEvent,
 } from './counters.ts';
-export { decode, encode, encodeEvent, encodeEventText, encodeText } from './encode.ts';
+export { arrangeEvent, decode, encode, encodeEvent, encodeEventText, encodeText } from './encode.ts';
 export { type ErrorCode, type ErrorDetails, errorTable, type FieldError, RecordError } from './errors.ts';
 export * from './event.ts';
 export { eventSchema } from './event-schema.ts';

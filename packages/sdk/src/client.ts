@@ -79,10 +79,9 @@ export async function createClient(options: ClientOptions): Promise<Client> {
     receipts,
     async capture(event) {
       const nowMs = Date.now();
-      const id = event.id ?? uuidv7(nowMs, randomBytes(10));
-      const time = event.time ?? new Date(nowMs).toISOString();
+      const { id = uuidv7(nowMs, randomBytes(10)), time = new Date(nowMs).toISOString(), ...rest } = event;
       const policy = options.minimisation;
-      await spool.append([minimiseOutgoing({ ...event, v: 1, id, time }, policy === undefined ? {} : { policy })]);
+      await spool.append([minimiseOutgoing({ v: 1, id, time, ...rest }, policy === undefined ? {} : { policy })]);
       return id;
     },
     async [Symbol.asyncDispose]() {

@@ -76,7 +76,8 @@ export class DeadLetters {
     const { bytes, salt } = makeSegmentHeader(letter.seq);
     const note = JSON.stringify({ status: letter.status, reason: letter.reason });
     const key = segmentKey(this.#spoolKey, salt);
-    const frame = sealFrame({ key, nonce: 1, firstSeq: letter.seq, lines: [letter.line, note] });
+    const plain = Buffer.from(`${letter.line}\n${note}`, 'utf8');
+    const frame = sealFrame({ key, nonce: 1, firstSeq: letter.seq, count: 2, plain });
     const temporary = join(this.#directory, `${name}.new`);
     await this.#disk.remove(temporary);
     const file = await this.#disk.create(temporary);
@@ -105,7 +106,7 @@ export class DeadLetters {
       throw new SdkError('spool-damaged', `${path}: expected one whole frame, got a wrong checksum; check the disk`);
     }
     const key = segmentKey(this.#spoolKey, header.salt);
-    const [line, note] = openFrame(key, bytes, segmentHeaderBytes, view.size, path);
+    const [line, note] = openFrame(key, bytes, segmentHeaderBytes, view.size, path).toString('utf8').split('\n');
     const { status, reason } = JSON.parse(note ?? '{}') as { status: number; reason: string };
     return { seq: header.firstSeq, line: line ?? '', status, reason };
   }

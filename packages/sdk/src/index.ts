@@ -1,4 +1,5 @@
 /** Everything that `@watchglass/sdk` offers. */
+export type { Batch } from './batch.ts';
 export { type CapturedEvent, type Client, type ClientOptions, createClient } from './client.ts';
 export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 export { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
@@ -16,4 +17,3 @@ export {
   type SpoolState,
   type SpoolStatus,
 } from './spool.ts';
-export type { Batch } from './spool-tail.ts';

@@ -1,10 +1,12 @@
 /**
- * One `POST /v1/events`: sends lines of JSON, and says what the answer means for them. It never throws for what the network or the server
+ * One `POST /v1/events`: sends a batch, and says what the answer means for them. It never throws for what the network or the server
  * does, only for options that cannot work.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { urlToHttpOptions } from 'node:url';
 
+import type { Batch } from './batch.ts';
 import { SdkError } from './errors.ts';
 
 const answerBytesMax = 8 * 1024 * 1024;
@@ -35,7 +37,7 @@ export interface PostOptions {
   readonly ca?: string;
 }
 
-export type Post = (lines: readonly string[], signal: AbortSignal) => Promise<Answer>;
+export type Post = (batch: Batch, signal: AbortSignal) => Promise<Answer>;
 
 /** A function that posts over one kept-alive connection. `close` ends it. */
 export function makePost(options: PostOptions): { readonly post: Post; close(): void } {
@@ -47,14 +49,15 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
       `expected an https URL (http to this machine only) for the server, got ${url.protocol}//${url.host}; events name patients`,
     );
   }
+  const target = urlToHttpOptions(url);
   const agent = secure
     ? new HttpsAgent({ keepAlive: true, maxSockets: 1, ...(options.ca === undefined ? {} : { ca: options.ca }) })
     : new HttpAgent({ keepAlive: true, maxSockets: 1 });
 
-  async function post(lines: readonly string[], signal: AbortSignal): Promise<Answer> {
-    const body = Buffer.from(`${lines.join('\n')}\n`, 'utf8');
+  async function post({ bytes, count }: Batch, signal: AbortSignal): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
-    const request = (secure ? httpsRequest : httpRequest)(url, {
+    const request = (secure ? httpsRequest : httpRequest)({
+      ...target,
       method: 'POST',
       agent,
       signal,
@@ -62,7 +65,7 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
       headers: {
         authorization: `Bearer ${options.writeKey}`,
         'content-type': 'application/x-ndjson',
-        'content-length': body.length,
+        'content-length': bytes.length,
       },
     });
     request.on('timeout', () => request.destroy(new Error('timeout')));
@@ -70,9 +73,9 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
       resolve({ kind: 'later', problem: error.message === 'timeout' ? 'timeout' : (error.code ?? 'connection-lost') }),
     );
     request.on('response', (response) => {
-      readAnswer(response, lines.length).then(resolve, () => resolve({ kind: 'later', problem: 'answer-cut-off' }));
+      readAnswer(response, count).then(resolve, () => resolve({ kind: 'later', problem: 'answer-cut-off' }));
     });
-    request.end(body);
+    request.end(bytes);
     return promise;
   }
 

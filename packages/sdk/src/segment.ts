@@ -56,14 +56,16 @@ export function sealFrame(input: {
   readonly key: Uint8Array;
   readonly nonce: number;
   readonly firstSeq: number;
-  readonly lines: readonly string[];
+  readonly count: number;
+  /** `count` lines, joined by "\n". */
+  readonly plain: Buffer;
 }): Uint8Array {
-  const plain = Buffer.from(input.lines.join('\n'), 'utf8');
+  const { plain } = input;
   const frame = Buffer.allocUnsafe(frameHeaderBytes + plain.length + tagBytes);
   frame.writeUInt32BE(plain.length + tagBytes, 0);
   frame.writeUInt32BE(0, 4);
   frame.writeBigUInt64BE(BigInt(input.firstSeq), 8);
-  frame.writeUInt32BE(input.lines.length, 16);
+  frame.writeUInt32BE(input.count, 16);
   frame.writeUInt32BE(input.nonce, 20);
   const cipher = createCipheriv('aes-256-gcm', input.key, nonceOf(input.nonce));
   cipher.setAAD(additionalData(frame));
@@ -95,7 +97,7 @@ export function viewFrame(bytes: Uint8Array, offset: number): FrameView {
 }
 
 /** The lines of the frame at `offset`, which `viewFrame` found whole. Throws `spool-tampered` when it does not open. */
-export function openFrame(key: Uint8Array, bytes: Uint8Array, offset: number, size: number, place: string): string[] {
+export function openFrame(key: Uint8Array, bytes: Uint8Array, offset: number, size: number, place: string): Buffer {
   const frame = bufferOf(bytes).subarray(offset, offset + size);
   const decipher = createDecipheriv('aes-256-gcm', key, nonceOf(frame.readUInt32BE(20)));
   decipher.setAAD(additionalData(frame));
@@ -103,7 +105,7 @@ export function openFrame(key: Uint8Array, bytes: Uint8Array, offset: number, si
   try {
     const plain = decipher.update(frame.subarray(frameHeaderBytes, size - tagBytes));
     decipher.final();
-    return plain.toString('utf8').split('\n');
+    return plain;
   } catch (cause) {
     throw new SdkError(
       'spool-tampered',

@@ -7,13 +7,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import type { Batch } from './batch.ts';
 import { type Answer, makePost, type Post, type PostOptions } from './post.ts';
 import type { Spool } from './spool.ts';
 
 const batchEventsMax = 500;
 const batchBytesMax = 1024 * 1024;
 /** Under load a batch waits this long for company: a request each for a few events costs more than the events. */
-const lingerMs = 20;
+const lingerMs = 50;
 const backoffMinMs = 250;
 const backoffMaxMs = 30_000;
 
@@ -37,11 +38,6 @@ export interface SenderStatus {
   readonly deadLetteredCount: number;
   /** Why the last attempt failed, as a short code; undefined when it didn't. */
   readonly problem: string | undefined;
-}
-
-interface Item {
-  readonly seq: number;
-  readonly line: string;
 }
 
 /** Starts sending at once; `await sender[Symbol.asyncDispose]()` stops it. Throws `insecure-url` for an http URL off this machine. */
@@ -114,10 +110,9 @@ export class Sender implements AsyncDisposable {
         await this.#linger();
         const batch = await this.#spool.read({ eventsMax: batchEventsMax, bytesMax: batchBytesMax });
         if (batch === undefined) continue;
-        const items = batch.lines.map((line, position) => ({ seq: batch.firstSeq + position, line }));
-        await this.#deliver(items);
-        await this.#spool.ack(batch.firstSeq + items.length - 1);
-        this.#sentCount += items.length;
+        await this.#deliver(batch);
+        await this.#spool.ack(batch.lastSeq);
+        this.#sentCount += batch.count;
         this.#sentAtMs = performance.now();
         const progress = this.#progress;
         this.#progress = Promise.withResolvers<void>();
@@ -136,15 +131,12 @@ export class Sender implements AsyncDisposable {
     await sleep(leftMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
   }
 
-  /** Returns once every item is acknowledged or set aside. Throws only when stopped, or when setting aside failed. */
-  async #deliver(items: readonly Item[]): Promise<void> {
-    if (items.length === 0) return;
+  /** Returns once every event is acknowledged or set aside. Throws only when stopped, or when setting aside failed. */
+  async #deliver(batch: Batch): Promise<void> {
+    if (batch.count === 0) return;
     for (;;) {
       this.#stop.signal.throwIfAborted();
-      const answer = await this.#post(
-        items.map(({ line }) => line),
-        this.#stop.signal,
-      );
+      const answer = await this.#post(batch, this.#stop.signal);
       if (answer.kind === 'later') {
         await this.#later(answer.problem, answer.retryAfterMs);
         continue;
@@ -155,43 +147,43 @@ export class Sender implements AsyncDisposable {
         this.#onReceipts?.(answer.receipts, answer.checkpoint);
         return;
       }
-      if (items.length > 1) return this.#deliverParts(items, answer);
-      const [item] = items;
-      if (item === undefined || (await this.#setAside(item, answer))) return;
+      if (batch.count > 1) return this.#deliverParts(batch, answer);
+      if (await this.#setAside(batch, answer)) return;
     }
   }
 
   /** The batch holds something the server doesn't take: find it, by its position or by halving. */
-  async #deliverParts(items: readonly Item[], answer: Answer): Promise<void> {
+  async #deliverParts(batch: Batch, answer: Answer): Promise<void> {
     const named = new Set(
-      answer.kind === 'refused' ? answer.positions.filter((position) => position < items.length) : [],
+      answer.kind === 'refused' ? answer.positions.filter((position) => position < batch.count) : [],
     );
-    if (named.size > 0 && named.size < items.length) {
+    if (named.size > 0 && named.size < batch.count) {
       // Each suspect is sent alone, in its turn: only what is refused by itself is set aside.
       let from = 0;
       for (const position of [...named].sort((a, b) => a - b)) {
-        await this.#deliver(items.slice(from, position));
-        await this.#deliver(items.slice(position, position + 1));
+        await this.#deliver(batch.slice(from, position));
+        await this.#deliver(batch.slice(position, position + 1));
         from = position + 1;
       }
-      return this.#deliver(items.slice(from));
+      return this.#deliver(batch.slice(from));
     }
-    const half = Math.ceil(items.length / 2);
-    await this.#deliver(items.slice(0, half));
-    await this.#deliver(items.slice(half));
+    const half = Math.ceil(batch.count / 2);
+    await this.#deliver(batch.slice(0, half));
+    await this.#deliver(batch.slice(half));
   }
 
   /** False when there is no room for another dead letter: the event stays where it is, and is tried again. */
-  async #setAside(item: Item, answer: Exclude<Answer, { kind: 'accepted' | 'later' }>): Promise<boolean> {
+  async #setAside(single: Batch, answer: Exclude<Answer, { kind: 'accepted' | 'later' }>): Promise<boolean> {
     if (this.#spool.deadLetters.full) {
       await this.#later('dead-letters-full');
       return false;
     }
+    const seq = single.firstSeq;
     const letter =
       answer.kind === 'too-large'
-        ? { seq: item.seq, status: 413, reason: 'too-large' }
-        : { seq: item.seq, status: answer.status, reason: answer.reason };
-    await this.#spool.deadLetters.add({ ...letter, line: item.line });
+        ? { seq, status: 413, reason: 'too-large' }
+        : { seq, status: answer.status, reason: answer.reason };
+    await this.#spool.deadLetters.add({ ...letter, line: single.lines[0] ?? '' });
     this.#deadLetteredCount += 1;
     this.#onDeadLetter?.(letter);
     return true;

@@ -2,31 +2,21 @@
  * Reads a spool in order. What was appended lately is still in memory (bounded), so a sender that keeps up never touches the disk; one that
  * fell behind, or comes after a restart, reads the sealed segments.
  */
+import { Batch, joinBatches } from './batch.ts';
 import type { SpoolDisk } from './disk.ts';
 import { SdkError } from './errors.ts';
 import type { SegmentInfo } from './recovery.ts';
 import { frameBodyBytesMax, frameHeaderBytes, openFrame, segmentHeaderBytes, viewFrame } from './segment.ts';
 
-/** Events in order of `seq`, each as one line of JSON. */
-export interface Batch {
-  readonly firstSeq: number;
-  readonly lines: readonly string[];
-}
-
 const recentBytesMax = 4 * 1024 * 1024;
 const readBytes = 1024 * 1024;
-
-interface Group {
-  readonly firstSeq: number;
-  readonly lines: readonly string[];
-  readonly bytes: number;
-}
+const lineEnd = Buffer.from('\n');
 
 export class SpoolTail {
   readonly #disk: SpoolDisk;
   /** The spool's own list: it changes as segments come and go. */
   readonly #segments: readonly SegmentInfo[];
-  #recent: Group[] = [];
+  #recent: Batch[] = [];
   #recentBytes = 0;
   /** The frame that was read last: where reading goes on, unless what is asked for stands before it. */
   #cursor: { path: string; offset: number; firstSeq: number } | undefined;
@@ -37,47 +27,45 @@ export class SpoolTail {
   }
 
   /** Keeps a group that became durable just now. */
-  remember(firstSeq: number, lines: readonly string[]): void {
-    const bytes = lines.reduce((sum, line) => sum + line.length, 0);
-    this.#recent.push({ firstSeq, lines, bytes });
-    this.#recentBytes += bytes;
+  remember(group: Batch): void {
+    this.#recent.push(group);
+    this.#recentBytes += group.bytes.length;
     while (this.#recentBytes > recentBytesMax) this.#dropOldest();
   }
 
   /** Lets go of what was acknowledged. */
   forget(acked: number): void {
-    while (this.#recent.length > 0 && lastSeqOf(this.#recent[0]) <= acked) this.#dropOldest();
+    while (this.#recent.length > 0 && (this.#recent[0] as Batch).lastSeq <= acked) this.#dropOldest();
   }
 
   async read(fromSeq: number, bounds: { readonly eventsMax: number; readonly bytesMax: number }): Promise<Batch> {
-    const lines: string[] = [];
-    let bytes = 0;
+    const parts: Batch[] = [];
+    let { eventsMax, bytesMax } = bounds;
     for await (const group of this.#groupsFrom(fromSeq)) {
-      for (const [position, line] of group.lines.entries()) {
-        if (group.firstSeq + position < fromSeq) continue;
-        if (lines.length > 0 && (lines.length >= bounds.eventsMax || bytes + line.length + 1 > bounds.bytesMax)) {
-          return { firstSeq: fromSeq, lines };
-        }
-        lines.push(line);
-        bytes += Buffer.byteLength(line) + 1;
-      }
+      const asked = group.slice(Math.max(0, fromSeq - group.firstSeq));
+      const part = asked.within({ eventsMax, bytesMax });
+      // One event is given whatever its size: a bound that it doesn't fit would hold up all behind it.
+      parts.push(parts.length === 0 && part.count === 0 ? asked.slice(0, 1) : part);
+      if (part.count < asked.count) break;
+      eventsMax -= part.count;
+      bytesMax -= part.bytes.length;
     }
-    return { firstSeq: fromSeq, lines };
+    return joinBatches(fromSeq, parts);
   }
 
-  async *#groupsFrom(fromSeq: number): AsyncGenerator<{ firstSeq: number; lines: readonly string[] }> {
+  async *#groupsFrom(fromSeq: number): AsyncGenerator<Batch> {
     let seq = fromSeq;
     for (;;) {
-      const recent = this.#recent.find((group) => group.firstSeq <= seq && seq <= lastSeqOf(group));
+      const recent = this.#recent.find((group) => group.firstSeq <= seq && seq <= group.lastSeq);
       const group = recent ?? (await this.#groupOnDisk(seq));
       if (group === undefined) return;
       yield group;
-      seq = group.firstSeq + group.lines.length;
+      seq = group.lastSeq + 1;
     }
   }
 
   /** The frame that holds `seq`; undefined past the end. */
-  async #groupOnDisk(seq: number): Promise<{ firstSeq: number; lines: readonly string[] } | undefined> {
+  async #groupOnDisk(seq: number): Promise<Batch | undefined> {
     const segment = this.#segments.find(({ firstSeq, lastSeq }) => firstSeq <= seq && seq <= lastSeq);
     if (segment === undefined) return undefined;
     const cursor = this.#cursor?.path === segment.path && this.#cursor.firstSeq <= seq ? this.#cursor : undefined;
@@ -99,8 +87,8 @@ export class SpoolTail {
       if (view.kind !== 'frame') break;
       if (view.firstSeq + view.count > seq) {
         this.#cursor = { path: segment.path, offset, firstSeq: view.firstSeq };
-        const lines = openFrame(segment.key, chunk, offset - chunkAt, view.size, segment.path);
-        return { firstSeq: view.firstSeq, lines };
+        const plain = openFrame(segment.key, chunk, offset - chunkAt, view.size, segment.path);
+        return new Batch({ firstSeq: view.firstSeq, count: view.count, bytes: Buffer.concat([plain, lineEnd]) });
       }
       offset += view.size;
     }
@@ -112,10 +100,6 @@ export class SpoolTail {
 
   #dropOldest(): void {
     const oldest = this.#recent.shift();
-    if (oldest !== undefined) this.#recentBytes -= oldest.bytes;
+    if (oldest !== undefined) this.#recentBytes -= oldest.bytes.length;
   }
-}
-
-function lastSeqOf(group: Group | undefined): number {
-  return group === undefined ? 0 : group.firstSeq + group.lines.length - 1;
 }

@@ -12,16 +12,17 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
 import { AckMark } from './ack-mark.ts';
+import { Batch } from './batch.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
 import { SdkError } from './errors.ts';
 import { type Lock, takeLock } from './lock.ts';
-import { bodyOf, type OutgoingEvent } from './outgoing.ts';
+import { type EventBody, encodeBody, type OutgoingEvent } from './outgoing.ts';
 import { type Recovered, recoverSpool, type SegmentInfo, segmentPath } from './recovery.ts';
 import { type Reservation, Room } from './room.ts';
 import { frameBodyBytesMax, makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
 import { readSpoolKey } from './spool-key.ts';
-import { type Batch, SpoolTail } from './spool-tail.ts';
+import { SpoolTail } from './spool-tail.ts';
 
 const groupBytesMax = 1024 * 1024;
 const segmentBytesMax = 8 * 1024 * 1024;
@@ -75,7 +76,7 @@ export interface SpoolStatus {
 }
 
 interface Pending {
-  readonly bodies: readonly string[];
+  readonly bodies: readonly EventBody[];
   readonly bytes: number;
   readonly resolve: (appended: Appended) => void;
   readonly reject: (error: unknown) => void;
@@ -215,11 +216,8 @@ export class Spool implements AsyncDisposable {
   append(events: readonly OutgoingEvent[], options: { readonly reservation?: Reservation } = {}): Promise<Appended> {
     try {
       this.#assertOpen();
-      const bodies = events.map(bodyOf);
-      const bytes = bodies.reduce(
-        (sum, body) => sum + Buffer.byteLength(body) + this.#numberingBytes,
-        frameOverheadBytes,
-      );
+      const bodies = events.map(encodeBody);
+      const bytes = bodies.reduce((sum, body) => sum + body.bytes + this.#numberingBytes, frameOverheadBytes);
       // A longer frame would be taken for a torn one when it is read again.
       if (bytes > frameBodyBytesMax) {
         throw new SdkError(
@@ -357,12 +355,10 @@ export class Spool implements AsyncDisposable {
     const segment = this.#segments.at(-1);
     const file = this.#file;
     if (segment === undefined || file === undefined) throw this.#fail('no segment is open');
-    const firstSeq = this.#nextSeq;
-    const lines = group
-      .flatMap((pending) => pending.bodies)
-      .map((body, position) => `${this.#emitterPrefix}${firstSeq + position}},${body.slice(1)}`);
+    const batch = this.#number(group);
     this.#nonce += 1;
-    const frame = sealFrame({ key: segment.key, nonce: this.#nonce, firstSeq, lines });
+    const { firstSeq, count, bytes } = batch;
+    const frame = sealFrame({ key: segment.key, nonce: this.#nonce, firstSeq, count, plain: bytes.subarray(0, -1) });
     await this.#guarded(() => file.write(frame, segment.size), { file, size: segment.size });
     try {
       await file.datasync();
@@ -372,9 +368,9 @@ export class Spool implements AsyncDisposable {
     this.#commitStartedAt = 0;
     if (!file.linked()) throw this.#fail('the segment being written was removed from the directory');
     segment.size += frame.length;
-    segment.lastSeq = firstSeq + lines.length - 1;
-    this.#nextSeq = firstSeq + lines.length;
-    this.#tail.remember(firstSeq, lines);
+    segment.lastSeq = batch.lastSeq;
+    this.#nextSeq = batch.lastSeq + 1;
+    this.#tail.remember(batch);
     let seq = firstSeq;
     for (const { bodies, resolve } of group) {
       resolve({ firstSeq: seq, lastSeq: seq + bodies.length - 1 });
@@ -383,6 +379,16 @@ export class Spool implements AsyncDisposable {
     const grown = this.#growth;
     this.#growth = Promise.withResolvers<void>();
     grown.resolve();
+  }
+
+  /** Gives the events of a group their numbers. */
+  #number(group: readonly Pending[]): Batch {
+    const firstSeq = this.#nextSeq;
+    let text = '';
+    let count = 0;
+    for (const { bodies } of group)
+      for (const { members } of bodies) text += `${this.#emitterPrefix}${firstSeq + count++}},${members}\n`;
+    return new Batch({ firstSeq, count, bytes: Buffer.from(text, 'utf8') });
   }
 
   /** A full disk is survived: the half-written end is cut and the group refused. Any other failure is final. */

@@ -8,8 +8,10 @@ import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './config-error.ts';
 import {
-  buildIssuerClients,
-  type IssuerClientSettings,
+  buildEmbedded,
+  type EmbeddedSettings,
+  fhirUrlSchema,
+  issuerCaSchema,
   issuerClientsSchema,
   issuerClientsWords,
 } from './config-issuer.ts';
@@ -64,11 +66,10 @@ export interface TlsFiles {
   readonly caFile?: string;
 }
 
-export interface EmbeddedIssuer {
+export interface EmbeddedIssuer extends EmbeddedSettings {
   readonly kind: 'embedded';
   readonly url: string;
   readonly listen: Listen;
-  readonly clients?: readonly IssuerClientSettings[];
 }
 
 export interface ForeignIssuer {
@@ -161,6 +162,8 @@ const schema = z.strictObject({
         .optional()
         .describe('Where the embedded issuer listens; required with `embedded: true`, refused without.'),
       clients: issuerClientsSchema.optional().describe(issuerClientsWords),
+      fhirUrl: fhirUrlSchema,
+      ca: issuerCaSchema,
       clientId: z
         .string()
         .min(1)
@@ -346,7 +349,7 @@ function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): 
       kind: 'embedded',
       url,
       listen: issuer.listen,
-      ...(issuer.clients === undefined ? {} : { clients: buildIssuerClients(issuer.clients, at) }),
+      ...buildEmbedded(issuer, at),
     };
   return {
     kind: 'foreign',
@@ -426,8 +429,10 @@ function* embeddedContradictions({ issuer, tls }: Settings): Generator<string> {
 function* foreignContradictions(issuer: Settings['issuer']): Generator<string> {
   if (issuer.listen !== undefined)
     yield 'issuer.listen: is for the embedded issuer; remove it, or set `embedded: true`';
-  if (issuer.clients !== undefined)
-    yield 'issuer.clients: is for the embedded issuer; register them at yours, and remove it here';
+  for (const key of ['clients', 'fhirUrl', 'ca'] as const) {
+    if (issuer[key] !== undefined)
+      yield `issuer.${key}: is for the embedded issuer; set it up at yours, and remove it here`;
+  }
   if (issuer.clientId === undefined)
     yield 'issuer.clientId: missing; register the console at your issuer (redirect URI `<url>/auth/callback`) and put its client id here';
   if (issuer.clientSecretFile === undefined) {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { readKeyFile } from './access/key-file.ts';
 import type { IssuerClientSettings } from './config-issuer.ts';
 import { ServerError } from './errors.ts';
-import type { IssuerClient } from './issuer/provider.ts';
+import type { IssuerClient } from './issuer/issuer-client.ts';
 import type { World } from './world/world.ts';
 
 const secretCharsMin = 32;

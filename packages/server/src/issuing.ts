@@ -14,8 +14,8 @@ import { apiAudience } from './issuer/claims.ts';
 import { demoClientId } from './issuer/demo.ts';
 import { foreignKeys } from './issuer/foreign.ts';
 import type { Issuer } from './issuer/issuer.ts';
+import type { IssuerClient } from './issuer/issuer-client.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
-import type { IssuerClient } from './issuer/provider.ts';
 import { issuerAlgorithm, type SigningKey } from './issuer/signing-key.ts';
 import { readIssuerClients } from './issuer-clients.ts';
 import type { World } from './world/world.ts';
@@ -85,15 +85,26 @@ export async function startIssuer(parts: {
   if (config.demo !== undefined) {
     clients.push({ id: demoClientId, name: 'the command line', redirectUris: ['http://127.0.0.1/callback'] });
   }
+  const { fhirUrl, caFile } = config.issuer;
+  const ca = caFile === undefined ? undefined : await readAuthorities(world, caFile);
   const { openIssuer } = await loadIssuer();
   const issuer = await openIssuer({
     ...{ url, world, keysDir, signingKey, record, homeTenant, clients },
     people: access.people,
     factors: access.factors,
     demo: config.demo !== undefined,
+    ...(fhirUrl === undefined ? {} : { smart: { fhirUrl } }),
+    ...(ca === undefined ? {} : { ca }),
     ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
     report: (message, error) => log.error({ err: error }, message),
   });
   await issuer.listen(listen);
   return issuer;
+}
+
+async function readAuthorities(world: World, path: string): Promise<string> {
+  const bytes = await world.disk.readFile(path);
+  const text = bytes === undefined ? '' : new TextDecoder().decode(bytes);
+  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  throw new ServerError('config-invalid', `issuer.ca: expected certificates in PEM in ${path}; check the path`);
 }

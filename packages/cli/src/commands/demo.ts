@@ -103,7 +103,7 @@ export async function demo(options: DemoOptions, io: Io & { readonly forced?: Ab
   try {
     note(io, `Starting the demo in ${paths.data}`);
     await start('hospital');
-    await writeServerConfig(paths, ports);
+    await writeServerConfig(paths, ports, certificates);
     await rm(paths.tokens, { force: true });
     await start('server');
     state.tokens = await awaitDemoTokens(paths.tokens, tokensWithinMs, io.signal);

@@ -16,5 +16,6 @@ export async function gateway(options: GatewayOptions, io: Io): Promise<void> {
   if (options.json === true) printJson(io, { ready: true, url: running.url });
   else note(io, `Watchglass gateway: ${running.url}`);
   io.onHangUp?.(() => void running.reloadPolicy());
-  await untilStopped(io.signal);
+  const failed = await Promise.race([running.failed, untilStopped(io.signal)]);
+  if (failed !== undefined) throw failed;
 }

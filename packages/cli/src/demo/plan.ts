@@ -74,10 +74,13 @@ export function demoUrls(ports: Ports): DemoUrls {
 }
 
 const host = '127.0.0.1';
+/** As what the gateway hears of the end of sessions, and where. */
+const gatewayClientId = 'gateway';
+const logoutPath = '/backchannel-logout';
 const audience = 'urn:watchglass:api';
 const spoolBytesMax = 256 * 1024 * 1024;
 
-export async function writeServerConfig(paths: DemoPaths, ports: Ports): Promise<void> {
+export async function writeServerConfig(paths: DemoPaths, ports: Ports, certificates: CertificateFiles): Promise<void> {
   const urls = demoUrls(ports);
   const config = {
     data: paths.data,
@@ -85,7 +88,18 @@ export async function writeServerConfig(paths: DemoPaths, ports: Ports): Promise
     url: urls.server,
     tenants: [demoTenant],
     origin: 'demo.watchglass.example',
-    issuer: { embedded: true, url: urls.issuer, listen: { host, port: ports.issuer } },
+    issuer: {
+      embedded: true,
+      url: urls.issuer,
+      listen: { host, port: ports.issuer },
+      fhirUrl: `${urls.gateway}/fhir`,
+      ca: certificates.ca,
+      clients: [
+        { id: gatewayClientId, name: 'the gateway', logoutUri: `${urls.gateway}${logoutPath}`, logoutOfAll: true },
+        // For whoever tries a SMART application of their own on this machine, at any port.
+        { id: 'smart-app', name: 'a SMART application', redirectUris: ['http://127.0.0.1/callback'], refresh: true },
+      ],
+    },
     demo: { people: paths.roster },
   };
   await writePrivateFile(paths.serverConfig, generated(config));
@@ -108,7 +122,8 @@ export async function writeGatewayConfig(
     tls: { cert: certificates.cert, key: certificates.key },
     url: urls.gateway,
     upstream: { url: urls.upstream },
-    issuers: [{ issuer: urls.issuer, audience, algorithms: ['RS256'] }],
+    issuers: [{ issuer: urls.issuer, audience, algorithms: ['RS256'], logoutClientId: gatewayClientId }],
+    identity: { logoutPath },
     policy: paths.policy,
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
     server: { url: urls.server, writeKeyFile: paths.gatewayKey },

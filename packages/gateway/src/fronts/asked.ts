@@ -8,7 +8,7 @@ import { type Captured, capture } from '../capture/capture.ts';
 import { plainAddress } from '../http/source.ts';
 import type { Policy } from '../policy/tables.ts';
 
-export const frontNames = ['nginx', 'forward', 'envoy', 'haproxy'] as const;
+export const frontNames = ['nginx', 'forward', 'envoy', 'grpc', 'haproxy'] as const;
 export type FrontName = (typeof frontNames)[number];
 
 export interface Asked {
@@ -42,13 +42,20 @@ const decidingFields: readonly string[] = [
   'x-provenance',
 ];
 
+const fieldsByPolicy = new WeakMap<Policy, readonly string[]>();
+
 /** The same, and those that the policy in force names. */
-export function fieldsAskedFor({ purposeOfUse, breakGlass }: Policy): readonly string[] {
-  return [
+export function fieldsAskedFor(policy: Policy): readonly string[] {
+  const known = fieldsByPolicy.get(policy);
+  if (known !== undefined) return known;
+  const { purposeOfUse, breakGlass } = policy;
+  const fields = [
     ...decidingFields,
     ...(purposeOfUse === undefined ? [] : [purposeOfUse.header]),
     ...(breakGlass === undefined ? [] : [breakGlass.patientHeader, breakGlass.reasonHeader]),
   ].map((name) => name.toLowerCase());
+  fieldsByPolicy.set(policy, fields);
+  return fields;
 }
 
 /** The request as admission judges it: a message of node:http that came over no connection and has no body. */
@@ -77,14 +84,18 @@ const requestIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{7,63}$/;
 export function captureAsked(
   asked: Asked,
   message: IncomingMessage,
-  ids: { readonly id: string; readonly auditId: string; readonly site: string | undefined },
+  {
+    newId,
+    auditId,
+    site,
+  }: { readonly newId: () => string; readonly auditId: string; readonly site: string | undefined },
 ): Captured {
   const { requestId, clientCert } = asked;
   const captured = capture(message, {
-    id: requestId !== undefined && requestIdPattern.test(requestId) ? requestId : ids.id,
-    auditId: ids.auditId,
+    id: requestId !== undefined && requestIdPattern.test(requestId) ? requestId : newId(),
+    auditId,
     address: plainAddress(asked.peerIp),
-    site: ids.site,
+    site,
   });
   if (clientCert === undefined) return captured;
   return {

@@ -43,6 +43,7 @@ describe('fronts in gateway.yaml', () => {
   it('are a socket, an address of this machine, or ask for a certificate', async () => {
     assert.equal((await read({ authz: { socket: 'a.sock' } })).fronts?.authz?.socket, join(folder, 'a.sock'));
     assert.equal((await read({ spop: { port: 0 } })).fronts?.spop?.host, '127.0.0.1');
+    assert.equal((await read({ grpc: { port: 0 }, outcomes: {} })).fronts?.grpc?.host, '127.0.0.1');
     const wide = await read({ authz: { host: '0.0.0.0', port: 9445, tls } });
     assert.equal(wide.fronts?.authz?.tls?.clientCa, 'ca.pem');
   });
@@ -51,12 +52,13 @@ describe('fronts in gateway.yaml', () => {
     for (const [fronts, message, more] of [
       [{ authz: { host: '0.0.0.0', port: 1 } }, /expected authz\.tls/],
       [{ spop: { host: '::', port: 1 } }, /expected spop\.tls/],
+      [{ grpc: { host: '0.0.0.0', port: 1 } }, /expected grpc\.tls/],
       [{ spop: { host: '127.0.0.1.example.org', port: 1 } }, /expected spop\.tls/],
       [{ authz: { port: 1, socket: 'a.sock' } }, /either authz\.socket or authz\.port/],
       [{ authz: {} }, /either authz\.socket or authz\.port/],
       [{ authz: { socket: 'a.sock', tls } }, /no authz\.tls on a unix socket/],
       [{ authz: { host: '0.0.0.0', port: 1, tls: { cert: 'cert.pem', key: 'key.pem' } } }, /clientCa/],
-      [{ outcomes: { port: 1 } }, /expected authz, spop or both/],
+      [{ outcomes: { port: 1 } }, /expected authz, spop or grpc/],
       [{ spop: { port: 1 }, outcomes: { port: 1, host: '0.0.0.0' } }, /outcomes\.host/],
       [{ spop: { port: 1 }, outcomes: {} }, /outcomes\.port/],
       [{ authz: { port: 1 } }, /expected url/, { url: undefined }],

@@ -19,6 +19,7 @@ import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { type Asked, captureAsked, type FrontName, messageOf } from './asked.ts';
+import { ownedBy } from './owner.ts';
 
 export type Verdict = Yes | No;
 
@@ -29,6 +30,8 @@ export interface Yes {
   /** Printable ASCII; anything else of it percent-encoded. */
   readonly subject: string;
   readonly tenant: string;
+  /** What the API is to be asked for. */
+  readonly accept: string;
 }
 
 export interface No {
@@ -51,6 +54,8 @@ export interface DecisionParts extends AdmissionParts {
   readonly metrics: Metrics;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
+  /** Of this worker among many, which its audit ids say. */
+  readonly slot?: number | undefined;
   readonly inFlightMax: number;
   /** Lets `POST …/_search` through for who may read everything, without having seen its form. */
   readonly searchForms: boolean;
@@ -67,6 +72,7 @@ export class Decision {
     nginx: { yes: 0, no: 0 },
     forward: { yes: 0, no: 0 },
     envoy: { yes: 0, no: 0 },
+    grpc: { yes: 0, no: 0 },
     haproxy: { yes: 0, no: 0 },
   };
   #inFlight = 0;
@@ -132,9 +138,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site } = this.#parts;
-    const nowMs = Date.now();
-    return captureAsked(asked, message, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), site });
+    const { recorder, site, slot } = this.#parts;
+    const newId = (): string => recorder.newId(Date.now());
+    const auditId = newId();
+    return captureAsked(asked, message, {
+      newId,
+      auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
+      site,
+    });
   }
 
   async #judge(message: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Yes> {
@@ -154,6 +165,7 @@ export class Decision {
       requestId: captured.id,
       subject: printable(admitted.actor.id),
       tenant: tenant ?? '',
+      accept: admitted.accept,
     };
   }
 
@@ -175,7 +187,7 @@ export class Decision {
 
   async #refuse(message: IncomingMessage, captured: Captured, refused: Refused): Promise<No> {
     const { counters, floods, limiting, metrics } = this.#parts;
-    limiting.refused(captured, refused);
+    await limiting.refused(captured, refused);
     const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
       if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))

@@ -78,7 +78,8 @@ export function readQuestion(
   const { rawHeaders } = request;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] as string).toLowerCase();
-    if (isMethodOverride(name)) fault ??= 'method-override';
+    // To many servers `X_HTTP_Method` is `X-HTTP-Method`.
+    if (isMethodOverride(name.replaceAll('_', '-'))) fault ??= 'method-override';
     if (!singles.has(name)) continue;
     // Only lists of addresses may come in several fields.
     if (values.has(name) && name !== 'x-forwarded-for') fault ??= 'front-field-twice';

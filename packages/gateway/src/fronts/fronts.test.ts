@@ -236,6 +236,65 @@ describe('a front that asks by HTTP', () => {
     udp.close();
   });
 
+  it('has a decision without an outcome, and an outcome without a decision, raised in each dialect', async () => {
+    const auditIds: string[] = [];
+    const common = { authorization: `Bearer ${road.token}`, 'x-request-id': 'fedcba9876543210' };
+    for (const [path, headers] of [
+      ['/v1/authz/nginx', nginx('/fhir/Patient/p-6')],
+      [
+        '/v1/authz/forward',
+        {
+          ...common,
+          'x-forwarded-method': 'GET',
+          'x-forwarded-uri': '/fhir/Patient/p-6',
+          'x-forwarded-host': 'api.example.test',
+        },
+      ],
+      ['/v1/authz/envoy/fhir/Patient/p-6', { ...common, host: 'api.example.test' }],
+    ] as const) {
+      const answer = await put(socket, path, headers);
+      assert.equal(answer.status, 200, path);
+      auditIds.push(String(answer.headers['x-audit-id']));
+    }
+    road.gateway.fronts?.reconciler?.sweep(Date.now() + 61_000);
+    await road.gateway.fronts?.reconciler?.flush();
+    const events = await road.settled();
+    for (const id of auditIds)
+      assert.equal(events.find(({ completes }) => completes === id)?.outcome.reason, 'outcome-missing');
+    const before = events.length;
+    const made = '01890000-0000-7000-8000-000000000000';
+    // In the words of each: ours, Caddy's, Traefik's.
+    for (const line of [
+      { auditId: made, requestId: 'fedcba9876543210', status: 200, upstream: '127.0.0.1:80' },
+      { status: 200, resp_headers: { 'X-Audit-Id': [made] } },
+      { DownstreamStatus: 200, OriginStatus: 200, 'request_X-Audit-Id': made },
+    ])
+      await put(socket, '/v1/outcomes', {}, { method: 'POST', body: JSON.stringify(line) });
+    await road.gateway.fronts?.reconciler?.flush();
+    const raised = (await road.settled()).slice(before).filter(({ operation }) => operation === 'front-unasked');
+    assert.deepEqual(
+      raised.map(({ outcome }) => outcome.reason),
+      ['outcome-without-intent', 'outcome-without-intent', 'outcome-without-intent'],
+    );
+  });
+
+  it('takes no method, length or target from a field with another spelling', async () => {
+    for (const name of ['x_http_method_override', 'X_HTTP-Method', 'x_method']) {
+      const answer = await put(socket, '/v1/authz/forward', {
+        'x-forwarded-method': 'GET',
+        'x-forwarded-uri': '/fhir/Patient/p-1',
+        'x-forwarded-host': 'api.example.test',
+        authorization: `Bearer ${road.token}`,
+        [name]: 'DELETE',
+      });
+      assert.equal(answer.status, 400, name);
+    }
+    const spelled = await put(socket, '/v1/authz/nginx', { ...nginx(''), x_original_uri: '/fhir/Patient/p-1' });
+    assert.deepEqual([spelled.status, spelled.headers['x-auth-status']], [403, '400']);
+    const absent = await put(socket, '/v1/authz/nginx', nginx('', { 'x-forwarded-uri': '/fhir/Patient/p-1' }));
+    assert.deepEqual([absent.status, absent.headers['x-auth-status']], [403, '400']);
+  });
+
   it('hears 503 and never yes while the record cannot be written', async () => {
     disk.datasyncError = systemError('EIO');
     const answer = await put(socket, '/v1/authz/nginx', nginx('/fhir/Patient/p-5'));

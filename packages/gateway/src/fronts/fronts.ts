@@ -1,5 +1,5 @@
 /**
- * Opens the doors for other proxies: questions by HTTP, questions by SPOP, and the datagrams of their access logs; takes them down in that order, and lets what is
+ * Opens the doors for other proxies: questions by HTTP, by SPOP and by gRPC, and the datagrams of their access logs; takes them down in that order, and lets what is
  * under way be answered and recorded. A door is a unix socket, an address of this machine, or asks for a client certificate: the configuration allows no other.
  */
 import { createSocket } from 'node:dgram';
@@ -13,9 +13,10 @@ import { GatewayError } from '../errors.ts';
 import type { TrustedProxies } from '../http/source.ts';
 import { tlsRules } from '../identity/own-certificate.ts';
 import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
-import { createAuthzServer, type MutualTls } from './authz-server.ts';
+import { type AuthzJudge, createAuthzServer, type MutualTls } from './authz-server.ts';
 import { Decision, type DecisionParts, type Verdict } from './decision.ts';
-import { parseOutcomeLine } from './outcome-lines.ts';
+import { type Outcome, parseOutcomeLine } from './outcome-lines.ts';
+import { ownerOf } from './owner.ts';
 import { Reconciler } from './reconciler.ts';
 import { serveSpop } from './spop-agent.ts';
 
@@ -30,6 +31,7 @@ export interface DoorSettings {
 export interface FrontSettings {
   readonly authz: DoorSettings | undefined;
   readonly spop: DoorSettings | undefined;
+  readonly grpc: DoorSettings | undefined;
   readonly outcomes:
     | {
         readonly host: string;
@@ -46,8 +48,16 @@ export interface Fronts extends AsyncDisposable {
   /** A path or a port, where the door is open. */
   readonly authz: string | number | undefined;
   readonly spop: string | number | undefined;
+  readonly grpc: string | number | undefined;
   readonly outcomes: number | undefined;
   readonly reconciler: Reconciler | undefined;
+}
+
+export interface FrontsTogether {
+  readonly slot: number;
+  readonly count: number;
+  /** An outcome of what another worker allowed. */
+  readonly passOn: (slot: number, outcome: Outcome) => void;
 }
 
 /** Answers under way, and outcomes on their way, get this long when the gateway stops. */
@@ -60,25 +70,35 @@ export async function openFronts(
   parts: Omit<DecisionParts, 'onIntent' | 'searchForms' | 'inFlightMax'> & {
     readonly own: Own;
     readonly proxies: TrustedProxies;
+    /** Fields that the API gets besides the usual ones, in lower case. */
+    readonly forwardHeaders: readonly string[];
     readonly onFault: (error: unknown) => void;
+    /** One of many workers that open the same doors: the primary has made room for them. */
+    readonly together?: FrontsTogether | undefined;
   },
 ): Promise<Fronts> {
   await using stack = new AsyncDisposableStack();
-  const { recorder, floods, own, proxies, onFault, metrics } = parts;
+  const { recorder, floods, own, proxies, onFault, metrics, together } = parts;
   const { outcomes } = settings;
   const reconciler =
     outcomes === undefined
       ? undefined
       : stack.use(new Reconciler({ ...outcomes, recorder, floods, own, startedMs: Date.now() }));
   if (reconciler !== undefined) stack.defer(() => reconciler.close(lastOutcomesMs));
+  const take = (outcome: Outcome | undefined): void => {
+    const owner = together === undefined ? undefined : ownerOf(outcome?.auditId, together.count);
+    if (outcome === undefined || owner === undefined || owner === together?.slot) reconciler?.join(outcome);
+    else together?.passOn(owner, outcome);
+  };
   const outcomesPort =
     outcomes?.port === undefined || reconciler === undefined
       ? undefined
-      : await listenForDatagrams(stack, { host: outcomes.host, port: outcomes.port, reconciler });
+      : await listenForDatagrams(stack, { host: outcomes.host, port: outcomes.port, take });
   const decision = new Decision({
     ...parts,
     searchForms: settings.searchForms,
     inFlightMax: settings.inFlightMax,
+    slot: together?.slot,
     onIntent: (intent, { requestId }) => reconciler?.expect(intent, requestId),
   });
   const judge = {
@@ -90,25 +110,28 @@ export async function openFronts(
     reconciler === undefined
       ? undefined
       : (lines: string): void => {
-          for (const line of lines.split('\n')) if (line.trim() !== '') reconciler.join(parseOutcomeLine(line));
+          for (const line of lines.split('\n')) if (line.trim() !== '') take(parseOutcomeLine(line));
         };
   const authz =
     settings.authz === undefined
       ? undefined
-      : await openDoor(stack, settings.authz, () =>
+      : await openDoor(stack, settings.authz, together !== undefined, () =>
           createAuthzServer({ judge, proxies, tls: settings.authz?.tls, onFault, onOutcomes }),
         );
   const spop =
     settings.spop === undefined
       ? undefined
-      : await openDoor(stack, settings.spop, (tls) => {
+      : await openDoor(stack, settings.spop, together !== undefined, (tls) => {
           const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
-          if (tls === undefined) return createNetServer(serve);
-          const { cert, key, clientCa } = tls;
-          return createTlsServer(
-            { ...tlsRules, cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true },
-            serve,
-          );
+          return tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve);
+        });
+  const grpc =
+    settings.grpc === undefined
+      ? undefined
+      : await openGrpc(stack, settings.grpc, {
+          ...parts,
+          judge,
+          onOutcome: reconciler === undefined ? undefined : take,
         });
   for (const front of frontNames) {
     for (const said of ['yes', 'no'] as const) {
@@ -121,7 +144,41 @@ export async function openFronts(
   }
   if (reconciler !== undefined) watchReconciler(metrics, reconciler);
   const opened = stack.move();
-  return { authz, spop, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  return { authz, spop, grpc, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+async function openGrpc(
+  stack: AsyncDisposableStack,
+  door: DoorSettings,
+  parts: {
+    readonly judge: AuthzJudge;
+    readonly forwardHeaders: readonly string[];
+    readonly onOutcome: ((outcome: Outcome) => void) | undefined;
+    readonly onFault: (error: unknown) => void;
+    readonly together?: FrontsTogether | undefined;
+  },
+): Promise<string | number> {
+  // Loaded only where somebody asks by it.
+  const { createGrpcDoor } = await import('./grpc-server.ts');
+  const { serve, drain } = createGrpcDoor(parts);
+  return await openDoor(
+    stack,
+    door,
+    parts.together !== undefined,
+    (tls) => (tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve)),
+    () => drain(lastAnswersMs),
+  );
+}
+
+function createMutualTlsServer(
+  { cert, key, clientCa, protocol }: MutualTls & { readonly protocol?: string },
+  serve: (socket: Socket) => void,
+): Server {
+  const alpn = protocol === undefined ? {} : { ALPNProtocols: [protocol] };
+  return createTlsServer(
+    { ...tlsRules, ...alpn, cert, key, ca: clientCa, requestCert: true, rejectUnauthorized: true },
+    serve,
+  );
 }
 
 function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconciler): void {
@@ -144,7 +201,10 @@ function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconcil
 async function openDoor(
   stack: AsyncDisposableStack,
   door: DoorSettings,
+  together: boolean,
   make: (tls: MutualTls | undefined) => Server,
+  /** Ends what has connections of a kind that can be told so. */
+  drain?: () => void,
 ): Promise<string | number> {
   const server = make(door.tls);
   const connections = new Set<Socket>();
@@ -152,7 +212,7 @@ async function openDoor(
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  if (door.socket !== undefined) await removeStale(door.socket);
+  if (door.socket !== undefined && !together) await removeStale(door.socket);
   try {
     if (door.socket === undefined) server.listen(door.port ?? 0, door.host);
     else server.listen(door.socket);
@@ -170,7 +230,8 @@ async function openDoor(
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     if ('closeIdleConnections' in server)
       (server as unknown as { closeIdleConnections(): void }).closeIdleConnections();
-    for (const socket of connections) socket.end();
+    if (drain !== undefined) drain();
+    else for (const socket of connections) socket.end();
     const late = setTimeout(() => {
       for (const socket of connections) socket.destroy();
     }, lastAnswersMs);
@@ -181,7 +242,7 @@ async function openDoor(
 }
 
 /** The socket of a process that is gone. One that somebody answers on stays, and listening fails. */
-async function removeStale(path: string): Promise<void> {
+export async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
   if (found?.isSocket() !== true) return;
   const probe = connect(path);
@@ -195,10 +256,14 @@ async function removeStale(path: string): Promise<void> {
 
 async function listenForDatagrams(
   stack: AsyncDisposableStack,
-  { host, port, reconciler }: { readonly host: string; readonly port: number; readonly reconciler: Reconciler },
+  {
+    host,
+    port,
+    take,
+  }: { readonly host: string; readonly port: number; readonly take: (outcome: Outcome | undefined) => void },
 ): Promise<number> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: datagramBufferBytes });
-  socket.on('message', (bytes) => reconciler.join(parseOutcomeLine(bytes.toString('utf8'))));
+  socket.on('message', (bytes) => take(parseOutcomeLine(bytes.toString('utf8'))));
   const listening = once(socket, 'listening');
   socket.bind(port, host);
   try {

@@ -154,6 +154,22 @@ describe('a line of an access log', () => {
     });
   });
 
+  it('is read with the names that Traefik uses', () => {
+    const auditId = intent(1).id;
+    const line = {
+      DownstreamStatus: 200,
+      OriginStatus: 200,
+      DownstreamContentSize: 12,
+      Duration: 2_500_000,
+      'request_X-Audit-Id': auditId,
+      'request_X-Request-Id': 'request-1',
+    };
+    const expected = { auditId, requestId: 'request-1', status: 200, bytes: 12, durationMs: 2.5, passed: true };
+    assert.deepEqual(parseOutcomeLine(JSON.stringify(line)), expected);
+    const refused = { DownstreamStatus: 403, OriginStatus: 0, DownstreamContentSize: 9, Duration: 1 };
+    assert.equal(parseOutcomeLine(JSON.stringify(refused))?.passed, false);
+  });
+
   it('says whether the API was asked', () => {
     for (const [said, passed] of [
       [{ status: 200, upstream: '<NOSRV>' }, false],

@@ -48,6 +48,7 @@ export function serveSpop(
     agent.take(chunk);
     if (agent.greeted) clearTimeout(hello);
   });
+  socket.on('drain', () => socket.resume());
   socket.on('error', () => socket.destroy());
   socket.on('close', () => clearTimeout(hello));
 }
@@ -57,6 +58,10 @@ class SpopConnection {
   readonly #judge: SpopJudge;
   readonly #onFault: (error: unknown) => void;
   readonly #reader: FrameReader = new FrameReader();
+  readonly #writer: FrameWriter = new FrameWriter();
+  /** Names of the arguments, as they came last. */
+  readonly #names: string[] = [];
+  #leaving = false;
   greeted = false;
   #ended = false;
   #open = 0;
@@ -107,19 +112,21 @@ class SpopConnection {
     const pipelining = capabilities.split(',').some((name) => name.trim() === 'pipelining');
     this.#reader.bytesMax = Math.min(size, frameBytesMax);
     this.greeted = true;
-    const hello = new FrameWriter(frameTypes.agentHello, 0, 0)
+    this.#writer
+      .begin(frameTypes.agentHello, 0, 0)
       .pair('version', '2.0')
       .pair('max-frame-size', this.#reader.bytesMax)
-      .pair('capabilities', pipelining ? 'pipelining' : '');
-    if (said.get('healthcheck') !== true) this.#send(hello.end());
+      .pair('capabilities', pipelining ? 'pipelining' : '')
+      .end();
+    if (said.get('healthcheck') !== true) this.#leave();
     else {
       this.#ended = true;
-      this.#socket.end(hello.end());
+      this.#socket.end(this.#writer.take());
     }
   }
 
   #answer({ payload, streamId, frameId }: Frame): void {
-    const messages = parseMessages(payload);
+    const messages = parseMessages(payload, this.#names);
     if (this.#open >= openMax) throw new SpopError('resources');
     this.#open += 1;
     const [message] = messages;
@@ -129,11 +136,15 @@ class SpopConnection {
     const verdict = sound ? this.#judge.decide(asked) : this.#judge.refuseInput(asked, 'front-field-missing');
     verdict
       .then(
-        (known) => this.#send(ackOf(known, { streamId, frameId, bytesMax: this.#reader.bytesMax })),
+        (known) => {
+          writeAck(known, this.#writer.begin(frameTypes.ack, streamId, frameId), this.#reader.bytesMax);
+          this.#leave();
+        },
         (error: unknown) => {
           this.#onFault(error);
           // Without `allow` it is refused.
-          this.#send(new FrameWriter(frameTypes.ack, streamId, frameId).end());
+          this.#writer.begin(frameTypes.ack, streamId, frameId).end();
+          this.#leave();
         },
       )
       .finally(() => {
@@ -142,24 +153,28 @@ class SpopConnection {
       .catch(this.#onFault);
   }
 
-  #send(bytes: Buffer): void {
-    if (this.#ended || !this.#socket.writable) return;
-    // Decisions that became durable together leave together.
-    if (this.#socket.writableCorked === 0) {
-      this.#socket.cork();
-      setImmediate(() => this.#socket.uncork());
-    }
-    this.#socket.write(bytes);
+  /** Decisions that became durable together leave together. */
+  #leave(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    setImmediate(() => {
+      this.#leaving = false;
+      if (this.#ended || !this.#socket.writable) return;
+      // Who doesn't read the answers isn't asked for more questions.
+      if (!this.#socket.write(this.#writer.take())) this.#socket.pause();
+    });
   }
 
   #disconnect(status: SpopStatus): void {
     if (this.#ended) return;
     this.#ended = true;
-    const frame = new FrameWriter(frameTypes.agentDisconnect, 0, 0)
+    this.#writer
+      .begin(frameTypes.agentDisconnect, 0, 0)
       .pair('status-code', spopStatus[status])
-      .pair('message', status);
+      .pair('message', status)
+      .end();
     if (!this.#socket.writable) return;
-    this.#socket.end(frame.end(), () => this.#socket.destroySoon());
+    this.#socket.end(this.#writer.take(), () => this.#socket.destroySoon());
   }
 }
 
@@ -169,6 +184,11 @@ function askedOf(values: ReadonlyMap<string, SpopValue>, fields: readonly string
     return typeof value === 'string' && value !== '' ? value : undefined;
   };
   const certificate = values.get('certificate');
+  const said: Record<string, string> = {};
+  for (const name of fields) {
+    const value = text(name);
+    if (value !== undefined) said[name] = value;
+  }
   return {
     front: 'haproxy',
     method: text('method') ?? '',
@@ -183,29 +203,21 @@ function askedOf(values: ReadonlyMap<string, SpopValue>, fields: readonly string
         ? createHash('sha256').update(certificate).digest('base64url')
         : undefined,
     requestId: text('request-id'),
-    fields: Object.fromEntries(
-      fields.flatMap((name) => {
-        const value = text(name);
-        return value === undefined ? [] : [[name, value]];
-      }),
-    ),
+    fields: said,
   };
 }
 
 /** What the ready configuration reads: `allow`, and what to say where it is missing. */
-function ackOf(
-  verdict: Verdict,
-  { streamId, frameId, bytesMax }: { readonly streamId: number; readonly frameId: number; readonly bytesMax: number },
-): Buffer {
-  const ack = new FrameWriter(frameTypes.ack, streamId, frameId);
+function writeAck(verdict: Verdict, ack: FrameWriter, bytesMax: number): void {
   ack.setVariable('requestid', verdict.requestId);
   if (verdict.kind === 'yes') {
     ack
       .setVariable('allow', true)
       .setVariable('auditid', verdict.auditId)
       .setVariable('subject', verdict.subject)
-      .setVariable('tenant', verdict.tenant);
-    return ack.end();
+      .setVariable('tenant', verdict.tenant)
+      .end();
+    return;
   }
   const { status, headers, body } = verdict;
   ack.setVariable('allow', false).setVariable('status', status);
@@ -215,5 +227,5 @@ function ackOf(
   if (retry !== undefined) ack.setVariable('retry', retry);
   ack.setVariable('type', headers['content-type'] ?? 'application/problem+json');
   if (ack.length + body.length + 64 < bytesMax) ack.setVariable('body', body.toString('latin1'));
-  return ack.end();
+  ack.end();
 }

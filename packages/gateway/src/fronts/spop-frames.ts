@@ -112,16 +112,25 @@ export interface Message {
   readonly values: ReadonlyMap<string, SpopValue>;
 }
 
-/** Of NOTIFY. */
-export function parseMessages(payload: Buffer): readonly Message[] {
+/**
+ * Of NOTIFY. HAProxy sends the same names in the same order with each question, so a name is compared with what stood in its place before, and a new string is made
+ * only where it differs: `known` is the reader's own, one for a connection.
+ */
+export function parseMessages(payload: Buffer, known: string[] = []): readonly Message[] {
   const cursor = new Cursor(payload);
   const messages: Message[] = [];
   while (!cursor.ended) {
     if (messages.length === messagesMax) throw new SpopError('frameInvalid');
     const name = cursor.text();
     const count = cursor.byte();
+    if (count > argumentsMax) throw new SpopError('frameInvalid');
     const values = new Map<string, SpopValue>();
-    for (let i = 0; i < count; i++) readPair(cursor, values);
+    for (let i = 0; i < count; i++) {
+      const argument = cursor.name(known[i]);
+      known[i] = argument;
+      if (values.has(argument)) throw new SpopError('frameInvalid');
+      values.set(argument, cursor.value());
+    }
     messages.push({ name, values });
   }
   return messages;
@@ -200,6 +209,16 @@ class Cursor {
     return this.take(this.varint()).toString('latin1');
   }
 
+  /** A text that is likely to be `known`. */
+  name(known: string | undefined): string {
+    const length = this.varint();
+    if (known?.length !== length || length > this.#bytes.length - this.#at) return this.take(length).toString('latin1');
+    for (let i = 0; i < length; i++)
+      if (this.#bytes[this.#at + i] !== known.charCodeAt(i)) return this.take(length).toString('latin1');
+    this.#at += length;
+    return known;
+  }
+
   value(): SpopValue {
     const head = this.byte();
     switch (head & 0x0f) {
@@ -237,16 +256,20 @@ function ipv6Text(bytes: Buffer): string {
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
-/** Of what the agent says; in latin1, as it reads. */
+/** Frames of the agent one after another, in latin1, as it reads: what became known together leaves in one write. */
 export class FrameWriter {
   #bytes: Buffer = Buffer.allocUnsafe(512);
-  #at = 4;
+  #at = 0;
+  /** Where the last whole frame ends. */
+  #wholeAt = 0;
 
-  constructor(type: number, streamId: number, frameId: number) {
-    this.byte(type);
+  /** What was begun before and not ended is forgotten. */
+  begin(type: number, streamId: number, frameId: number): this {
+    this.#at = this.#wholeAt;
+    this.#room(4);
+    this.#at += 4;
     // FIN: nothing is ever fragmented here.
-    this.byte(0).byte(0).byte(0).byte(1);
-    this.varint(streamId).varint(frameId);
+    return this.byte(type).byte(0).byte(0).byte(0).byte(1).varint(streamId).varint(frameId);
   }
 
   byte(value: number): this {
@@ -293,14 +316,25 @@ export class FrameWriter {
     return this.byte(1).byte(3).byte(2).pair(name, value);
   }
 
-  /** The frame with its length. */
-  end(): Buffer {
-    this.#bytes.writeUInt32BE(this.#at - 4, 0);
-    return this.#bytes.subarray(0, this.#at);
+  /** Of the frame begun last, with its length. */
+  get length(): number {
+    return this.#at - this.#wholeAt;
   }
 
-  get length(): number {
-    return this.#at;
+  /** The frame begun last is whole. */
+  end(): this {
+    this.#bytes.writeUInt32BE(this.length - 4, this.#wholeAt);
+    this.#wholeAt = this.#at;
+    return this;
+  }
+
+  /** The frames that are whole: the caller's own. */
+  take(): Buffer {
+    const taken = this.#bytes.subarray(0, this.#wholeAt);
+    this.#bytes = Buffer.allocUnsafe(Math.max(512, this.#wholeAt));
+    this.#at = 0;
+    this.#wholeAt = 0;
+    return taken;
   }
 
   #room(bytes: number): void {

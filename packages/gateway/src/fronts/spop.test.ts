@@ -43,6 +43,7 @@ const yes = (requestId: string): Verdict => ({
   requestId,
   subject: 'person-1',
   tenant: 'clinic',
+  accept: 'application/fhir+json',
 });
 
 interface Talk {
@@ -95,10 +96,10 @@ function talk(decide: (asked: Asked) => Promise<Verdict> = async (asked) => yes(
 }
 
 function hello(more: Record<string, string | number | boolean> = {}): Buffer {
-  const frame = new FrameWriter(frameTypes.haproxyHello, 0, 0);
+  const frame = new FrameWriter().begin(frameTypes.haproxyHello, 0, 0);
   const said = { 'supported-versions': '2.0', 'max-frame-size': 16_380, capabilities: 'pipelining,async', ...more };
   for (const [name, value] of Object.entries(said)) frame.pair(name, value);
-  return frame.end();
+  return frame.end().take();
 }
 
 function notify(
@@ -107,9 +108,12 @@ function notify(
   values: Record<string, string | boolean>,
   name = 'watchglass',
 ): Buffer {
-  const frame = new FrameWriter(frameTypes.notify, streamId, frameId).text(name).byte(Object.keys(values).length);
+  const frame = new FrameWriter()
+    .begin(frameTypes.notify, streamId, frameId)
+    .text(name)
+    .byte(Object.keys(values).length);
   for (const [key, value] of Object.entries(values)) frame.pair(key, value);
-  return frame.end();
+  return frame.end().take();
 }
 
 const question = { method: 'GET', target: '/fhir/Patient/p-1', host: 'api', 'request-id': 'request-1' };
@@ -191,7 +195,7 @@ describe('the agent for HAProxy', () => {
   it('refuses fragments, another version, what it lacks, and questions before a greeting', async () => {
     const fragment = notify(1, 1, question);
     fragment[8] = 0;
-    const rest = new FrameWriter(frameTypes.unset, 1, 1).end();
+    const rest = new FrameWriter().begin(frameTypes.unset, 1, 1).end().take();
     const cases: readonly (readonly [Buffer, number])[] = [
       [Buffer.concat([hello(), fragment]), 10],
       [Buffer.concat([hello(), rest]), 10],
@@ -220,10 +224,12 @@ describe('the agent for HAProxy', () => {
 
   it('says goodbye when HAProxy does', async () => {
     const one = talk();
-    const bye = new FrameWriter(frameTypes.haproxyDisconnect, 0, 0)
+    const bye = new FrameWriter()
+      .begin(frameTypes.haproxyDisconnect, 0, 0)
       .pair('status-code', 0)
       .pair('message', 'normal')
-      .end();
+      .end()
+      .take();
     one.say(Buffer.concat([hello(), bye]));
     const [, answer] = await one.heard(2);
     assert.equal(answer?.type, frameTypes.agentDisconnect);
@@ -242,7 +248,7 @@ describe('SPOP frames', () => {
       [264_431, 'ffff7f'],
       [264_432, 'f0808000'],
     ] as const) {
-      const frame = new FrameWriter(frameTypes.ack, value, 1).end();
+      const frame = new FrameWriter().begin(frameTypes.ack, value, 1).end().take();
       assert.equal(frame.subarray(9, -1).toString('hex'), bytes);
       assert.equal(parseFrame(frame.subarray(4)).streamId, value);
     }
@@ -253,9 +259,9 @@ describe('SPOP frames', () => {
     const value = fc.oneof(text, fc.boolean(), fc.nat(2 ** 31));
     fc.assert(
       fc.property(fc.dictionary(text, value, { maxKeys: 20 }), fc.maxSafeNat(), (pairs, streamId) => {
-        const frame = new FrameWriter(frameTypes.haproxyHello, streamId, 3);
+        const frame = new FrameWriter().begin(frameTypes.haproxyHello, streamId, 3);
         for (const [name, what] of Object.entries(pairs)) frame.pair(name, what);
-        const parsed = parseFrame(frame.end().subarray(4));
+        const parsed = parseFrame(frame.end().take().subarray(4));
         assert.equal(parsed.streamId, streamId);
         assert.deepEqual([...parsePairs(parsed.payload)], Object.entries(pairs));
       }),

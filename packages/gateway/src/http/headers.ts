@@ -73,6 +73,11 @@ export function isForwardable(name: string): boolean {
   return !reserved.has(name) && !/^x-(?:forwarded|original|auth|audit)(?:-|$)/.test(name) && !isMethodOverride(name);
 }
 
+/** Does a field of the client get to the API? `forwardHeaders` is what the configuration adds, in lower case. */
+export function isPassedOn(name: string, forwardHeaders: readonly string[]): boolean {
+  return inboundKept.has(name) || forwardHeaders.includes(name);
+}
+
 /** Fields that some servers take for the method. */
 export function isMethodOverride(name: string): boolean {
   return /^(?:x-)?(?:http-)?(?:method|verb)(?:-override|-tunnel(?:ing)?)?$/.test(name) || name === 'x-tunneled-method';
@@ -117,7 +122,7 @@ export function upstreamHeaders(
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const raw = rawHeaders[i] as string;
     const name = raw.toLowerCase();
-    if (named.has(name) || !(inboundKept.has(name) || ours.forwardHeaders.includes(name))) continue;
+    if (named.has(name) || !isPassedOn(name, ours.forwardHeaders)) continue;
     if (ours.unconditional === true && (name === 'if-none-match' || name === 'if-modified-since')) continue;
     out.push(raw, rawHeaders[i + 1] as string);
   }

@@ -16,6 +16,7 @@ import { identify } from '../identify.ts';
 import { Metrics } from '../watch/metrics.ts';
 import { certificateThumbprint } from './client-certificate.ts';
 import { makeProver, type Prover } from './dpop.fixture.ts';
+import { openIdentityMemory } from './memory.ts';
 
 let road: Road;
 let prover: Prover;
@@ -246,6 +247,7 @@ describe('row 21: an issuer that is away', () => {
     const records: EventDraftFacts[] = [];
     let nowMs = 0;
     const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
+    await using memory = await openIdentityMemory({ settings: config.identity, directory: of.folder });
     await using identity = await identify(
       { ...config, spool: { ...config.spool, dir: of.folder } },
       {
@@ -257,6 +259,7 @@ describe('row 21: an issuer that is away', () => {
         },
         logger: pino({ level: 'silent' }),
         metrics: new Metrics(),
+        memory,
         now: () => nowMs,
       },
     );
@@ -319,7 +322,9 @@ describe('row 23: a revoked token', () => {
     assert.equal((await of.fetch(path)).status, 401);
     await of.gateway[Symbol.asyncDispose]();
     const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
+    await using memory = await openIdentityMemory({ settings: config.identity, directory: config.spool.dir });
     await using again = await identify(config, {
+      memory,
       recorder: { record: () => Promise.resolve({ kind: 'durable' }) },
       logger: pino({ level: 'silent' }),
       metrics: new Metrics(),

@@ -8,7 +8,7 @@ import { type JWTPayload, jwtVerify } from 'jose';
 
 import { type IssuerKeys, KeysUnavailableError } from './issuer-keys.ts';
 import { type ActorNames, actorId } from './principal.ts';
-import { MemoryReplayStore } from './replay-store.ts';
+import { MemoryReplayStore, type ReleasingReplayStore, type Remembrance } from './replay-store.ts';
 import { clockToleranceSeconds, type Revocation, type Revocations } from './revocations.ts';
 import { claimedIssuer, headerFault, headerOf, verifyFault } from './token-header.ts';
 
@@ -16,6 +16,11 @@ const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
 const tokenCharsMax = 8_192;
 const ageMaxSeconds = 300;
 const remembered = 100_000;
+
+/** What remembers logout tokens for one process. */
+export function logoutMemory(): MemoryReplayStore {
+  return new MemoryReplayStore({ entriesMax: remembered });
+}
 
 /** How long a form with a logout token may be. */
 export const logoutFormBytesMax: number = 16 * 1024;
@@ -45,17 +50,19 @@ export class BackChannelLogout {
   readonly #issuers: ReadonlyMap<string, LoggingOutIssuer>;
   readonly #revocations: Revocations;
   readonly #now: () => number;
-  readonly #seen: MemoryReplayStore;
+  readonly #seen: ReleasingReplayStore;
 
   constructor(options: {
     readonly issuers: readonly LoggingOutIssuer[];
     readonly revocations: Revocations;
+    /** This process's own without one. */
+    readonly seen?: ReleasingReplayStore;
     readonly now?: () => number;
   }) {
     this.#issuers = new Map(options.issuers.map((issuer) => [issuer.issuer, issuer]));
     this.#revocations = options.revocations;
     this.#now = options.now ?? Date.now;
-    this.#seen = new MemoryReplayStore({ entriesMax: remembered });
+    this.#seen = options.seen ?? logoutMemory();
   }
 
   /** `form` is the body of the request. Never rejects. */
@@ -88,6 +95,15 @@ export class BackChannelLogout {
     }
   }
 
+  /** Where nobody can say whether it was seen there is no room for it. */
+  async #remember(issuer: string, jti: string): Promise<Remembrance> {
+    try {
+      return await this.#seen.take(issuer, jti, (ageMaxSeconds + clockToleranceSeconds) * 1_000);
+    } catch {
+      return 'full';
+    }
+  }
+
   /** §2.6, steps 4 to 8. */
   async #end(payload: JWTPayload, issuer: LoggingOutIssuer): Promise<LogoutVerdict> {
     const { iat, jti, sub, sid, events, nonce } = payload;
@@ -104,7 +120,7 @@ export class BackChannelLogout {
       return refuse('logout-subject');
     if (actor === undefined && session === undefined) return refuse('logout-subject');
     if (typeof jti !== 'string' || jti === '' || jti.length > 256) return refuse('logout-request');
-    switch (this.#seen.take(issuer.issuer, jti, (ageMaxSeconds + clockToleranceSeconds) * 1_000)) {
+    switch (await this.#remember(issuer.issuer, jti)) {
       case 'new':
         break;
       case 'seen':
@@ -117,7 +133,7 @@ export class BackChannelLogout {
       await this.#revocations.add(revocationsOf(ended, iat));
     } catch {
       // In force, but not kept: the issuer may say it again.
-      this.#seen.release(issuer.issuer, jti);
+      await this.#seen.release(issuer.issuer, jti);
       return { kind: 'unavailable', reason: 'logout-not-kept', ended };
     }
     return { kind: 'ended', ended };

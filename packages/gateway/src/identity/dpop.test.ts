@@ -1,5 +1,6 @@
 /** Proofs of DPoP, one fault at a time, and what is remembered of them (RFC 9449 §4.3, §7, §9, §11.1). */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { before, describe, it } from 'node:test';
 
 import { makeProver, type Prover } from './dpop.fixture.ts';
@@ -8,6 +9,8 @@ import { MemoryReplayStore } from './replay-store.ts';
 
 const url = 'https://gw.example/fhir/Patient/1';
 const token = 'access-token';
+/** Since when checkers remember: a proof is made before its checker is, and a second may end between the two. */
+const together = { sinceMs: Date.now(), nonceKey: randomBytes(32) };
 let prover: Prover;
 let other: Prover;
 
@@ -21,7 +24,7 @@ function check(checker: ProofChecker, proof: string | undefined, method = 'GET')
 }
 
 async function reason(proof: string | undefined, options: ProofCheckerOptions = {}): Promise<string> {
-  const verdict = await check(new ProofChecker(options), proof);
+  const verdict = await check(new ProofChecker({ together, ...options }), proof);
   return verdict.kind === 'refused' ? verdict.reason : verdict.kind;
 }
 
@@ -31,7 +34,11 @@ describe('a proof', () => {
       const one = await makeProver(algorithm);
       const proof = await one.prove({ url, token });
       const presented = { method: 'GET', url, proof, certificate: undefined };
-      assert.deepEqual(await new ProofChecker().check(presented, token, one.thumbprint), { kind: 'proven' }, algorithm);
+      assert.deepEqual(
+        await new ProofChecker({ together }).check(presented, token, one.thumbprint),
+        { kind: 'proven' },
+        algorithm,
+      );
     }
   });
 

@@ -63,6 +63,8 @@ export interface ProofCheckerOptions {
   readonly proofsMax?: number;
   /** Asks for a nonce of the gateway's own in every proof (RFC 9449 §9). */
   readonly nonce?: boolean;
+  /** Of processes that share their memory: since when it remembers, and what their nonces are made with. */
+  readonly together?: { readonly sinceMs: number; readonly nonceKey: Uint8Array } | undefined;
 }
 
 export class ProofChecker {
@@ -77,9 +79,9 @@ export class ProofChecker {
     this.#now = options.now ?? Date.now;
     this.#store =
       options.store ?? new MemoryReplayStore({ entriesMax: proofsMax, perHolderMax: Math.ceil(proofsMax / 2) });
-    this.#nonces = options.nonce === true ? new Nonces() : undefined;
+    this.#nonces = options.nonce === true ? new Nonces(options.together?.nonceKey) : undefined;
     this.#latestMs = this.#now();
-    this.#notBeforeMs = this.#latestMs;
+    this.#notBeforeMs = Math.min(this.#latestMs, options.together?.sinceMs ?? this.#latestMs);
   }
 
   /** `token` is the access token itself, `thumbprint` its `cnf.jkt`. */
@@ -179,9 +181,13 @@ function reasonOf(error: unknown): DpopReason {
   return error instanceof errors.JWTInvalid ? 'dpop-malformed' : 'dpop-key';
 }
 
-/** Nonces that need no memory: the step of time they were made in, under a key that ends with the process. */
+/** Nonces that need no memory: the step of time they were made in, under a key that ends with the process, or with all that share it. */
 class Nonces {
-  readonly #key = randomBytes(32);
+  readonly #key: Uint8Array;
+
+  constructor(key: Uint8Array = randomBytes(32)) {
+    this.#key = key;
+  }
 
   make(nowMs: number): string {
     return this.#of(Math.floor(nowMs / nonceStepMs));

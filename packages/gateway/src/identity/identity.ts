@@ -1,17 +1,14 @@
 /**
  * The room's front: builds everything that says who is calling from the configuration, and takes it down again. Others see the authenticator, the end of
- * sessions, `revoke`, and what there is to watch.
+ * sessions, and what there is to watch. What it remembers it is given (memory.ts).
  */
-import { join } from 'node:path';
-
 import { Agent } from 'undici';
 
 import { BackChannelLogout } from './back-channel-logout.ts';
 import { ProofChecker } from './dpop.ts';
 import { type ClientAuthentication, Introspection } from './introspection.ts';
 import { IssuerKeys, type KeysState } from './issuer-keys.ts';
-import { MemoryReplayStore, type ReplayStore } from './replay-store.ts';
-import { clockToleranceSeconds, type Revocation, Revocations } from './revocations.ts';
+import type { IdentityMemory } from './memory.ts';
 import { Authenticator, type TrustedIssuer } from './token.ts';
 
 export interface IssuerSettings {
@@ -48,22 +45,10 @@ export interface IdentitySettings {
 /** What becomes of an issuer's keys, for the record and the log. */
 export type IssuerNews = 'issuer-keys-stale' | 'issuer-keys-gone' | 'issuer-keys-fresh';
 
-/** Who or what is to be let in no longer. Tokens issued from half a minute on are let in again, except of a session or by id. */
-export type Revoke = { readonly issuer?: string } & (
-  | { /** The actor's id, as events have it. */ readonly sub: string }
-  | { readonly sid: string }
-  | { readonly jti: string }
-  | { readonly client: string }
-);
-
 export interface Identity extends AsyncDisposable {
   readonly authenticator: Authenticator;
   readonly logout: BackChannelLogout | undefined;
-  readonly revocations: Revocations;
-  readonly proofsCount: () => number;
   keysState(): Readonly<Record<KeysState, number>>;
-  /** In force at once; resolves once it outlives the process, and rejects where that can't be had. */
-  revoke(what: Revoke): Promise<void>;
   /** True once the keys of every issuer that needs them are there. */
   isReady(): Promise<boolean>;
 }
@@ -72,28 +57,22 @@ export async function openIdentity(options: {
   readonly issuers: readonly IssuerSettings[];
   readonly settings: IdentitySettings;
   readonly tenant: string | undefined;
-  /** What has been revoked is kept here. */
-  readonly directory: string;
+  readonly memory: IdentityMemory;
   readonly onIssuerNews: (issuer: string, news: IssuerNews) => void;
   readonly onIntrospectionProblem: (issuer: string, problem: string) => void;
   /** The clock by which keys age, in milliseconds; for tests. */
   readonly now?: () => number;
-  /** One for many gateways; this process's own without it. */
-  readonly replayStore?: ReplayStore;
 }): Promise<Identity> {
   await using stack = new AsyncDisposableStack();
   const { settings, tenant } = options;
-  const revocations = stack.use(
-    await Revocations.open({ file: join(options.directory, 'revocations'), keepMs: settings.revocation.keepMs }),
-  );
+  const { proofs, logouts, revocations, together } = options.memory;
   const dispatcher = stack.adopt(new Agent({ connections: 16, allowH2: false }), (agent) => agent.destroy());
   const issuers = options.issuers.map((issuer) => trust(issuer, { ...options, dispatcher }));
-  const { proofsMax, nonce } = settings.dpop;
-  const memory = new MemoryReplayStore({ entriesMax: proofsMax, perHolderMax: Math.ceil(proofsMax / 2) });
+  const { nonce } = settings.dpop;
   const authenticator = new Authenticator({
     issuers,
     ...(tenant === undefined ? {} : { tenant }),
-    proofs: new ProofChecker({ store: options.replayStore ?? memory, nonce }),
+    proofs: new ProofChecker({ store: proofs, nonce, together }),
     revocations,
   });
   const loggingOut = options.issuers.flatMap(({ logoutClientId: clientId }, position) => {
@@ -105,15 +84,13 @@ export async function openIdentity(options: {
   const resources = stack.move();
   return {
     authenticator,
-    logout: loggingOut.length === 0 ? undefined : new BackChannelLogout({ issuers: loggingOut, revocations }),
-    revocations,
-    proofsCount: () => memory.size,
+    logout:
+      loggingOut.length === 0 ? undefined : new BackChannelLogout({ issuers: loggingOut, revocations, seen: logouts }),
     keysState() {
       const counts = { fresh: 0, stale: 0, gone: 0 };
       for (const { keys } of issuers) counts[keys.state] += 1;
       return counts;
     },
-    revoke: (what) => revocations.add([revocationOf(what)]),
     async isReady() {
       return (await Promise.all(needed.map(({ keys }) => keys.prepare()))).every(Boolean);
     },
@@ -153,14 +130,4 @@ function trust(
     onProblem: (problem) => onIntrospectionProblem(issuer.issuer, problem),
   });
   return { ...issuer, otherPrefixes, keys, opaque: { introspection: asking, tokenPrefix, jwtToo } };
-}
-
-function revocationOf(what: Revoke): Revocation {
-  const { issuer } = what;
-  // The issuer's clock may be ahead: what it issued a moment ago would look as if it came after.
-  const issuedUntil = Math.floor(Date.now() / 1_000) + clockToleranceSeconds;
-  if ('sub' in what) return { by: 'sub', value: what.sub, issuedUntil };
-  if ('sid' in what) return { by: 'sid', value: what.sid, issuer };
-  if ('jti' in what) return { by: 'jti', value: what.jti, issuer };
-  return { by: 'client', value: what.client, issuer, issuedUntil };
 }

@@ -14,12 +14,18 @@ export interface ReplayStore {
   take(holder: string, id: string, keepMs: number): Remembrance | Promise<Remembrance>;
 }
 
+/** One in which what was taken in vain can be given back. */
+export interface ReleasingReplayStore extends ReplayStore {
+  /** What it was taken for did not happen. */
+  release(holder: string, id: string): void | Promise<void>;
+}
+
 interface Taken {
   readonly holder: string;
   readonly untilMs: number;
 }
 
-export class MemoryReplayStore implements ReplayStore {
+export class MemoryReplayStore implements ReleasingReplayStore {
   readonly #entriesMax: number;
   readonly #perHolderMax: number;
   readonly #now: () => number;
@@ -55,7 +61,6 @@ export class MemoryReplayStore implements ReplayStore {
     return 'new';
   }
 
-  /** Gives it back: what it was taken for did not happen. */
   release(holder: string, id: string): void {
     if (this.#taken.delete(keyOf(holder, id))) this.#countDown(holder);
   }

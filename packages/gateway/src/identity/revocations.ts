@@ -19,6 +19,14 @@ export interface Revocation {
   readonly issuedUntil?: number | undefined;
 }
 
+/** Who or what is to be let in no longer. Tokens issued from half a minute on are let in again, except of a session or by id. */
+export type Revoke = { readonly issuer?: string } & (
+  | { /** The actor's id, as events have it. */ readonly sub: string }
+  | { readonly sid: string }
+  | { readonly jti: string }
+  | { readonly client: string }
+);
+
 /** What of a verified token decides. */
 export interface TokenFacts {
   readonly id: string;
@@ -30,17 +38,31 @@ export interface TokenFacts {
   readonly issuedAt: number | undefined;
 }
 
-interface Entry extends Revocation {
+export interface KeptRevocation extends Revocation {
+  /** When it is forgotten; milliseconds since 1970. */
   readonly untilMs: number;
 }
 
+type Entry = KeptRevocation;
+
 /** An issuer's clock may be ahead of this one. */
 export const clockToleranceSeconds = 30;
+
+export function revocationOf(what: Revoke): Revocation {
+  const { issuer } = what;
+  // The issuer's clock may be ahead: what it issued a moment ago would look as if it came after.
+  const issuedUntil = Math.floor(Date.now() / 1_000) + clockToleranceSeconds;
+  if ('sub' in what) return { by: 'sub', value: what.sub, issuedUntil };
+  if ('sid' in what) return { by: 'sid', value: what.sid, issuer };
+  if ('jti' in what) return { by: 'jti', value: what.jti, issuer };
+  return { by: 'client', value: what.client, issuer, issuedUntil };
+}
 
 export class Revocations implements AsyncDisposable {
   readonly #file: string | undefined;
   readonly #keepMs: number;
   readonly #entriesMax: number;
+  readonly #keep: RevocationsOptions['keep'];
   readonly #now: () => number;
   readonly #onChange = new Set<() => void>();
   #entries = new Map<string, Entry>();
@@ -53,7 +75,14 @@ export class Revocations implements AsyncDisposable {
     this.#file = options.file;
     this.#keepMs = options.keepMs;
     this.#entriesMax = options.entriesMax ?? 50_000;
+    this.#keep = options.keep;
     this.#now = options.now ?? Date.now;
+    for (const entry of options.entries ?? []) this.#put(entry);
+  }
+
+  /** A copy of what another process owns and keeps. */
+  static copy(options: Pick<RevocationsOptions, 'keepMs' | 'entriesMax' | 'now' | 'entries' | 'keep'>): Revocations {
+    return new Revocations(options);
   }
 
   /** Reads what was kept, and makes the file new without what is over. */
@@ -68,6 +97,11 @@ export class Revocations implements AsyncDisposable {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** All of them, for a copy. */
+  get entries(): readonly KeptRevocation[] {
+    return [...this.#entries.values()];
   }
 
   /** The file was not what was written: everybody has to sign in again. */
@@ -99,12 +133,16 @@ export class Revocations implements AsyncDisposable {
     );
   }
 
+  /** Takes over what its owner keeps: in force when it returns. */
+  hear(revocations: readonly Revocation[]): void {
+    this.#enforce(revocations, this.#now() + this.#keepMs);
+  }
+
   /** In force when it returns; resolves once it outlives the process, and rejects where that can't be had. */
   add(revocations: readonly Revocation[]): Promise<void> {
     const untilMs = this.#now() + this.#keepMs;
-    for (const revocation of revocations) this.#put({ ...revocation, untilMs });
-    const collapsed = this.#entries.size > this.#entriesMax && this.#collapse();
-    for (const listener of this.#onChange) listener();
+    const collapsed = this.#enforce(revocations, untilMs);
+    if (this.#keep !== undefined) return this.#keep(revocations);
     const file = this.#file;
     if (file === undefined) return Promise.resolve();
     const lines = revocations.map((revocation) => lineOf({ ...revocation, untilMs }));
@@ -119,6 +157,14 @@ export class Revocations implements AsyncDisposable {
     await this.#writing;
     await this.#handle?.close();
     this.#handle = undefined;
+  }
+
+  /** True when it took more room than there was. */
+  #enforce(revocations: readonly Revocation[], untilMs: number): boolean {
+    for (const revocation of revocations) this.#put({ ...revocation, untilMs });
+    const collapsed = this.#entries.size > this.#entriesMax && this.#collapse();
+    for (const listener of this.#onChange) listener();
+    return collapsed;
   }
 
   #covers(by: RevokedBy, value: string, { issuedAt }: TokenFacts, issuer?: string): boolean {
@@ -220,6 +266,10 @@ export class Revocations implements AsyncDisposable {
 export interface RevocationsOptions {
   /** Without one nothing outlives the process. */
   readonly file?: string;
+  /** Who keeps what is added, instead of a file. */
+  readonly keep?: (revocations: readonly Revocation[]) => Promise<void>;
+  /** What is in force from the beginning. */
+  readonly entries?: readonly KeptRevocation[];
   readonly keepMs: number;
   readonly entriesMax?: number;
   readonly now?: () => number;

@@ -10,7 +10,20 @@ export interface ConcurrencySettings {
 
 export type ConcurrencyBy = 'user' | 'client';
 
-export class Concurrency {
+/** What a request asks of it. */
+export interface ConcurrencyLimits {
+  /** By whom there are too many already; undefined when it may go on. `leave` is owed in any case. A promise where others count too; never rejects. */
+  enter(request: object, who: UnderWay): ConcurrencyBy | undefined | Promise<ConcurrencyBy | undefined>;
+  /** For one that never entered it does nothing. */
+  leave(request: object): void;
+}
+
+export interface UnderWay {
+  readonly user: string | undefined;
+  readonly client: string | undefined;
+}
+
+export class Concurrency implements ConcurrencyLimits {
   readonly #settings: ConcurrencySettings;
   readonly #underWay = new Map<string, number>();
   readonly #held = new Map<object, readonly string[]>();
@@ -23,11 +36,7 @@ export class Concurrency {
     return this.#underWay.size;
   }
 
-  /** By whom there are too many already; undefined when it may go on, and then `leave` is owed. */
-  enter(
-    request: object,
-    { user, client }: { readonly user: string | undefined; readonly client: string | undefined },
-  ): ConcurrencyBy | undefined {
+  enter(request: object, { user, client }: UnderWay): ConcurrencyBy | undefined {
     const { userMax, clientMax } = this.#settings;
     const keys: string[] = [];
     if (userMax !== undefined && user !== undefined) {
@@ -44,7 +53,6 @@ export class Concurrency {
     return undefined;
   }
 
-  /** For one that never entered it does nothing. */
   leave(request: object): void {
     const keys = this.#held.get(request);
     if (keys === undefined) return;

@@ -76,6 +76,7 @@ export class Decisions {
   readonly #file: string | undefined;
   readonly #now: () => number;
   readonly #onNews: (news: DecisionNews) => void;
+  readonly #onChange: (() => void) | undefined;
   #version: string | undefined;
   #inForce = new Map<string, Decision>();
   #addresses = new AddressList([]);
@@ -87,6 +88,7 @@ export class Decisions {
     this.#file = options.file;
     this.#now = options.now ?? Date.now;
     this.#onNews = options.onNews;
+    this.#onChange = options.onChange;
   }
 
   static async open(options: DecisionsOptions): Promise<Decisions> {
@@ -100,8 +102,21 @@ export class Decisions {
     return made;
   }
 
+  /** A copy of what another process owns and keeps: what ends by itself, ends here too. */
+  static of({ version, decisions }: Snapshot): Decisions {
+    const made = new Decisions({ onNews: () => undefined });
+    made.#version = version;
+    made.#put(decisions);
+    return made;
+  }
+
   get size(): number {
     return this.#inForce.size;
+  }
+
+  /** All that is in force, as another process may take it. */
+  get snapshot(): Snapshot {
+    return { version: this.#version ?? 'none', decisions: [...this.#inForce.values()] };
   }
 
   /** Of the last answer that was taken; undefined before the first. */
@@ -119,6 +134,7 @@ export class Decisions {
       if (this.#inForce.has(id)) continue;
       this.#onNews({ kind: Date.parse(decision.expires) > nowMs ? 'lifted' : 'expired', decision });
     }
+    this.#onChange?.();
     const { version } = snapshot;
     const kept = JSON.stringify({ version, decisions: [...this.#inForce.values()] });
     const written = this.#writing
@@ -194,6 +210,8 @@ export interface DecisionsOptions {
   /** Without one nothing outlives the process. */
   readonly file?: string;
   readonly onNews: (news: DecisionNews) => void;
+  /** What the server said is in force now. */
+  readonly onChange?: () => void;
   readonly now?: () => number;
 }
 

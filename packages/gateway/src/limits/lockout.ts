@@ -21,6 +21,14 @@ export interface LockoutNews {
   readonly blockMs: number;
 }
 
+/** What a request asks of it. */
+export interface Lockouts {
+  /** How long the key is still blocked; 0 if it isn't. */
+  blockedMs(key: string): number;
+  /** A promise where others count too: it resolves once a block that this began is in force for all of them. Never rejects. */
+  fail(key: string): void | Promise<void>;
+}
+
 interface Standing {
   failuresCount: number;
   windowEndsMs: number;
@@ -34,7 +42,7 @@ interface Standing {
 
 const blocksGrowingMax = 20;
 
-export class Lockout {
+export class Lockout implements Lockouts {
   readonly #settings: LockoutSettings;
   readonly #onNews: (news: LockoutNews) => void;
   readonly #now: () => number;
@@ -58,7 +66,14 @@ export class Lockout {
     return this.#standings.size;
   }
 
-  /** How long the key is still blocked; 0 if it isn't. */
+  /** Who is blocked now, and for how long. */
+  blocked(): { readonly key: string; readonly leftMs: number }[] {
+    return [...this.#standings.keys()].flatMap((key) => {
+      const leftMs = this.blockedMs(key);
+      return leftMs > 0 ? [{ key, leftMs }] : [];
+    });
+  }
+
   blockedMs(key: string): number {
     // Nobody pays for the look-up while nobody is blocked.
     if (this.#blockedCount === 0) return 0;

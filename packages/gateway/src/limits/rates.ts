@@ -42,7 +42,7 @@ interface Counted {
   readonly table: RateTable;
 }
 
-/** Where many gateways count together. What it can't say it leaves to the tables here. */
+/** Where many processes count together: gateways in Redis, workers of one gateway at their primary. What it can't say it leaves to the tables here. */
 export interface SharedRates {
   /** Undefined where nobody could be asked in time. Never rejects. */
   take(rule: RateRule, key: string): Promise<Taken | undefined>;
@@ -52,7 +52,11 @@ export interface SharedRates {
   readonly share: number;
 }
 
+/** What a request asks of the rates. */
+export type RateLimits = Pick<Rates, 'takeAddress' | 'takeKnown'>;
+
 export class Rates {
+  readonly #byName: ReadonlyMap<string, Counted>;
   readonly #byAddress: readonly Counted[];
   readonly #byKnown: readonly Counted[];
   readonly #now: () => number;
@@ -73,6 +77,7 @@ export class Rates {
         table: new RateTable({ limit: rule.limit * share, windowMs: rule.windowMs, burst }, { keysMax }),
       };
     });
+    this.#byName = new Map(counted.map((one) => [one.rule.name, one]));
     this.#byAddress = counted.filter(({ rule }) => rule.by === 'address');
     this.#byKnown = counted.filter(({ rule }) => rule.by !== 'address');
     this.#now = now;
@@ -96,6 +101,15 @@ export class Rates {
         ? undefined
         : keyOf(rule.by, keys),
     );
+  }
+
+  /** By one rate, for who counts on behalf of others. Undefined where no rate has that name. */
+  takeOne(name: string, key: string): Taken | undefined | Promise<Taken> {
+    const one = this.#byName.get(name);
+    if (one === undefined) return undefined;
+    const here = (): Taken => one.table.take(key, this.#now());
+    if (this.#shared?.answers !== true) return here();
+    return this.#shared.take(one.rule, key).then((taken) => taken ?? here());
   }
 
   #takeAll(

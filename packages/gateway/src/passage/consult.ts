@@ -12,7 +12,7 @@ import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { isAboutPatients } from '../fhir/fhir-types.ts';
 import { type Allowed, type Asker, authoriseThroughGlass } from '../policy/authorise.ts';
 import type { ConsentAnswer, ConsentDesk } from '../policy/consent.ts';
-import type { GlassAnswer, GlassCase } from '../policy/glass.ts';
+import type { GlassDesk } from '../policy/glass.ts';
 import { isNarrowed, namedPatient } from '../policy/narrowing.ts';
 import type { ConsentRule } from '../policy/tables.ts';
 import type { Metrics } from '../watch/metrics.ts';
@@ -20,7 +20,7 @@ import type { Admitted, Carried } from './admission.ts';
 import { denied, deniedByPolicy, type Refused, ruleTarget } from './refused.ts';
 
 export interface ConsultParts {
-  readonly glass: GlassCase;
+  readonly glass: GlassDesk;
   readonly consent: ConsentDesk;
   readonly metrics: Metrics;
   readonly logger: Logger;
@@ -163,14 +163,14 @@ function concerns({ type }: Interaction): boolean {
 }
 
 /** The answer says it in its header, the log in a line without anybody's name, the record in an event of its own. */
-function breakGlass(admitted: Admitted, carried: Carried, parts: ConsultParts): Consulted {
+async function breakGlass(admitted: Admitted, carried: Carried, parts: ConsultParts): Promise<Consulted> {
   const { asker, captured, request } = admitted;
   const { decision } = carried;
   const rule = asker?.policy.breakGlass;
   if (asker === undefined || rule === undefined || !decision.glass || decision.patient === undefined)
     return { admitted, carried, events: [], commit: () => undefined };
   const { principal, policy, circumstances } = asker;
-  const answer: GlassAnswer = parts.glass.ask({
+  const answer = await parts.glass.ask({
     rule,
     issuer: principal.issuer,
     person: principal.id,

@@ -9,22 +9,22 @@ import type { Interaction } from '../fhir/fhir-interaction.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { neighbourhood, type TrustedProxies } from '../http/source.ts';
 import type { Principal } from '../identity/token.ts';
-import type { Concurrency } from '../limits/concurrency.ts';
+import type { ConcurrencyBy, ConcurrencyLimits } from '../limits/concurrency.ts';
 import type { Decisions, Verdict } from '../limits/decisions.ts';
 import type { Filters } from '../limits/filters.ts';
-import type { Lockout } from '../limits/lockout.ts';
-import { type KnownKeys, type RateExceeded, type Rates, rateHeaders } from '../limits/rates.ts';
+import type { Lockouts } from '../limits/lockout.ts';
+import { type KnownKeys, type RateExceeded, type RateLimits, rateHeaders } from '../limits/rates.ts';
 import type { RefusalCode } from './refusal.ts';
 import { refusals } from './refusal.ts';
 import { denied, Refused, stepUpChallenge } from './refused.ts';
 
 export interface LimitingParts {
   readonly filters: Filters;
-  readonly rates: Rates;
-  readonly lockout: Lockout | undefined;
+  readonly rates: RateLimits;
+  readonly lockout: Lockouts | undefined;
   /** What the server decided. */
   readonly decisions: Decisions;
-  readonly concurrency: Concurrency;
+  readonly concurrency: ConcurrencyLimits;
   /** The first that fits bounds a body. */
   readonly bodies: readonly {
     readonly interactions?: readonly string[] | undefined;
@@ -106,15 +106,18 @@ export class Limiting {
       interaction: interaction.name,
       route: interaction.route,
     };
-    const judge = (exceeded: RateExceeded | undefined): void => {
+    const judgeEntry = (by: ConcurrencyBy | undefined): void => {
+      if (by === undefined) return;
+      const key = (by === 'user' ? keys.user : keys.client) ?? '';
+      throw once(facts, 'concurrency-exceeded', `concurrency-${by}`, { key, headers: retryAfter(0) });
+    };
+    const judge = (exceeded: RateExceeded | undefined): void | Promise<void> => {
       if (exceeded !== undefined) {
         const { rule, key } = exceeded;
         throw once(facts, 'rate-limited', `rate-${rule.by}`, { key, headers: rateHeaders(exceeded), rule: rule.name });
       }
-      const by = concurrency.enter(captured, keys);
-      if (by === undefined) return;
-      const key = (by === 'user' ? keys.user : keys.client) ?? '';
-      throw once(facts, 'concurrency-exceeded', `concurrency-${by}`, { key, headers: retryAfter(0) });
+      const entered = concurrency.enter(captured, keys);
+      return entered instanceof Promise ? entered.then(judgeEntry) : judgeEntry(entered);
     };
     const exceeded = rates.takeKnown(keys);
     return exceeded instanceof Promise ? exceeded.then(judge) : judge(exceeded);
@@ -145,17 +148,19 @@ export class Limiting {
   /**
    * Counts what may end in a lock-out. Invalid tokens count for the address, denials for the client whose token held: who merely claims to be a client can't
    * lock it out, nor one person with too few rights the address of a whole hospital. A trusted proxy is never locked out: it stands for everybody behind it.
+   * The answer waits for it: a lock-out is in force before it is heard of.
    */
-  refused(captured: Captured, { code, event }: Refused): void {
+  refused(captured: Captured, { code, event }: Refused): void | Promise<void> {
     const { lockout, proxies } = this.#parts;
     if (lockout === undefined) return;
     const { address } = captured.source;
     if (code === 'token-invalid') {
       if (event?.outcome.reason === 'token-expired' || address === undefined || proxies.includes(address)) return;
-      lockout.fail(`address ${neighbourhood(address)}`);
-    } else if (countedDenials.has(code)) {
+      return lockout.fail(`address ${neighbourhood(address)}`);
+    }
+    if (countedDenials.has(code)) {
       const client = this.#clients.get(captured);
-      if (client !== undefined) lockout.fail(`client ${client}`);
+      if (client !== undefined) return lockout.fail(`client ${client}`);
     }
   }
 

@@ -380,7 +380,7 @@ export class Pipeline {
     if (response.headersSent || response.destroyed) return;
     const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
     this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
-    response.end(bodyless ? undefined : held.body);
+    bodyless ? response.end() : response.end(held.body.toString('latin1'), 'latin1');
     this.#observe(interaction.name, held.status, captured);
   }
 
@@ -450,7 +450,7 @@ export class Pipeline {
   ): Promise<void> {
     const { counters, floods } = this.#parts;
     const { event, floodKey, floodSinglesMax, more } = refused;
-    this.#parts.limiting.refused(captured, refused);
+    await this.#parts.limiting.refused(captured, refused);
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {

@@ -57,7 +57,7 @@ export function loadCedar(text: string, file: string): Engine {
   const name = `watchglass-${digest}`;
   const parsed = wasm.preparsePolicySet(name, { staticPolicies: policies });
   if (parsed.type === 'failure') throw invalid(file, text, parsed.errors);
-  return { digest, permits: (question) => ask(wasm, name, question) };
+  return { digest, text, permits: (question) => ask(wasm, name, question) };
 }
 
 function requireCedar(file: string): CedarModule {

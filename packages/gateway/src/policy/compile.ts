@@ -26,7 +26,7 @@ export type Compiled =
 
 export function compilePolicy(document: PolicyDocument, text: string, lineOf: (path: Path) => number): Compiled {
   const compiler = new Compiler(document, lineOf);
-  const policy = compiler.compile(createHash('sha256').update(text).digest('hex'));
+  const policy = compiler.compile(text);
   const { problems } = compiler;
   return problems.length > 0 ? { kind: 'problems', problems } : { kind: 'policy', policy };
 }
@@ -48,11 +48,12 @@ class Compiler {
     this.#assurance = new Map(Object.entries(document.assurance));
   }
 
-  compile(digest: string): Policy {
+  compile(text: string): Policy {
     const { anonymous, purposeOfUse, roles, require: required, cedar, consent } = this.#document;
     this.#checkWhole();
     return {
-      digest,
+      digest: createHash('sha256').update(text).digest('hex'),
+      text,
       anonymous: new Set(anonymous),
       purposeOfUse:
         purposeOfUse === undefined

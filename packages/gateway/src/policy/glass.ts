@@ -27,10 +27,18 @@ export type GlassAnswer =
   | ({ readonly kind: 'open' } & Opening)
   /** Not yet: it is broken once `commit` is called, after the event is on record. */
   | ({ readonly kind: 'opening'; commit(): void } & Opening)
-  | { readonly kind: 'refused'; readonly reason: 'break-glass-reason' | 'break-glass-too-many' };
+  | {
+      readonly kind: 'refused';
+      readonly reason: 'break-glass-reason' | 'break-glass-too-many' | 'break-glass-unavailable';
+    };
+
+/** Who is asked: the case itself, or the process that has it. Never rejects. */
+export interface GlassDesk {
+  ask(question: GlassQuestion): GlassAnswer | Promise<GlassAnswer>;
+}
 
 export interface GlassQuestion {
-  readonly rule: BreakGlassRule;
+  readonly rule: Pick<BreakGlassRule, 'reasons' | 'minutes' | 'patientsMax'>;
   readonly issuer: string;
   readonly person: string;
   readonly patient: string;
@@ -49,7 +57,7 @@ const entrySchema = z.strictObject({
 const fileSchema = z.strictObject({ version: z.literal(1), open: z.array(entrySchema).max(openMax) });
 type Entry = z.output<typeof entrySchema>;
 
-export class GlassCase implements AsyncDisposable {
+export class GlassCase implements GlassDesk, AsyncDisposable {
   readonly #file: string;
   readonly #key: Uint8Array;
   readonly #onFault: () => void;

@@ -15,6 +15,22 @@ export function loadPolicy(file: string): Policy {
   return completePolicy(parsePolicy(readPolicyText(file), file), file);
 }
 
+/** The texts of a policy, so that another process has the very same one in force. */
+export interface PolicyTexts {
+  readonly text: string;
+  /** Of the Cedar policies it names. */
+  readonly cedar?: string;
+}
+
+export function policyTexts({ text, engine }: Policy): PolicyTexts {
+  return { text, ...(engine === undefined ? {} : { cedar: engine.text }) };
+}
+
+/** Throws `policy-invalid`; reads `config-unreadable` files only where a text is missing. */
+export function policyFromTexts({ text, cedar }: PolicyTexts, file: string): Policy {
+  return completePolicy(parsePolicy(text, file), file, cedar);
+}
+
 /** A parsed policy with its Cedar policies: their text where it was read already. */
 export function completePolicy(policy: Policy, file: string, text?: string): Policy {
   const path = cedarPath(policy, file);

@@ -33,6 +33,8 @@ export interface PolicyKeeperOptions {
   readonly settleMs: number;
   /** A new policy is in force only once this says that it is on record. */
   readonly record: (change: PolicyChange) => Promise<boolean>;
+  /** Told when another one is in force; `look` waits for it. May not reject. */
+  readonly onLoaded?: (policy: Policy) => Promise<void>;
 }
 
 /** An empty or missing file is being rewritten, until it has been that for so many looks. */
@@ -116,6 +118,7 @@ export class PolicyKeeper implements AsyncDisposable {
       this.#current = change.policy;
       this.#files = filesOf(change.policy, file);
       this.#known = fingerprintOf(change.policy);
+      await this.#options.onLoaded?.(change.policy);
     }
     this.#watch();
   }

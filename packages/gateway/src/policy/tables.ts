@@ -61,6 +61,8 @@ export interface ConsentRule {
 export interface Policy {
   /** SHA-256 of the file, in hexadecimal. */
   readonly digest: string;
+  /** What it was compiled from. */
+  readonly text: string;
   readonly anonymous: ReadonlySet<InteractionName>;
   readonly purposeOfUse: { readonly header: string; readonly allow: ReadonlySet<string> } | undefined;
   readonly roles: ReadonlyMap<string, RoleTables>;
@@ -78,6 +80,7 @@ export interface Policy {
 export interface Engine {
   /** SHA-256 of what it was loaded from. */
   readonly digest: string;
+  readonly text: string;
   permits(question: EngineQuestion): EngineAnswer;
 }
 

@@ -4,6 +4,8 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 import type { Recorder } from '../capture/recorder.ts';
 
+export type Across = 'sum' | 'min' | 'max';
+
 export class Metrics {
   readonly registry: Registry = new Registry();
   readonly requests: Counter<'interaction' | 'status'>;
@@ -87,9 +89,9 @@ export class Metrics {
     });
   }
 
-  /** A number that is read at the moment of asking. */
-  watch(name: string, help: string, read: () => number): void {
-    this.#gauge(name, help, read);
+  /** A number that is read at the moment of asking. `across`: what it is for all workers of a gateway together. */
+  watch(name: string, help: string, read: () => number, across: Across = 'sum'): void {
+    this.#gauge(name, help, read, across);
   }
 
   /** The same with labels: one number for each set of them. */
@@ -99,12 +101,14 @@ export class Metrics {
     options: {
       readonly labelNames: readonly L[];
       readonly read: () => readonly { readonly labels: Readonly<Record<L, string>>; readonly value: number }[];
+      readonly across?: Across;
     },
   ): void {
     new Gauge({
       name,
       help,
       labelNames: options.labelNames,
+      aggregator: options.across ?? 'sum',
       registers: [this.registry],
       collect() {
         for (const { labels, value } of options.read()) this.set(labels, value);
@@ -132,8 +136,11 @@ export class Metrics {
       'Events not acknowledged by the server',
       () => spool.status.waitingCount,
     );
-    this.#gauge('watchglass_gateway_spool_open', '1 while the spool has room for the events of a request', () =>
-      recorder.problems().length === 0 ? 1 : 0,
+    this.#gauge(
+      'watchglass_gateway_spool_open',
+      '1 while the spool has room for the events of a request',
+      () => (recorder.problems().length === 0 ? 1 : 0),
+      'min',
     );
     this.#gauge(
       'watchglass_gateway_dead_letters',
@@ -165,8 +172,11 @@ export class Metrics {
       'Receipts that do not hold, and logs that are not what they were; over restarts',
       () => receipts.status.failures.length,
     );
-    this.#gauge('watchglass_gateway_receipts_unchecked', '1 while receipts can not be checked', () =>
-      receipts.status.problem === undefined ? 0 : 1,
+    this.#gauge(
+      'watchglass_gateway_receipts_unchecked',
+      '1 while receipts can not be checked',
+      () => (receipts.status.problem === undefined ? 0 : 1),
+      'max',
     );
     this.#gauge(
       'watchglass_gateway_send_retries',
@@ -175,10 +185,11 @@ export class Metrics {
     );
   }
 
-  #gauge(name: string, help: string, read: () => number): void {
+  #gauge(name: string, help: string, read: () => number, across: Across = 'sum'): void {
     new Gauge({
       name,
       help,
+      aggregator: across,
       registers: [this.registry],
       collect() {
         this.set(read());

@@ -20,7 +20,14 @@ const underWayMs = 60_000;
 const strangersMax = 10_000;
 
 /** Changes of a person who is there. */
-const ofPeople = new Set(['role-granted', 'role-revoked', 'password-set', 'person-disabled', ...factorOperations]);
+const ofPeople = new Set([
+  'role-granted',
+  'role-revoked',
+  'password-set',
+  'fhir-user-set',
+  'person-disabled',
+  ...factorOperations,
+]);
 
 interface KnownKey {
   readonly tenant: string;
@@ -79,7 +86,7 @@ export class AccessListener implements Listener {
       this.#say(heard, `${at}/username`, digestOf(saidAt(record, '/username') ?? ''));
       const name = saidAt(record, '/name');
       // Before they carried names, departments and passwords too.
-      for (const path of ['name', 'department', 'password']) {
+      for (const path of ['name', 'department', 'fhirUser', 'password']) {
         const value = saidAt(record, `/${path}`);
         if (value !== undefined || name === undefined) this.#say(heard, `${at}/${path}`, value ?? null);
       }
@@ -100,6 +107,9 @@ export class AccessListener implements Listener {
         break;
       case 'password-set':
         this.#say(heard, `${at}/password`, saidAt(record, '/password') ?? null);
+        break;
+      case 'fhir-user-set':
+        this.#say(heard, `${at}/fhirUser`, saidAt(record, '/fhirUser') ?? null);
         break;
       case 'person-disabled':
         this.#say(heard, `${at}/disabled`, 'true');
@@ -189,6 +199,7 @@ function readPeople(state: DatabaseSync, facts: HeldFacts): void {
     put('/name', digestOf(text(row, 'name')));
     put('/password', digestOf(text(row, 'password')));
     if (typeof row.department === 'string') put('/department', digestOf(row.department));
+    if (typeof row.fhir_user === 'string') put('/fhirUser', digestOf(row.fhir_user));
     if (row.disabled !== 0) put('/disabled', 'true');
   }
   for (const row of state.prepare('SELECT person, role FROM roles').iterate()) {

@@ -21,7 +21,15 @@ export interface Person {
   readonly tenant: TenantId;
   readonly roles: readonly string[];
   readonly department?: string;
+  /** Who they are in the FHIR API, such as `Practitioner/17`; of a patient, whose record is theirs: `Patient/17`. */
+  readonly fhirUser?: string;
   readonly disabled: boolean;
+}
+
+/** What a person had before is no longer good: everything, or the access tokens only, which tell yesterday's roles. */
+export interface AccessEnd {
+  readonly person: string;
+  readonly of: 'everything' | 'access-tokens';
 }
 
 /** Somebody at the door whose proof has been checked. */
@@ -71,6 +79,8 @@ export interface NewPerson {
   readonly tenant: TenantId;
   readonly roles: readonly string[];
   readonly department?: string;
+  /** e.g. `Practitioner/17`. */
+  readonly fhirUser?: string;
   /** 12–1,024 characters. */
   readonly password: string;
 }
@@ -93,6 +103,12 @@ export interface People {
   revokeRole(id: string, role: string, by: Author): Promise<Person>;
   setPassword(id: string, password: string, by: Author): Promise<void>;
   disable(id: string, by: Author): Promise<Person>;
+  /** Who the person is in the FHIR API from the next sign-in on. */
+  setFhirUser(id: string, fhirUser: string, by: Author): Promise<Person>;
+  /** Ends what the person is signed in to, here and at every application. */
+  signOut(id: string, by: Author, origin?: Origin): Promise<void>;
+  /** Told once a change is in force that ends what a person had: disabled, signed out, another password, factors reset, a role less. */
+  onEnd(listener: (end: AccessEnd) => void): void;
   /** Argon2id, the same work for unknown people; ten failures in fifteen minutes lock the username and the address. Recorded. */
   signIn(attempt: {
     readonly username: string;

@@ -24,7 +24,7 @@ export interface FactorsParts {
   readonly state: State;
   readonly world: World;
   readonly keysDir: string;
-  readonly people: Pick<PeopleStore, 'get'>;
+  readonly people: Pick<PeopleStore, 'get' | 'ended'>;
   readonly changes: Changes;
 }
 
@@ -209,10 +209,12 @@ export async function openFactors(parts: FactorsParts): Promise<Factors> {
         by,
         origin,
         changes: () => [{ path: '/factors', op: 'remove' }],
-        apply: () =>
+        apply: () => {
           inTransaction(state, () => {
             for (const statement of [deleteTotp, deletePasskeys, deleteCodes, endSessions]) statement.run(person);
-          }),
+          });
+          people.ended({ person, of: 'everything' });
+        },
       });
     },
   };

@@ -2,7 +2,7 @@
 import type { TenantId } from '@watchglass/record';
 import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
-import type { Author, NewPerson, People, Person, Tenants } from './access.ts';
+import type { AccessEnd, Author, NewPerson, People, Person, Tenants } from './access.ts';
 import { type Changes, checkInput, digestOf, lengthOf } from './change.ts';
 import type { Passwords } from './passwords.ts';
 import { operatorRole } from './rights.ts';
@@ -13,6 +13,7 @@ const usernamePattern = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 const rolePattern = /^[a-z][a-z0-9-]{0,39}$/;
 const nameLengthMax = 128;
 const rolesMax = 16;
+const fhirUserPattern = /^(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)\/[A-Za-z0-9\-.]{1,64}$/;
 const passwordLengthMin = 12;
 const passwordLengthMax = 1_024;
 
@@ -20,6 +21,8 @@ const passwordLengthMax = 1_024;
 export interface PeopleStore extends Omit<People, 'signIn' | 'prove'> {
   /** The encoded hash of the person's password. */
   passwordOf(id: string): string | undefined;
+  /** Tells those who listen. */
+  ended(end: AccessEnd): void;
 }
 
 export interface PeopleParts {
@@ -32,24 +35,29 @@ export interface PeopleParts {
 
 export function openPeople(parts: PeopleParts): PeopleStore {
   const { state, world, tenants, passwords, changes } = parts;
-  const columns = 'id, username, name, tenant, department, disabled';
+  const columns = 'id, username, name, tenant, department, fhir_user, disabled';
   const byUsername = state.prepare(`SELECT ${columns} FROM people WHERE username = ?`);
   const byId = state.prepare(`SELECT ${columns} FROM people WHERE id = ?`);
   const all = state.prepare(`SELECT ${columns} FROM people ORDER BY username`);
   const rolesOf = state.prepare('SELECT role FROM roles WHERE person = ? ORDER BY role');
   const password = state.prepare('SELECT password FROM people WHERE id = ?');
   const insertPerson = state.prepare(
-    'INSERT INTO people (id, username, name, tenant, department, password, created) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    'INSERT INTO people (id, username, name, tenant, department, fhir_user, password, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const insertRole = state.prepare('INSERT INTO roles (person, role) VALUES (?, ?)');
   const deleteRole = state.prepare('DELETE FROM roles WHERE person = ? AND role = ?');
   const updatePassword = state.prepare('UPDATE people SET password = ? WHERE id = ?');
   const disablePerson = state.prepare('UPDATE people SET disabled = 1 WHERE id = ?');
+  const updateFhirUser = state.prepare('UPDATE people SET fhir_user = ? WHERE id = ?');
   const endSessions = state.prepare('DELETE FROM sessions WHERE person = ?');
+  const listeners = new Set<(end: AccessEnd) => void>();
+  const ended = (end: AccessEnd): void => {
+    for (const listener of listeners) listener(end);
+  };
 
   const toPerson = (row: Record<string, unknown>): Person => {
     const id = text(row, 'id');
-    const department = row.department;
+    const { department, fhir_user: fhirUser } = row;
     return {
       id,
       username: text(row, 'username'),
@@ -57,6 +65,7 @@ export function openPeople(parts: PeopleParts): PeopleStore {
       tenant: text(row, 'tenant') as TenantId,
       roles: rolesOf.all(id).map((role) => text(role, 'role')),
       ...(typeof department === 'string' ? { department } : {}),
+      ...(typeof fhirUser === 'string' ? { fhirUser } : {}),
       disabled: row.disabled !== 0,
     };
   };
@@ -107,6 +116,7 @@ export function openPeople(parts: PeopleParts): PeopleStore {
       },
       apply: () => {
         (grant ? insertRole : deleteRole).run(id, role);
+        if (!grant) ended({ person: id, of: 'access-tokens' });
         return mustGet(id);
       },
     });
@@ -150,6 +160,9 @@ export function openPeople(parts: PeopleParts): PeopleStore {
               ...(person.department === undefined
                 ? []
                 : [{ path: '/department', op: 'add', after: digestOf(person.department) } as const]),
+              ...(person.fhirUser === undefined
+                ? []
+                : [{ path: '/fhirUser', op: 'add', after: digestOf(person.fhirUser) } as const]),
               { path: '/password', op: 'add', after: digestOf(encoded) },
               ...person.roles.map((role) => ({ path: '/roles', op: 'add', after: role }) as const),
             ],
@@ -157,13 +170,14 @@ export function openPeople(parts: PeopleParts): PeopleStore {
         },
         apply: () =>
           inTransaction(state, () => {
-            const { username, name, tenant, department = null } = person;
+            const { username, name, tenant, department = null, fhirUser = null } = person;
             insertPerson.run(
               id,
               username,
               name,
               tenant,
               department,
+              fhirUser,
               encoded,
               new Date(world.clock.now()).toISOString(),
             );
@@ -189,13 +203,56 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             changes: [{ path: '/password', op: 'replace', after: digestOf(encoded) }],
           };
         },
-        apply: () =>
+        apply: () => {
           inTransaction(state, () => {
             updatePassword.run(encoded, id);
             endSessions.run(id);
-          }),
+          });
+          ended({ person: id, of: 'everything' });
+        },
       });
     },
+    setFhirUser: (id, fhirUser, by) =>
+      changes.make({
+        check: () => {
+          const person = mustGet(id);
+          checkInput([fhirUserPlace(fhirUser)]);
+          return {
+            tenant: person.tenant,
+            by,
+            action: 'update',
+            operation: 'fhir-user-set',
+            target: targetOf(person),
+            changes: [{ path: '/fhirUser', op: 'replace', after: digestOf(fhirUser) }],
+          };
+        },
+        apply: () => {
+          updateFhirUser.run(fhirUser, id);
+          return mustGet(id);
+        },
+      }),
+    signOut: (id, by, origin) =>
+      changes.make({
+        check: () => {
+          const person = mustGet(id);
+          const target = targetOf(person);
+          return {
+            tenant: person.tenant,
+            by,
+            action: 'update',
+            operation: 'person-signed-out',
+            target,
+            changes: [{ path: '/sessions', op: 'remove' }],
+            origin,
+          };
+        },
+        apply: () => {
+          endSessions.run(id);
+          ended({ person: id, of: 'everything' });
+        },
+      }),
+    onEnd: (listener) => void listeners.add(listener),
+    ended,
     disable: (id, by) =>
       changes.make({
         check: () => {
@@ -209,12 +266,15 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             changes: [{ path: '/disabled', op: 'replace', after: 'true' }],
           };
         },
-        apply: () =>
-          inTransaction(state, () => {
+        apply: () => {
+          const person = inTransaction(state, () => {
             disablePerson.run(id);
             endSessions.run(id);
             return mustGet(id);
-          }),
+          });
+          ended({ person: id, of: 'everything' });
+          return person;
+        },
       }),
   };
 }
@@ -254,6 +314,7 @@ function shapeOf(person: NewPerson, id: string, tenants: Tenants): Parameters<ty
       got: `${person.roles.length} of them`,
     },
     passwordPlace(person.password),
+    ...(person.fhirUser === undefined ? [] : [fhirUserPlace(person.fhirUser)]),
   ];
 }
 
@@ -263,5 +324,14 @@ function passwordPlace(password: string): Parameters<typeof checkInput>[0][numbe
     path: '/password',
     expected: `${passwordLengthMin} to ${passwordLengthMax} characters`,
     got: lengthOf(password),
+  };
+}
+
+function fhirUserPlace(fhirUser: string): Parameters<typeof checkInput>[0][number] {
+  return {
+    ok: fhirUserPattern.test(fhirUser),
+    path: '/fhirUser',
+    expected: 'a reference such as `Practitioner/17` or `Patient/17`',
+    got: lengthOf(fhirUser),
   };
 }

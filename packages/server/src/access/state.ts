@@ -67,6 +67,7 @@ const migrations: readonly string[] = [
      hash TEXT NOT NULL,
      PRIMARY KEY (person, hash)
    ) STRICT, WITHOUT ROWID;`,
+  'ALTER TABLE people ADD COLUMN fhir_user TEXT;',
 ];
 
 /** Of a file that is up to date. */

@@ -59,6 +59,32 @@ export const peoplePaths: Readonly<Record<string, Readonly<Record<string, Operat
       },
     },
   },
+  '/v1/people/{id}/disable': {
+    post: {
+      summary:
+        'Disable a person: nobody signs in as them, and what they are signed in to ends, at every application and gateway.',
+      security: signedIn,
+      parameters: [path('id'), tenantParameter],
+      responses: { '204': { description: 'Disabled.' }, ...problems(401, 403, 404, 503) },
+    },
+  },
+  '/v1/people/{id}/sign-out': {
+    post: {
+      summary: 'End what a person is signed in to, at every application and gateway.',
+      security: signedIn,
+      parameters: [path('id'), tenantParameter],
+      responses: { '204': { description: 'Ended.' }, ...problems(401, 403, 404, 503) },
+    },
+  },
+  '/v1/people/{id}/fhir-user': {
+    post: {
+      summary: 'Say who a person is in the FHIR API: of a patient, whose record is theirs. The operator only.',
+      security: signedIn,
+      parameters: [path('id'), tenantParameter],
+      requestBody: body(object({ fhirUser: text, tenant: text }, ['fhirUser'])),
+      responses: { '200': answer('The person.', ref('Person')), ...problems(401, 403, 404, 422, 503) },
+    },
+  },
   '/v1/people': {
     get: {
       summary: 'The people of the tenant at the embedded identity provider.',
@@ -70,7 +96,7 @@ export const peoplePaths: Readonly<Record<string, Readonly<Record<string, Operat
       summary: 'Add a person. The operator alone may; the password is shown here once.',
       security: signedIn,
       requestBody: body(
-        object({ username: text, name: text, roles: list(text), department: text, tenant: text }, [
+        object({ username: text, name: text, roles: list(text), department: text, fhirUser: text, tenant: text }, [
           'username',
           'name',
           'roles',

@@ -326,6 +326,7 @@ export function openApi(version: string): Json {
             tenant: text,
             roles: list(text),
             department: text,
+            fhirUser: { ...text, description: 'Who they are in the FHIR API, such as `Practitioner/17`.' },
             disabled: { type: 'boolean' },
           },
           ['id', 'username', 'name', 'tenant', 'roles', 'disabled'],

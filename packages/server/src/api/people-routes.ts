@@ -15,6 +15,7 @@ export interface PeopleRoutesDeps extends AuditDeps {
 
 export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps): void {
   const { access, world } = deps;
+  mountEnds(app, deps);
   mountAudited(app, deps, {
     method: 'GET',
     url: '/v1/people',
@@ -51,9 +52,7 @@ export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps):
     right: 'configure',
     handle: async ({ request, principal, tenant }) => {
       expectOperator(principal);
-      const { id } = request.params as { id: string };
-      if (access.people.get(id)?.tenant !== tenant)
-        throw new ServerError('not-found', 'expected the id of a person; GET /v1/people lists them');
+      const { id } = idOf(request.params, access.people, tenant);
       const password = freshPassword(world);
       // The password first: the old one alone must never be enough in between.
       await access.people.setPassword(id, password, principal);
@@ -61,6 +60,50 @@ export function mountPeopleRoutes(app: FastifyInstance, deps: PeopleRoutesDeps):
       return { body: { id, password }, audit: { targets: [{ type: 'Person', id, role: 'object' }] } };
     },
   });
+}
+
+/** What ends is told to every application and gateway (docs/identity.md, "Sessions and their end"). */
+function mountEnds(app: FastifyInstance, deps: PeopleRoutesDeps): void {
+  const { people } = deps.access;
+  const ends = [
+    ['disable', 'person-disable', people.disable],
+    ['sign-out', 'person-sign-out', people.signOut],
+  ] as const;
+  for (const [word, operation, end] of ends) {
+    mountAudited(app, deps, {
+      method: 'POST',
+      url: `/v1/people/:id/${word}`,
+      operation,
+      action: 'update',
+      right: 'configure',
+      handle: async ({ request, principal, tenant }) => {
+        const { id } = idOf(request.params, people, tenant);
+        await end(id, principal);
+        return { status: 204, audit: { targets: [{ type: 'Person', id, role: 'object' }] } };
+      },
+    });
+  }
+  mountAudited(app, deps, {
+    method: 'POST',
+    url: '/v1/people/:id/fhir-user',
+    operation: 'person-fhir-user',
+    action: 'update',
+    right: 'configure',
+    handle: async ({ request, principal, tenant }) => {
+      // Whose record a patient sees hangs on it.
+      expectOperator(principal);
+      const { id } = idOf(request.params, people, tenant);
+      const { fhirUser } = (request.body ?? {}) as { fhirUser?: unknown };
+      const person = await people.setFhirUser(id, typeof fhirUser === 'string' ? fhirUser : '', principal);
+      return { body: shownPerson(person), audit: { targets: [{ type: 'Person', id, role: 'object' }] } };
+    },
+  });
+}
+
+function idOf(params: unknown, people: AuditDeps['access']['people'], tenant: string): { readonly id: string } {
+  const { id } = params as { id: string };
+  if (people.get(id)?.tenant === tenant) return { id };
+  throw new ServerError('not-found', 'expected the id of a person; GET /v1/people lists them');
 }
 
 function expectOperator({ kind }: Principal): void {
@@ -71,19 +114,28 @@ function expectOperator({ kind }: Principal): void {
   );
 }
 
-function shownPerson({ id, username, name, tenant, roles, department, disabled }: Person): object {
-  return { id, username, name, tenant, roles, ...(department === undefined ? {} : { department }), disabled };
+function shownPerson({ id, username, name, tenant, roles, department, fhirUser, disabled }: Person): object {
+  return {
+    ...{ id, username, name, tenant, roles },
+    ...(department === undefined ? {} : { department }),
+    ...(fhirUser === undefined ? {} : { fhirUser }),
+    disabled,
+  };
 }
 
 /** Types only: what a username or a role may be, access/ says. */
-function personOf(body: unknown): Pick<NewPerson, 'username' | 'name' | 'roles' | 'department'> {
+function personOf(body: unknown): Pick<NewPerson, 'username' | 'name' | 'roles' | 'department' | 'fhirUser'> {
   const given = (typeof body === 'object' && body !== null && !Array.isArray(body) ? body : {}) as Record<
     string,
     unknown
   >;
   const errors: ErrorPlace[] = Object.keys(given)
-    .filter((member) => !['username', 'name', 'roles', 'department', 'tenant'].includes(member))
-    .map(() => ({ path: '', expected: 'only username, name, roles, department and tenant', got: 'another member' }));
+    .filter((member) => !['username', 'name', 'roles', 'department', 'fhirUser', 'tenant'].includes(member))
+    .map(() => ({
+      path: '',
+      expected: 'only username, name, roles, department, fhirUser and tenant',
+      got: 'another member',
+    }));
   const text = (member: string): string => {
     const value = given[member];
     if (typeof value === 'string' && /^[^\p{C}]{1,128}$/u.test(value)) return value;
@@ -93,6 +145,7 @@ function personOf(body: unknown): Pick<NewPerson, 'username' | 'name' | 'roles' 
   const username = text('username');
   const name = text('name');
   const department = given.department === undefined ? undefined : text('department');
+  const fhirUser = given.fhirUser === undefined ? undefined : text('fhirUser');
   const roles = Array.isArray(given.roles)
     ? given.roles.filter((role): role is string => typeof role === 'string')
     : [];
@@ -104,7 +157,11 @@ function personOf(body: unknown): Pick<NewPerson, 'username' | 'name' | 'roles' 
     const place = first.path === '' ? 'the body' : first.path;
     throw new ServerError('input-invalid', `${place}: expected ${first.expected}, got ${first.got}`, { errors });
   }
-  return { username, name, roles, ...(department === undefined ? {} : { department }) };
+  return {
+    ...{ username, name, roles },
+    ...(department === undefined ? {} : { department }),
+    ...(fhirUser === undefined ? {} : { fhirUser }),
+  };
 }
 
 function kindOf(value: unknown): string {

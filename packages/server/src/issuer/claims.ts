@@ -4,6 +4,8 @@
  */
 import type { Person } from '../access/access.ts';
 import { watchglassRoles } from '../access/rights.ts';
+import { type IssuerClient, launchesScope, systemScopesOf, userScopesOf } from './issuer-client.ts';
+import { isPatientScope, isSmartScope, narrowScopes } from './smart-scopes.ts';
 
 /** Audience of all access tokens: the gateway and the server both go by it. */
 export const apiAudience = 'urn:watchglass:api';
@@ -42,17 +44,48 @@ const smartScopes: ReadonlyMap<string, readonly string[]> = new Map([
   ['nurse', ['user/*.rs', 'user/Observation.cruds']],
   ['billing', ['user/Patient.rs', 'user/Encounter.rs', 'user/Coverage.rs', 'user/Claim.cruds']],
   ['registration', ['user/Patient.crus', 'user/Appointment.cruds']],
+  ['patient', ['patient/*.rs']],
 ]);
-const watchglassScope = 'watchglass';
-
-/** Every scope of the API the issuer knows. */
-export const apiScopes: readonly string[] = [...new Set([...smartScopes.values()].flat()), watchglassScope];
+/** What Watchglass's own roles have at the server. */
+export const watchglassScope = 'watchglass';
 
 /** The API scopes these roles may have. */
 export function apiScopesOf(roles: readonly string[]): readonly string[] {
   const scopes = new Set(roles.flatMap((role) => smartScopes.get(role) ?? []));
   if (roles.some((role) => (watchglassRoles as readonly string[]).includes(role))) scopes.add(watchglassScope);
   return [...scopes];
+}
+
+/** Whether it is one of the API, as opposed to one about who signs in. */
+export function isApiScope(scope: string): boolean {
+  return scope === watchglassScope || scope === launchesScope || isSmartScope(scope);
+}
+
+/**
+ * What of the scopes that are asked for a token gets: what today's roles hold, what the application may have at most, and of `patient/` scopes what is left when there is
+ * a patient. As they are asked for, or cut down (smart-scopes.ts).
+ */
+export function grantScopes(
+  asked: readonly string[],
+  by: {
+    readonly roles: readonly string[];
+    readonly client: Pick<IssuerClient, 'scopes'> | undefined;
+    readonly patient: string | undefined;
+  },
+): readonly string[] {
+  const held = apiScopesOf(by.roles);
+  const wanted = by.patient === undefined ? asked.filter((scope) => !isPatientScope(scope)) : asked;
+  const smart = narrowScopes(wanted, held);
+  const limit = by.client === undefined ? undefined : userScopesOf(by.client);
+  const limited = limit === undefined ? smart : narrowScopes(smart, limit);
+  return asked.includes(watchglassScope) && held.includes(watchglassScope) ? [watchglassScope, ...limited] : limited;
+}
+
+/** Of a client that asks for itself. */
+export function grantServiceScopes(asked: readonly string[], client: IssuerClient | undefined): readonly string[] {
+  const held = client === undefined ? [] : systemScopesOf(client);
+  const smart = narrowScopes(asked, held);
+  return asked.includes(launchesScope) && held.includes(launchesScope) ? [...smart, launchesScope] : smart;
 }
 
 /** The whole `scope` of a token for these roles. */
@@ -75,4 +108,11 @@ export function personClaims(
     amr: methods,
     auth_time: authTimeSeconds,
   };
+}
+
+/** The record of one who is a patient here, and nothing else's. */
+export function ownPatientOf({ roles, fhirUser }: Pick<Person, 'roles' | 'fhirUser'>): string | undefined {
+  return roles.includes('patient') && fhirUser?.startsWith('Patient/') === true
+    ? fhirUser.slice('Patient/'.length)
+    : undefined;
 }

@@ -75,6 +75,7 @@ test('the demo has the staff of the roster and one person for each role of Watch
     'administrator',
     'auditor',
     'nurse',
+    'patient',
     'privacy-officer',
     'security-analyst',
   ]);

@@ -33,7 +33,7 @@ export interface DemoOptions {
   readonly report: (message: string, error: unknown) => void;
 }
 
-type DemoPerson = Pick<NewPerson, 'id' | 'username' | 'name'> & {
+type DemoPerson = Pick<NewPerson, 'id' | 'username' | 'name' | 'fhirUser'> & {
   readonly id: string;
   readonly role: string;
   readonly department: string;
@@ -62,6 +62,7 @@ const rosterSchema = z.object({
   staff: z.array(
     z.object({ id: z.string(), username: z.string(), name: z.string(), role: z.string(), department: z.string() }),
   ),
+  patients: z.array(z.string()).default([]),
 });
 
 /** Adds who is missing, writes `tokens.json`, and renews it until disposed. */
@@ -102,7 +103,12 @@ async function readRoster({ world, peopleFile }: DemoOptions): Promise<readonly 
     );
   }
   try {
-    return rosterSchema.parse(JSON.parse(new TextDecoder().decode(bytes))).staff;
+    const { staff, patients } = rosterSchema.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const [first] = patients;
+    return [
+      ...staff.map((member) => ({ ...member, fhirUser: `Practitioner/${member.id}` })),
+      ...(first === undefined ? [] : [portalUser(first)]),
+    ];
   } catch (error) {
     throw new ServerError(
       'config-invalid',
@@ -112,6 +118,19 @@ async function readRoster({ world, peopleFile }: DemoOptions): Promise<readonly 
       },
     );
   }
+}
+
+/** Somebody who sees a record of their own: the hospital's first patient. */
+function portalUser(patient: string): DemoPerson {
+  const department = 'portal';
+  return {
+    id: 'wg-pa-0001',
+    username: 'pat.portal',
+    name: 'Pat Portal',
+    role: 'patient',
+    department,
+    fhirUser: `Patient/${patient}`,
+  };
 }
 
 /** The password of each person by id: those of before, and fresh ones for who is new. */
@@ -141,10 +160,13 @@ async function addFrom(
   options: DemoOptions,
 ): Promise<void> {
   for (let person = queue.shift(); person !== undefined; person = queue.shift()) {
-    const { id, username, name, role, department } = person;
+    const { id, username, name, role, department, fhirUser } = person;
     const password = passwords.get(id) ?? '';
     await options.access.people.add(
-      { id, username, name, tenant: options.tenant, roles: [role], department, password },
+      {
+        ...{ id, username, name, tenant: options.tenant, roles: [role], department, password },
+        ...(fhirUser === undefined ? {} : { fhirUser }),
+      },
       'server',
     );
   }

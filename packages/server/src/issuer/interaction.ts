@@ -8,13 +8,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type Provider } from 'oidc-provider';
 import type { World } from '../world/world.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
+import type { LaunchStep, LaunchVisit } from './launch-step.ts';
 import { renderErrorPage, scriptSource, styleSource } from './pages.ts';
 import { addressOf, comesFromOurPage, readForm } from './request.ts';
-import { type SignInSteps, tooManySentence, type Visit } from './sign-in-steps.ts';
+import { type SignInSteps, tooManySentence } from './sign-in-steps.ts';
 
 export interface InteractionOptions {
   readonly provider: Provider;
   readonly steps: SignInSteps;
+  readonly launchStep: LaunchStep;
   readonly world: World;
   /** Origin of the issuer, e.g. `http://localhost:9442`. */
   readonly origin: string;
@@ -26,7 +28,7 @@ type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
 /** Handles what lies under `/interaction/`. */
 export function createInteraction(options: InteractionOptions): Handler {
-  const { provider, steps } = options;
+  const { provider, steps, launchStep } = options;
   const limit = createAttemptLimit(options.world.clock);
 
   return async (request, response) => {
@@ -41,7 +43,8 @@ export function createInteraction(options: InteractionOptions): Handler {
       return sendPage(response, 404, renderErrorPage('There is no such page.'));
     }
     const visit = visitOf(request, response, interaction);
-    if (request.method === 'GET') return steps.show(visit);
+    const choosing = launchStep.waits(visit);
+    if (request.method === 'GET') return choosing ? launchStep.show(visit) : steps.show(visit);
     if (request.method !== 'POST') {
       response.setHeader('allow', 'GET, POST');
       return sendPage(response, 405, renderErrorPage('This page takes GET and POST.'));
@@ -51,16 +54,17 @@ export function createInteraction(options: InteractionOptions): Handler {
     }
     const waitMs = limit.take(request.socket.remoteAddress ?? '');
     if (waitMs > 0) return visit.send(429, renderErrorPage(tooManySentence(waitMs)), waitMs);
-    await steps.submit(visit, await readForm(request));
+    const form = await readForm(request);
+    await (choosing ? launchStep.submit(visit, form) : steps.submit(visit, form));
   };
 
-  function visitOf(request: IncomingMessage, response: ServerResponse, interaction: Interaction): Visit {
-    const { client_id: client, acr_values: wanted } = interaction.params;
+  function visitOf(request: IncomingMessage, response: ServerResponse, interaction: Interaction): LaunchVisit {
+    const { client_id: client, acr_values: wanted, scope, launch } = interaction.params;
     const end = async (result: Parameters<Provider['interactionFinished']>[2]): Promise<void> => {
       setHeaders(response, interaction);
       await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
     };
-    return {
+    const visit: LaunchVisit = {
       key: `interaction ${interaction.uid}`,
       action: `/interaction/${interaction.uid}`,
       clientName: options.clientName(typeof client === 'string' ? client : ''),
@@ -71,8 +75,17 @@ export function createInteraction(options: InteractionOptions): Handler {
         if (retryAfterMs !== undefined) response.setHeader('retry-after', String(Math.ceil(retryAfterMs / 1_000)));
         sendPage(response, status, body, interaction);
       },
-      finish: (person, { acr, methods }) =>
-        end({ login: { accountId: person.id, acr, amr: [...methods], remember: false } }),
+      asked: {
+        scopes: typeof scope === 'string' ? scope.split(' ') : [],
+        ...(typeof launch === 'string' ? { launch } : {}),
+      },
+      finish: (person, assurance) => launchStep.begin(visit, person, assurance),
+      goOn: (person, { acr, methods }, context) =>
+        end({
+          login: { accountId: person.id, acr, amr: [...methods], remember: false },
+          ...(context === undefined ? {} : { context }),
+        }),
+      refuse: (error, error_description) => end({ error, error_description }),
       giveUp: () =>
         // RFC 9470 §5: the client hears why.
         end({
@@ -80,6 +93,7 @@ export function createInteraction(options: InteractionOptions): Handler {
           error_description: 'the person cannot sign in as strongly as was asked for',
         }),
     };
+    return visit;
   }
 }
 

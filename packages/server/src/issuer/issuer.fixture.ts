@@ -10,8 +10,8 @@ import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
 import { realWorld } from '../world/real-world.ts';
 import { apiAudience } from './claims.ts';
+import type { IssuerClient } from './issuer-client.ts';
 import { loadIssuer } from './load-issuer.ts';
-import type { IssuerClient } from './provider.ts';
 import { openSigningKey } from './signing-key.ts';
 
 export const password = 'correct horse battery';
@@ -23,9 +23,13 @@ export interface RunningIssuer extends AsyncDisposable {
   readonly access: Access;
   readonly recorded: OwnEvent[];
   readonly nurse: Person;
+  readonly idle: () => Promise<void>;
 }
 
-export async function startIssuer(clients: readonly IssuerClient[]): Promise<RunningIssuer> {
+export async function startIssuer(
+  clients: readonly IssuerClient[],
+  options: { readonly fhirUrl?: string } = {},
+): Promise<RunningIssuer> {
   const dir = await mkdtemp(join(tmpdir(), 'watchglass-issuer-'));
   const world = realWorld();
   const keysDir = join(dir, 'keys');
@@ -61,6 +65,7 @@ export async function startIssuer(clients: readonly IssuerClient[]): Promise<Run
     homeTenant: tenant,
     clients,
     demo: true,
+    ...(options.fhirUrl === undefined ? {} : { smart: { fhirUrl: options.fhirUrl } }),
     report: (message, error) => console.error(message, error),
   });
   await issuer.listen({ host: '127.0.0.1', port: Number(new URL(url).port) });
@@ -69,6 +74,7 @@ export async function startIssuer(clients: readonly IssuerClient[]): Promise<Run
     access,
     recorded,
     nurse,
+    idle: () => issuer.idle(),
     async [Symbol.asyncDispose]() {
       await issuer[Symbol.asyncDispose]();
       await access[Symbol.asyncDispose]();

@@ -302,7 +302,7 @@ test('nobody gets a scope their roles do not have', async (context) => {
     'n.abara',
     url,
   );
-  assert.deepEqual(decodeJwt(tokens.access_token).scope, 'user/*.rs');
+  assert.deepEqual(decodeJwt(tokens.access_token).scope, 'user/*.rs user/Observation.cruds');
 });
 
 test('a wrong password shows the form again, says why aloud, and never repeats the password', async (context) => {
@@ -360,13 +360,12 @@ test('what a client says about host and scheme is not believed', async (context)
   });
   const document = (await response.json()) as Record<string, unknown>;
   assert.equal(document.issuer, url);
-  for (const member of ['authorization_endpoint', 'token_endpoint', 'jwks_uri'])
+  for (const member of ['authorization_endpoint', 'token_endpoint', 'jwks_uri', 'end_session_endpoint'])
     assert.ok(String(document[member]).startsWith(`${url}/`));
   assert.deepEqual(document.response_types_supported, ['code']);
   assert.deepEqual(document.code_challenge_methods_supported, ['S256']);
   for (const unused of [
     'userinfo_endpoint',
-    'end_session_endpoint',
     'pushed_authorization_request_endpoint',
     'registration_endpoint',
     'introspection_endpoint',

@@ -20,18 +20,33 @@ import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
 import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
+import { createBackChannel } from './back-channel.ts';
+import { createEndSession, endSessionPath } from './end-session.ts';
 import { createInteraction, setPageHeaders } from './interaction.ts';
+import type { IssuerClient } from './issuer-client.ts';
+import { createLaunchDoor, launchesPath } from './launch-door.ts';
+import { createLaunchStep } from './launch-step.ts';
+import { createLaunches } from './launches.ts';
 import { mintAccessToken, type TokenOrder } from './mint.ts';
 import { renderErrorPage } from './pages.ts';
 import { createPasskeys } from './passkeys.ts';
-import { createProvider, type IssuerClient } from './provider.ts';
+import { createPatientSearch } from './patient-search.ts';
+import { createProvider } from './provider.ts';
+import { createSessionsEnd } from './sessions-end.ts';
 import { createSignInSteps } from './sign-in-steps.ts';
+import { createSignIns } from './sign-ins.ts';
 import type { SigningKey } from './signing-key.ts';
+import type { SmartSettings } from './smart.ts';
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 20_000;
 const connectionsMax = 1_000;
 const headerBytesMax = 16_384;
+/** The client in the tokens with which the issuer looks patients up for whoever has to choose one. */
+const ownClientId = 'watchglass-issuer';
+const lookupSeconds = 60;
+
+type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export interface IssuerOptions {
   /** Issuer identifier and public URL, without trailing slash. */
@@ -45,6 +60,10 @@ export interface IssuerOptions {
   /** Whose log takes what concerns no person. */
   readonly homeTenant: TenantId;
   readonly clients: readonly IssuerClient[];
+  /** The FHIR API that applications are launched for. */
+  readonly smart?: SmartSettings;
+  /** PEM of the authorities to trust, instead of the system's, when the issuer calls others: the gateway, and who hears of logouts. */
+  readonly ca?: string;
   readonly demo: boolean;
   /** PEM; plain HTTP without. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
@@ -57,6 +76,8 @@ export interface Issuer extends AsyncDisposable {
   listen(at: { readonly host: string; readonly port: number }): Promise<string>;
   /** An access token without a sign-in; for the demo. */
   mint(order: TokenOrder): Promise<string>;
+  /** Resolves once everybody heard of the sessions that ended, or was given up; for tests. */
+  idle(): Promise<void>;
 }
 
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
@@ -67,25 +88,50 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     make: () => freshSecret(world, ''),
     valid: (text) => text.length >= 43,
   });
-  const provider = createProvider({ ...options, issuer: options.url, cookieKeys: [cookieKey] });
-  provider.on('server_error', (_ctx, error) => options.report('issuer: a request failed', error));
+  const { people, factors, demo, clients, smart, record, report } = options;
   const { origin } = new URL(options.url);
-  const { people, factors, demo } = options;
+  const [signIns, launches] = [createSignIns(world), createLaunches(world)];
+  const provider = createProvider({
+    ...options,
+    issuer: options.url,
+    cookieKeys: [cookieKey],
+    signIns,
+    launches,
+    smart,
+  });
+  provider.on('server_error', (_ctx, error) => report('issuer: a request failed', error));
+  const calls = { issuer: options.url, signingKey, world, record, report };
+  const backChannel = createBackChannel({ ...calls, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const sessionsEnd = createSessionsEnd({ provider, people, signIns, clients, backChannel, record, report });
+  people.onEnd((end) => sessionsEnd.all(end));
   const passkeys = createPasskeys({ world, factors, origin });
   const steps = createSignInSteps({ people, factors, passkeys, world, demo, accountUrl: accountPath });
-  const clientName = (id: string): string => options.clients.find((one) => one.id === id)?.name ?? 'the application';
-  const interaction = createInteraction({ provider, steps, world, origin, clientName });
-  const account = createAccount({ people, factors, passkeys, steps, world, origin });
+  const clientName = (id: string): string => clients.find((one) => one.id === id)?.name ?? 'the application';
+  const mint = (order: TokenOrder): Promise<string> => mintAccessToken(calls, order);
+  const launchStep = createLaunchStep({
+    ...{ people, launches, world, record },
+    patients:
+      smart === undefined ? undefined : createPatientSearch({ ...smart, ...(options.ca ? { ca: options.ca } : {}) }),
+    mint: (person, assurance, authTimeSeconds) =>
+      mint({ person, clientId: ownClientId, lifetimeSeconds: lookupSeconds, assurance, authTimeSeconds }),
+  });
+  const doors: readonly (readonly [path: string, handle: Door])[] = [
+    ['/interaction/', createInteraction({ provider, steps, launchStep, world, origin, clientName })],
+    [accountPath, createAccount({ people, factors, passkeys, steps, world, origin })],
+    [launchesPath, createLaunchDoor({ ...calls, people, clients, launches, homeTenant: options.homeTenant })],
+    [
+      endSessionPath,
+      createEndSession({ ...calls, origin, clients, signIns, sessionsEnd, now: () => world.clock.now() }),
+    ],
+  ];
   const toProvider = provider.callback();
 
   const handle: RequestListener = (request, response) => {
     canonicalise(request, new URL(options.url));
-    if (request.url?.startsWith('/interaction/')) {
-      interaction(request, response).catch((error: unknown) => fail(response, error));
-      return;
-    }
-    if (request.url?.split('?')[0] === accountPath) {
-      account(request, response).catch((error: unknown) => fail(response, error));
+    const [path = ''] = request.url?.split('?') ?? [];
+    const door = doors.find(([at]) => (at.endsWith('/') ? path.startsWith(at) : path === at));
+    if (door !== undefined) {
+      door[1](request, response).catch((error: unknown) => fail(response, error));
       return;
     }
     setPageHeaders(response, "'none'");
@@ -105,8 +151,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const server = createListener(options, handle);
   return {
     listen: (at) => listen(server, at, options.tls === undefined ? 'http' : 'https'),
-    mint: (order) => mintAccessToken({ issuer: options.url, signingKey, world }, order),
-    [Symbol.asyncDispose]: () => close(server),
+    mint,
+    idle: () => backChannel.idle(),
+    async [Symbol.asyncDispose]() {
+      await close(server);
+      await backChannel[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -2,13 +2,16 @@
 import { SignJWT } from 'jose';
 import type { Person } from '../access/access.ts';
 import type { World } from '../world/world.ts';
-import { apiAudience, personClaims, scopesOf } from './claims.ts';
+import { type Assurance, apiAudience, ownPatientOf, personClaims, scopesOf } from './claims.ts';
 import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
 
 export interface TokenOrder {
   readonly person: Person;
   readonly clientId: string;
   readonly lifetimeSeconds: number;
+  /** How and when they signed in; by password and now, unless said. */
+  readonly assurance?: Assurance;
+  readonly authTimeSeconds?: number;
 }
 
 export function mintAccessToken(
@@ -16,11 +19,13 @@ export function mintAccessToken(
   order: TokenOrder,
 ): Promise<string> {
   const nowSeconds = Math.floor(by.world.clock.now() / 1_000);
-  const { person } = order;
+  const { person, assurance, authTimeSeconds = nowSeconds } = order;
+  const own = ownPatientOf(person);
   return new SignJWT({
-    ...personClaims(person, nowSeconds),
+    ...personClaims(person, authTimeSeconds, assurance),
     client_id: order.clientId,
     scope: scopesOf(person.roles),
+    ...(own === undefined ? {} : { patient: own }),
   })
     .setProtectedHeader({ alg: issuerAlgorithm, typ: 'at+jwt', kid: by.signingKey.kid })
     .setIssuer(by.issuer)

@@ -44,6 +44,10 @@ section { margin-top: 28px; padding-top: 20px; border-top: 1px solid var(--line)
 h2 { margin: 0 0 4px; font-size: 16px; line-height: 24px; font-weight: 600; }
 ul { margin: 12px 0 0; padding: 0; list-style: none; }
 li { padding: 8px 0; }
+.choices li { padding: 4px 0; }
+.choice { width: 100%; height: auto; margin: 0; padding: 10px 12px; display: grid; gap: 2px; text-align: left; background: transparent; color: var(--ink); border: 1px solid var(--line); }
+.choice:hover { background: transparent; border-color: var(--accent); }
+.choice span { font-size: 14px; line-height: 20px; font-weight: 400; color: var(--quiet); overflow-wrap: anywhere; }
 .good p { margin-top: 24px; padding: 10px 12px; border-left: 3px solid var(--accent); border-radius: 4px; font-size: 14px; line-height: 20px; }
 .key { display: block; margin: 12px 0; overflow-wrap: anywhere; }
 [hidden] { display: none; }
@@ -117,6 +121,32 @@ export function renderErrorPage(problem: string): string {
     body: html`<h1>This sign-in can’t go on</h1>
 <p>Nothing is lost: go back to where you came from and sign in again.</p>
 <div class="problem" role="alert"><p>${problem}</p></div>`,
+  });
+}
+
+/** Asks whoever is sent here to sign out. */
+export function renderSignOutPage(page: {
+  readonly action: string;
+  readonly clientName: string;
+  readonly fields: readonly { readonly name: string; readonly value: string }[];
+}): string {
+  return renderPage({
+    title: 'Sign out',
+    body: html`<h1>Sign out</h1>
+<p>of ${page.clientName}? What it may do for you ends now, wherever it is open.</p>
+<form method="post" action="${page.action}">
+${page.fields.map(({ name, value }) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<input type="hidden" name="confirm" value="yes">
+<button type="submit" autofocus>Sign out</button>
+</form>`,
+  });
+}
+
+export function renderSignedOutPage(): string {
+  return renderPage({
+    title: 'Signed out',
+    body: html`<h1>Signed out</h1>
+<p role="status">You can close this page.</p>`,
   });
 }
 

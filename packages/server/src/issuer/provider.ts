@@ -5,25 +5,37 @@
 
 import type { TenantId } from '@watchglass/record';
 import type { JWK } from 'jose';
-import {
-  type ClientMetadata,
-  type Configuration,
-  errors,
-  interactionPolicy,
-  type KoaContextWithOIDC,
-  Provider,
-} from 'oidc-provider';
+import { type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Access, RecordOwn } from '../access/access.ts';
 import type { World } from '../world/world.ts';
-import { acrs, apiAudience, apiScopes, apiScopesOf, passwordAcr, passwordAmr, personClaims } from './claims.ts';
+import { createAuthorizationChecks } from './authorization-checks.ts';
+import {
+  acrs,
+  apiAudience,
+  grantScopes,
+  grantServiceScopes,
+  isApiScope,
+  passwordAcr,
+  passwordAmr,
+  personClaims,
+  watchglassScope,
+} from './claims.ts';
+import { endSessionPath } from './end-session.ts';
+import { clientMetadata, type IssuerClient } from './issuer-client.ts';
+import type { Launches } from './launches.ts';
 import { renderErrorPage } from './pages.ts';
 import { createProviderStorage } from './provider-storage.ts';
 import { recordTokens } from './record-tokens.ts';
+import type { LaunchContext, SignIns } from './sign-ins.ts';
 import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
+import { identityScopes, launchScopes, type SmartSettings, smartMetadata } from './smart.ts';
+import { answerTokens } from './token-answer.ts';
 
 /** Somebody's browser waits this long on the sign-in page. */
 const interactionSeconds = 15 * 60;
 const codeSeconds = 60;
+/** SMART App Launch 2.2, Backend Services: five minutes at most. */
+const serviceTokenSeconds = 5 * 60;
 const accessTokenSeconds = 60 * 60;
 const sessionSeconds = 60 * 60;
 /** From the sign-in, however often it is renewed: a working day. */
@@ -36,35 +48,28 @@ export interface ProviderOptions {
   readonly signingKey: SigningKey;
   readonly cookieKeys: readonly string[];
   readonly clients: readonly IssuerClient[];
+  readonly signIns: SignIns;
+  readonly launches: Launches;
+  /** Undefined where no FHIR base is configured: then no `aud` is asked for. */
+  readonly smart: SmartSettings | undefined;
   readonly record: RecordOwn;
   /** Whose log takes what concerns no person. */
   readonly homeTenant: TenantId;
-}
-
-/** A client of our own. With a secret it is confidential, without it public; PKCE is required of both. */
-export interface IssuerClient {
-  readonly id: string;
-  readonly name: string;
-  readonly redirectUris: readonly string[];
-  readonly secret?: string;
-  /** Public keys of a client that signs its assertions (`private_key_jwt`), instead of a secret. */
-  readonly jwks?: { readonly keys: readonly JWK[] };
-  /** Whether it may renew its tokens. */
-  readonly refresh?: boolean;
-  /** Its tokens are good only with a proof of its key (RFC 9449). */
-  readonly dpop?: boolean;
 }
 
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(options.issuer, configurationOf(options));
   // The handler in front sets the forwarded headers itself, from the configured URL (issuer.ts).
   provider.proxy = true;
+  // The record is the outer one: it sees the answer as it leaves.
   provider.use(recordTokens(options));
+  provider.use(answerTokens(options));
   return provider;
 }
 
 function configurationOf(options: ProviderOptions): Configuration {
-  const { people } = options;
+  const { people, signIns, smart } = options;
+  const clientOf = (id: string | undefined): IssuerClient | undefined => options.clients.find((one) => one.id === id);
   return {
     adapter: createProviderStorage(options.world.clock),
     clients: options.clients.map(clientMetadata),
@@ -84,19 +89,22 @@ function configurationOf(options: ProviderOptions): Configuration {
       dPoP: { enabled: true },
       revocation: { enabled: true, allowedPolicy: async (_ctx, client, token) => token.clientId === client.clientId },
       pushedAuthorizationRequests: { enabled: false },
+      // The page is our own (end-session.ts): there is no session of the browser that it could end.
       rpInitiatedLogout: { enabled: false },
+      // So that clients can have a `backchannel_logout_uri`, and it is in the metadata; told in back-channel.ts, again and again.
+      backchannelLogout: { enabled: true },
+      clientCredentials: { enabled: true },
       userinfo: { enabled: false },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => apiAudience,
         useGrantedResource: () => true,
-        getResourceServerInfo(_ctx, resource) {
+        getResourceServerInfo(ctx, resource) {
           if (resource !== apiAudience) throw new errors.InvalidTarget();
           return {
-            scope: apiScopes.join(' '),
+            scope: [watchglassScope, ...askedScopes(ctx)].join(' '),
             audience: apiAudience,
             accessTokenFormat: 'jwt',
-            accessTokenTTL: accessTokenSeconds,
             jwt: { sign: { alg: issuerAlgorithm, kid: options.signingKey.kid } },
           };
         },
@@ -106,27 +114,34 @@ function configurationOf(options: ProviderOptions): Configuration {
     rotateRefreshToken: true,
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: async () => false,
-    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'] },
+    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] },
     clientAuthMethods: ['none', 'client_secret_post', 'private_key_jwt'],
     formats: {
       customizers: {
         // What a renewed token holds is decided by today's roles, too.
         jwt(_ctx, token, { payload }) {
+          const asked = typeof payload.scope === 'string' ? payload.scope.split(' ') : [];
+          const client = clientOf(token.clientId);
           const person = 'accountId' in token ? people.get(String(token.accountId)) : undefined;
-          if (person === undefined || typeof payload.scope !== 'string') return;
-          const allowed = [...apiScopesOf(person.roles), 'openid', 'profile'];
-          payload.scope = payload.scope
-            .split(' ')
-            .filter((scope) => allowed.includes(scope))
-            .join(' ');
+          const patient = 'grantId' in token ? signIns.ofGrant(String(token.grantId))?.context?.patient : undefined;
+          payload.scope =
+            person === undefined
+              ? grantServiceScopes(asked, client).join(' ')
+              : grantScopes(asked, { roles: person.roles, client, patient }).join(' ');
         },
       },
     },
     responseTypes: ['code'],
-    scopes: ['openid', 'profile'],
+    scopes: [...identityScopes, ...launchScopes],
+    extraParams: { ...createAuthorizationChecks(options) },
+    discovery: {
+      ...smartMetadata(),
+      end_session_endpoint: `${options.issuer}${endSessionPath}`,
+    },
     claims: {
       openid: ['sub'],
       profile: ['name', 'preferred_username'],
+      fhirUser: ['fhirUser'],
       acr: null,
       amr: null,
       auth_time: null,
@@ -137,6 +152,7 @@ function configurationOf(options: ProviderOptions): Configuration {
       Interaction: interactionSeconds,
       AuthorizationCode: codeSeconds,
       AccessToken: accessTokenSeconds,
+      ClientCredentials: serviceTokenSeconds,
       IdToken: accessTokenSeconds,
       Session: sessionSeconds,
       Grant: refreshSeconds,
@@ -149,39 +165,94 @@ function configurationOf(options: ProviderOptions): Configuration {
       if (person === undefined || person.disabled) return undefined;
       return {
         accountId: person.id,
-        claims: async () => ({ sub: person.id, name: person.name, preferred_username: person.username }),
+        claims: async () => ({
+          sub: person.id,
+          name: person.name,
+          preferred_username: person.username,
+          ...(smart === undefined || person.fhirUser === undefined
+            ? {}
+            : { fhirUser: `${smart.fhirUrl}/${person.fhirUser}` }),
+        }),
       };
     },
     async extraTokenClaims(ctx, token) {
-      if (!('accountId' in token) || token.accountId === undefined) return undefined;
+      if (!('accountId' in token) || token.accountId === undefined)
+        return { roles: clientOf(token.clientId)?.roles ?? [], tenant: options.homeTenant };
       const person = people.get(token.accountId);
       if (person === undefined) return undefined;
       // A renewed token says when and how the person signed in, not when it was renewed.
       const from = ctx.oidc.entities.AuthorizationCode ?? ctx.oidc.entities.RefreshToken;
       const assurance = { acr: from?.acr ?? passwordAcr, methods: from?.amr ?? passwordAmr };
-      return personClaims(person, from?.authTime ?? Math.floor(options.world.clock.now() / 1_000), assurance);
+      const { sid } = token;
+      const patient = signIns.ofGrant(token.grantId ?? '')?.context?.patient;
+      return {
+        ...personClaims(person, from?.authTime ?? Math.floor(options.world.clock.now() / 1_000), assurance),
+        ...(sid === undefined ? {} : { sid }),
+        ...(patient === undefined ? {} : { patient }),
+      };
     },
     async loadExistingGrant(ctx) {
-      const { client, account, provider, params } = ctx.oidc;
-      if (client === undefined || account === undefined) return undefined;
+      const { client, account, provider, params, session, result } = ctx.oidc;
+      if (client === undefined || account === undefined || session === undefined) return undefined;
       // A fresh grant each time: what the person may have is decided by today's roles, not by an earlier sign-in.
       const grant = new provider.Grant({ clientId: client.clientId, accountId: account.accountId });
       const asked = typeof params?.scope === 'string' ? params.scope.split(' ') : [];
-      const allowed = apiScopesOf(people.get(account.accountId)?.roles ?? []);
-      grant.addOIDCScope('openid profile');
-      const granted = asked.filter((scope) => allowed.includes(scope));
-      const refused = asked.filter((scope) => apiScopes.includes(scope) && !allowed.includes(scope));
+      const context = result?.context as LaunchContext | undefined;
+      const by = {
+        roles: people.get(account.accountId)?.roles ?? [],
+        client: clientOf(client.clientId),
+        patient: context?.patient,
+      };
+      grant.addOIDCScope(identityScopesFor(client, { launched: params?.launch !== undefined, context }).join(' '));
+      // The provider knows of a scope only whether it is granted; how much of it, the token says.
+      const isGranted = (scope: string): boolean => grantScopes([scope], by).length > 0;
+      const granted = asked.filter((scope) => isApiScope(scope) && isGranted(scope));
+      const refused = asked.filter((scope) => isApiScope(scope) && !isGranted(scope));
       if (granted.length > 0) grant.addResourceScope(apiAudience, granted.join(' '));
       if (refused.length > 0) grant.rejectResourceScope(apiAudience, refused.join(' '));
-      await grant.save();
+      const grantId = await grant.save();
+      session.ensureClientContainer(client.clientId);
+      const sid = session.sidFor(client.clientId) ?? '';
+      // In the ID token, so that a client can end this session by it, and in the access token, so that its end is the end of that.
+      ctx.oidc.claims.id_token = { ...ctx.oidc.claims.id_token, sid: null };
+      signIns.add({
+        sid,
+        grantId,
+        person: account.accountId,
+        client: client.clientId,
+        offline: params?.offline === 'yes',
+        ...(context === undefined ? {} : { context }),
+      });
       return grant;
     },
     renderError(ctx, out) {
       ctx.type = 'html';
       ctx.body = renderErrorPage(out.error_description ?? out.error);
     },
-    clientBasedCORS: () => false,
+    // An application in a browser exchanges its code and renews its tokens from where it came.
+    clientBasedCORS: (_ctx, origin, client) =>
+      (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
   };
+}
+
+/** The scopes of the API that this request is about, wherever it says them. */
+function askedScopes({ oidc }: KoaContextWithOIDC): readonly string[] {
+  const { AuthorizationCode: code, RefreshToken: refresh, RotatedRefreshToken: rotated } = oidc.entities;
+  return [oidc.params?.scope, code?.scope, refresh?.scope, rotated?.scope].flatMap((scope) =>
+    typeof scope === 'string' ? scope.split(' ').filter(isApiScope) : [],
+  );
+}
+
+function identityScopesFor(
+  client: { grantTypeAllowed(type: string): boolean },
+  { launched, context }: { readonly launched: boolean; readonly context: LaunchContext | undefined },
+): readonly string[] {
+  return [
+    ...identityScopes,
+    ...(launched ? ['launch'] : []),
+    ...(context?.patient === undefined ? [] : ['launch/patient']),
+    ...(client.grantTypeAllowed('refresh_token') ? ['online_access'] : []),
+  ];
 }
 
 function refreshLifetime(world: World): (ctx: KoaContextWithOIDC | undefined) => number {
@@ -198,25 +269,4 @@ function signInOnly(): interactionPolicy.DefaultPolicy {
   const policy = interactionPolicy.base();
   policy.remove('consent');
   return policy;
-}
-
-function clientMetadata(client: IssuerClient): ClientMetadata {
-  const isPublic = client.secret === undefined && client.jwks === undefined;
-  return {
-    client_id: client.id,
-    client_name: client.name,
-    redirect_uris: [...client.redirectUris],
-    grant_types: client.refresh === true ? ['authorization_code', 'refresh_token'] : ['authorization_code'],
-    response_types: ['code'],
-    application_type: isPublic ? 'native' : 'web',
-    token_endpoint_auth_method: isPublic
-      ? 'none'
-      : client.jwks === undefined
-        ? 'client_secret_post'
-        : 'private_key_jwt',
-    ...(client.secret === undefined ? {} : { client_secret: client.secret }),
-    ...(client.jwks === undefined ? {} : { jwks: client.jwks as NonNullable<ClientMetadata['jwks']> }),
-    ...(client.dpop === true ? { dpop_bound_access_tokens: true } : {}),
-    id_token_signed_response_alg: issuerAlgorithm,
-  };
 }

@@ -1,12 +1,25 @@
 /**
- * What happens at the token endpoint is an event before the answer leaves: a token renewed, a refresh token used twice (its whole family ends), a client that
- * didn't prove to be one. When it can't be recorded, no token is given.
+ * What happens at the token endpoint is an event before the answer leaves: a token renewed, a service's own token, a refresh token or a code used twice (what they gave ends),
+ * a client that didn't prove to be one. When it can't be recorded, no token is given.
  */
 import type { Actor, Outcome, TenantId } from '@watchglass/record';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Access, RecordOwn } from '../access/access.ts';
 import { sourceOf } from '../access/change.ts';
 import { addressOf } from './request.ts';
+
+/** Requests that ended everything of a grant. */
+const endedGrant = new WeakSet<object>();
+
+export function noteEndedGrant(ctx: object): void {
+  endedGrant.add(ctx);
+}
+
+const methods: Readonly<Record<string, string>> = {
+  client: 'client',
+  'service-token': 'client',
+  'code-exchange': 'code',
+};
 
 export function recordTokens(parts: {
   readonly people: Pick<Access['people'], 'get'>;
@@ -27,7 +40,7 @@ export function recordTokens(parts: {
       ...(person === undefined ? {} : { roles: person.roles }),
       ...(client === undefined ? {} : { client: client.clientId }),
       authentication: {
-        method: event.operation === 'client' ? 'client' : 'refresh-token',
+        method: methods[event.operation] ?? 'refresh-token',
         ...(from?.acr === undefined ? {} : { assurance: from.acr }),
       },
     };
@@ -49,16 +62,28 @@ export function recordTokens(parts: {
   };
 }
 
-function eventOf({ status, body, oidc }: KoaContextWithOIDC): { operation: string; outcome: Outcome } | undefined {
-  const renews = oidc.params?.grant_type === 'refresh_token';
-  if (status === 200) return renews ? { operation: 'token-refresh', outcome: { status: 'success' } } : undefined;
+function eventOf(ctx: KoaContextWithOIDC): { operation: string; outcome: Outcome } | undefined {
+  const { status, body, oidc } = ctx;
   const code = (body as { error?: unknown } | undefined)?.error;
   const reason = typeof code === 'string' ? code.replaceAll('_', '-') : `status-${status}`;
   if (code === 'invalid_client') return { operation: 'client', outcome: { status: 'denied', reason } };
-  if (!renews) return undefined;
-  // Consumed, and not by this request: it was used before.
-  const { RefreshToken: token, RotatedRefreshToken: rotated } = oidc.entities;
-  if (token?.consumed && rotated === undefined)
-    return { operation: 'refresh-reuse', outcome: { status: 'denied', reason: 'family-revoked' } };
-  return { operation: 'token-refresh', outcome: { status: 'denied', reason } };
+  const said = (operation: string, why = reason): { operation: string; outcome: Outcome } => ({
+    operation,
+    outcome: status === 200 ? { status: 'success' } : { status: 'denied', reason: why },
+  });
+  switch (oidc.params?.grant_type) {
+    case 'refresh_token': {
+      // Consumed, and not by this request: it was used before.
+      const { RefreshToken: token, RotatedRefreshToken: rotated } = oidc.entities;
+      const reused = status !== 200 && token?.consumed !== undefined && rotated === undefined;
+      return reused ? said('refresh-reuse', 'family-revoked') : said('token-refresh');
+    }
+    case 'client_credentials':
+      return said('service-token');
+    case 'authorization_code':
+      // That somebody signed in is on record already. A code that was used before ends what it gave.
+      return status === 200 ? undefined : said('code-exchange', endedGrant.has(ctx) ? 'code-replayed' : reason);
+    default:
+      return undefined;
+  }
 }

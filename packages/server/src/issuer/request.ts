@@ -19,8 +19,14 @@ export function comesFromOurPage({ headers }: IncomingMessage, origin: string): 
 
 /** The form's fields; undefined for another content type or a body past the bound. */
 export async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
+  const text = await readBody(request, 'application/x-www-form-urlencoded');
+  return text === undefined ? undefined : new URLSearchParams(text);
+}
+
+/** A small body of this type; undefined for another one, or past the bound. */
+export async function readBody(request: IncomingMessage, contentType: string): Promise<string | undefined> {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase();
-  if (type !== 'application/x-www-form-urlencoded') return undefined;
+  if (type !== contentType) return undefined;
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Uint8Array>) {
@@ -28,5 +34,5 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
     if (bytes > formBytesMax) return undefined;
     chunks.push(chunk);
   }
-  return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
+  return Buffer.concat(chunks).toString('utf8');
 }

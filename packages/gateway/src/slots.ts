@@ -1,0 +1,54 @@
+/**
+ * What each process of a gateway gets of its configuration, whose numbers are those of the whole. What bounds memory and connections is divided evenly; what is counted together
+ * (workers/) isn't.
+ */
+import { join } from 'node:path';
+
+import type { GatewayConfig } from './config.ts';
+import { emitterOf, primarySpoolBytes } from './config-workers.ts';
+
+export function spoolFolderOf(directory: string, slot: number): string {
+  return join(directory, `worker-${slot}`);
+}
+
+/** What the primary keeps and sends: what the gateway does as a whole. */
+export function primaryConfig(config: GatewayConfig): GatewayConfig {
+  return { ...config, spool: { ...config.spool, maxBytes: primarySpoolBytes(config.spool.maxBytes) } };
+}
+
+export function workerConfig(
+  config: GatewayConfig,
+  worker: { slot: number; count: number; port: number },
+): GatewayConfig {
+  const { slot, count, port } = worker;
+  const share = (whole: number): number => Math.ceil(whole / count);
+  const { spool, upstream, upstreams, websockets, limits, fronts } = config;
+  return {
+    ...config,
+    workers: 1,
+    listen: { ...config.listen, port },
+    admin: undefined,
+    emitter: emitterOf(config.emitter, slot),
+    spool: {
+      ...spool,
+      dir: spoolFolderOf(spool.dir, slot),
+      maxBytes: Math.floor((spool.maxBytes - primarySpoolBytes(spool.maxBytes)) / count),
+    },
+    upstream: { ...upstream, connectionsMax: share(upstream.connectionsMax) },
+    upstreams: new Map(
+      [...upstreams].map(([name, one]) => [name, { ...one, connectionsMax: share(one.connectionsMax) }]),
+    ),
+    // What one person may have is counted by each process: their connections come to one or the other as they come.
+    websockets: { ...websockets, connectionsMax: share(websockets.connectionsMax) },
+    limits: {
+      ...limits,
+      connectionsMax: share(limits.connectionsMax),
+      inFlightMax: share(limits.inFlightMax),
+    },
+    fronts: fronts && {
+      ...fronts,
+      inFlightMax: share(fronts.inFlightMax),
+      outcomes: fronts.outcomes && { ...fronts.outcomes, openMax: share(fronts.outcomes.openMax) },
+    },
+  };
+}
