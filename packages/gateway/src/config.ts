@@ -16,6 +16,7 @@ import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import { readTracing, tracingSchema } from './config-tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -24,6 +25,7 @@ import {
   upstreamSchema,
   upstreamsSchema,
 } from './config-upstream.ts';
+import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
 import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
@@ -35,6 +37,7 @@ import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
+import type { TracingSettings } from './trace/tracing.ts';
 
 export type IssuerConfig = IssuerSettings;
 
@@ -81,6 +84,9 @@ export interface GatewayConfig {
   readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
+  readonly websockets: WebSocketsSection;
+  /** Where spans are sent, if anywhere. */
+  readonly tracing: TracingSettings | undefined;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -151,6 +157,8 @@ const schema = z.strictObject({
   fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
+  websockets: webSocketsSchema,
+  tracing: tracingSchema.optional(),
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -252,6 +260,8 @@ export function readGatewayConfig(
     fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
+    websockets: raw.websockets,
+    tracing: raw.tracing === undefined ? undefined : readTracing(raw.tracing, files),
     limits: raw.limits,
   };
 }

@@ -182,6 +182,8 @@ export interface RoadOptions {
   readonly logger?: Logger;
   /** Answers 503 instead of taking events. */
   readonly serverDown?: boolean;
+  /** What the server says that it decided; `again` once it has said something. */
+  readonly decisions?: (again: boolean) => Promise<object>;
   /** Files that the configuration names, before it is read. */
   readonly prepare?: (folder: string) => Promise<void>;
 }
@@ -203,6 +205,10 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const eventServer = await serve((request, response) => {
     const take = async (): Promise<void> => {
       const body = await readText(request);
+      if (options.decisions !== undefined && request.url?.startsWith('/v1/gateway/decisions') === true) {
+        response.end(JSON.stringify(await options.decisions(request.url.includes('after='))));
+        return;
+      }
       if (options.serverDown === true) {
         response.writeHead(503, { 'retry-after': '1' }).end();
         return;

@@ -25,6 +25,8 @@ import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { openTracing } from './spans.ts';
+import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
 
@@ -99,8 +101,15 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
+  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
+  const lasting = new LastingOnes({ countMax, perHolderMax });
+  metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
+    tracing,
+    lasting,
+    webSockets: config.websockets,
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
@@ -142,6 +151,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(port);
   const resources = stack.move();
   return {
