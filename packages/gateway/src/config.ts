@@ -12,7 +12,9 @@ import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './confi
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
+import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
 import { readTracing, tracingSchema } from './config-tracing.ts';
 import {
@@ -30,6 +32,7 @@ import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -53,6 +56,8 @@ export interface GatewayConfig {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
+  /** At which issuer SMART applications sign people in. */
+  readonly smart: SmartSettings | undefined;
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
@@ -70,6 +75,7 @@ export interface GatewayConfig {
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
   readonly exports: { readonly origins: readonly string[]; readonly keyFile: string | undefined };
+  readonly paging: PagingSection;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
   readonly emitter: string;
@@ -108,6 +114,7 @@ const schema = z.strictObject({
   upstreams: upstreamsSchema,
   issuers: issuersSchema,
   identity: identitySchema,
+  smart: smartSchema,
   policy: z.string(),
   routes: routesSchema,
   server: z.strictObject({
@@ -142,6 +149,7 @@ const schema = z.strictObject({
     })
     .prefault({}),
   exports: exportsSchema,
+  paging: pagingSchema,
   site: z.string().min(1).max(128).optional(),
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
@@ -222,6 +230,7 @@ export function readGatewayConfig(
     upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
+    smart: readSmart(raw.smart, { issuers: raw.issuers, file }),
     policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
     routes,
@@ -243,6 +252,7 @@ export function readGatewayConfig(
       origins: raw.exports.origins,
       keyFile: raw.exports.keyFile === undefined ? undefined : from(raw.exports.keyFile),
     },
+    paging: raw.paging,
     site: raw.site,
     tenant: raw.tenant,
     emitter: raw.emitter,

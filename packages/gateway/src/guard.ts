@@ -14,12 +14,13 @@ import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
+import { openDoors } from './passage/doors.ts';
 import { Limiting } from './passage/limiting.ts';
 import { createListener } from './passage/listener.ts';
-import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
@@ -51,7 +52,7 @@ export interface GuardParts {
 
 /** Requests that were cut off get this long to be recorded. */
 export const lastEventsMs = 5_000;
-const exportSecretBytesMin = 32;
+const linkSecretBytesMin = 32;
 
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
@@ -69,9 +70,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
-  const reach = stack.use(
-    await openReach(config, { recorder, logger, metrics, exportSecret: await readExportSecret(config) }),
-  );
+  const linkSecret = await readLinkSecret(config);
+  const reach = stack.use(await openReach(config, { recorder, logger, metrics, exportSecret: linkSecret }));
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
@@ -79,6 +79,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
+    pageLinks: new PageLinks(linkSecret, { tenant: config.tenant, validMs: config.paging.validMs }),
     authenticator: identity.authenticator,
     policies: commons.policies,
     glass: commons.glass,
@@ -112,10 +113,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
-    logoutDoor:
-      identity.logout === undefined || config.identity.logoutPath === undefined
-        ? undefined
-        : new LogoutDoor(config.identity.logoutPath, identity.logout),
+    doors: openDoors(config, identity),
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;
@@ -171,7 +170,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
 }
 
 /** A file of its own, or the spool's key, which is there by now. */
-async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
   const { keyFile = spool.keyFile } = exports;
   const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
     throw new GatewayError(
@@ -180,10 +179,10 @@ async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint
       { cause },
     );
   });
-  if (secret.length >= exportSecretBytesMin) return secret;
+  if (secret.length >= linkSecretBytesMin) return secret;
   throw new GatewayError(
     'config-invalid',
-    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+    `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
 }
 

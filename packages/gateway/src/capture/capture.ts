@@ -209,6 +209,26 @@ export function authenticationEvent(captured: Captured, principal: Principal): E
   };
 }
 
+/** The event of an answer of the gateway's own that says how to sign in; it holds nothing about anybody. */
+export function discoveryEvent(input: {
+  readonly captured: Captured;
+  readonly status: number;
+  readonly route: string;
+  readonly reason?: string;
+}): EventDraftFacts {
+  const { captured, status, reason } = input;
+  const outcome = { status: outcomeOfStatus(status), code: status, ...(reason === undefined ? {} : { reason }) };
+  return {
+    ...shared(captured),
+    kind: 'api',
+    action: 'read',
+    operation: 'smart-configuration',
+    outcome,
+    actor: anonymous,
+    request: { ...sharedRequest(captured), route: input.route, status, durationMs: elapsedMs(captured) },
+  };
+}
+
 /** The event of a session that its issuer ended, or of somebody who said so and was not believed. */
 export function logoutEvent(input: {
   readonly captured: Captured;

@@ -96,6 +96,10 @@ const operationSchema: z.ZodType<OperationDocument> = z
   })
   .refine(({ interaction, operation }) => (interaction === 'operation') === (operation !== undefined), {
     error: 'expected operation with interaction: operation, and only there',
+  })
+  // Everybody may ask what an API can do, and nobody looks at the answer.
+  .refine(({ interaction, patient }) => interaction !== 'capabilities' || patient === 'nobody', {
+    error: 'expected patient: nobody with interaction: capabilities',
   });
 
 export const jsonMapSchema: z.ZodType<JsonMapDocument> = z

@@ -4,7 +4,15 @@ import type { Parameter } from '../http/canonical.ts';
 import { type ExportLinks, exportSegment } from './export-links.ts';
 import { type JsonMap, recogniseMapped } from './json-map.ts';
 
-export type Route = RouteBase & ({ readonly kind: 'fhir' } | { readonly kind: 'json'; readonly map: JsonMap });
+export type Route = RouteBase &
+  (
+    | {
+        readonly kind: 'fhir';
+        /** Parameters that a search for people may have in its URL; undefined where any may stand there. */
+        readonly urlParameters?: ReadonlySet<string>;
+      }
+    | { readonly kind: 'json'; readonly map: JsonMap }
+  );
 
 interface RouteBase {
   /** `/fhir`, without a slash at the end; '' for the root. */
@@ -15,7 +23,12 @@ interface RouteBase {
   readonly websocket?: boolean | undefined;
 }
 
-/** Which interaction a path is; `routes` are in order, the longest prefix first. */
+/** `routes` are in order, the longest prefix first. */
+export function routeOf(routes: readonly Route[], path: string): Route | undefined {
+  return routes.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+/** Which interaction a path is. */
 export function recogniseIn(
   routes: readonly Route[],
   request: {
@@ -26,7 +39,7 @@ export function recogniseIn(
   },
 ): Recognition {
   const path = `/${request.segments.join('/')}`;
-  const route = routes.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+  const route = routeOf(routes, path);
   if (route === undefined) return { kind: 'no-route' };
   const { prefix } = route;
   const segments = path === prefix || path === '/' ? [] : path.slice(prefix.length + 1).split('/');

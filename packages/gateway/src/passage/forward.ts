@@ -32,14 +32,21 @@ export interface HeldBeginning {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly beginning: Buffer;
-  /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that left. */
-  streamTo(response: ServerResponse, tap?: Tap): Promise<{ readonly bytes: number; readonly complete: boolean }>;
+  /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that came. */
+  streamTo(
+    response: ServerResponse,
+    tap?: Tap,
+    change?: Change,
+  ): Promise<{ readonly bytes: number; readonly complete: boolean }>;
   /** Drops the rest. */
   abandon(): void;
 }
 
 /** Sees what passes behind the beginning; a promise is waited for before more is taken from the upstream. */
 export type Tap = (chunk: Buffer) => Promise<void> | undefined;
+
+/** What leaves instead of a chunk; undefined where nothing more may. */
+export type Change = (chunk: Buffer) => Buffer | undefined;
 
 export type UpstreamFault =
   | 'upstream-unreachable'
@@ -93,9 +100,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #bytes = 0;
   #streaming = false;
+  /** Chunks that the beginning is made of. */
+  #beginningCount = 0;
   #ended = false;
   #sink:
-    | { readonly response: ServerResponse; readonly done: (complete: boolean) => void; readonly tap: Tap | undefined }
+    | {
+        readonly response: ServerResponse;
+        readonly done: (complete: boolean) => void;
+        readonly tap: Tap | undefined;
+        readonly change: Change | undefined;
+      }
     | undefined;
   /** Who looks on is not ready for more. */
   #tapWaits = false;
@@ -147,7 +161,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length;
     if (this.#sink !== undefined) {
       const wait = this.#sink.tap?.(chunk);
-      if (!this.#sink.response.write(chunk) || wait !== undefined) controller.pause();
+      const { response, change } = this.#sink;
+      if (!this.#write(response, chunk, change) || wait !== undefined) controller.pause();
       if (wait !== undefined) this.#waitForTap(wait);
       return;
     }
@@ -181,13 +196,14 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** What there is is held, and the rest waits at the upstream. */
   #begin(controller: Dispatcher.DispatchController): void {
     this.#streaming = true;
+    this.#beginningCount = this.#chunks.length;
     controller.pause();
     this.#settle({
       kind: 'beginning',
       status: this.#status,
       headers: this.#headers,
       beginning: Buffer.concat(this.#chunks),
-      streamTo: (response, tap) => this.#streamTo(response, tap),
+      streamTo: (response, tap, change) => this.#streamTo(response, tap, change),
       abandon: () => this.#stop('client-closed'),
     });
   }
@@ -200,9 +216,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     });
   }
 
+  /** As `ServerResponse.write` answers: is it ready for more? */
+  #write(response: ServerResponse, chunk: Buffer, change: Change | undefined): boolean {
+    const out = change === undefined ? chunk : change(chunk);
+    if (out === undefined) this.#stop('upstream-invalid');
+    return out === undefined || response.write(out);
+  }
+
   async #streamTo(
     response: ServerResponse,
     tap: Tap | undefined,
+    change: Change | undefined,
   ): Promise<{ readonly bytes: number; readonly complete: boolean }> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const onDrain = (): void => {
@@ -211,9 +235,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     const onClose = (): void => this.#stop('client-closed');
     response.on('drain', onDrain);
     response.on('close', onClose);
-    for (const chunk of this.#chunks) response.write(chunk);
+    for (const [position, chunk] of this.#chunks.entries()) {
+      // What came since it was held has not been seen by anybody.
+      if (position >= this.#beginningCount) void tap?.(chunk);
+      this.#write(response, chunk, change);
+    }
     this.#chunks = [];
-    this.#sink = { response, done: resolve, tap };
+    this.#sink = { response, done: resolve, tap, change };
     if (response.destroyed) this.#stop('client-closed');
     else if (this.#fault !== undefined) resolve(false);
     else if (this.#ended) resolve(true);

@@ -208,3 +208,9 @@ function changedTargets(interaction: Interaction, sent: Learned | undefined, rec
 function completes(intent: Intent | undefined): { readonly completes?: string } {
   return intent === undefined ? {} : { completes: intent.id };
 }
+
+/** A batch that only reads needs no intent. */
+export function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
+  if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
+  return !interaction.safe;
+}

@@ -34,21 +34,22 @@ import { withholdReason } from '../policy/authorise.ts';
 import { type RequestTracer, within } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
-import { type Consulted, consultAfter, consultBefore } from './consult.ts';
+import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
+import type { Door } from './door.ts';
 import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
-import { learnFile, readOn, throughGateway } from './export.ts';
+import { learnFile, throughGateway } from './export.ts';
 import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
-import { learnFromHeld } from './learn.ts';
+import { learnFromHeld, readerBehind } from './learn.ts';
 import { leaseOf, noteHeld, saidOf } from './lease.ts';
-import type { LogoutDoor } from './logout-door.ts';
-import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
-import { type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
+import { refuseWithoutUpgrade, type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
 
-export interface PipelineParts extends AdmissionParts, UpgradeParts {
+export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts, UpgradeParts {
   readonly recorder: Recorder;
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
@@ -57,8 +58,8 @@ export interface PipelineParts extends AdmissionParts, UpgradeParts {
   readonly counters: RequestCounters;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
-  /** Where issuers tell that a session has ended. */
-  readonly logoutDoor: LogoutDoor | undefined;
+  /** Paths that the gateway answers itself. */
+  readonly doors: readonly Door[];
   readonly site: string | undefined;
   readonly inFlightMax: number;
   readonly tracing: RequestTracer | undefined;
@@ -183,15 +184,17 @@ export class Pipeline {
     upgrading: Upgrading | undefined,
   ): Promise<void> {
     await this.#parts.limiting.atTheDoor(captured);
-    if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
+    const door = this.#parts.doors.find((one) => one.isAskedFor(request));
+    if (door !== undefined) return this.#serveDoor(door, request, response, captured);
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
-    if (admitted.interaction.name === 'subscribe')
-      throw denied(admitted, 'upgrade-required', 'upgrade-required', { headers: { upgrade: 'websocket' } });
+    refuseWithoutUpgrade(admitted);
     if (asksForEvents(admitted)) refuseLasting(admitted, this.#parts.lasting);
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
-    const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    const carried = await this.#admission.readRequest(admitted);
+    refuseUnsealed(admitted, carried, this.#parts);
+    const consulted = await consultBefore(admitted, carried, this.#parts);
     captured.trace?.finish('decide');
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
@@ -206,14 +209,17 @@ export class Pipeline {
   }
 
   /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
-  async #serveLogout(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
-    const answered = await (this.#parts.logoutDoor as LogoutDoor).serve(request, captured);
-    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded')
+  async #serveDoor(door: Door, request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+    const { floods, securityHeaders, counters } = this.#parts;
+    const { status, headers, body, event, floodKey } = await door.serve(request, captured);
+    if (floodKey !== undefined && !floods.admit(floodKey, event)) counters.mark(captured, 'flooded');
+    else if ((await this.#record(captured, [event])).kind === 'unrecorded')
       throw new Refused('audit-unavailable', undefined);
     if (response.headersSent || response.destroyed) return;
-    response.writeHead(answered.status, { ...this.#parts.securityHeaders, ...ownAnswerHeaders, 'content-length': '0' });
-    response.end();
-    this.#parts.counters.answered += 1;
+    const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(body ?? '')) };
+    response.writeHead(status, { ...securityHeaders, ...ownAnswerHeaders, ...headers, ...length });
+    response.end(request.method === 'HEAD' ? undefined : body);
+    counters.answered += 1;
   }
 
   /** Intent, upstream, outcome, release. */
@@ -230,7 +236,7 @@ export class Pipeline {
     }
     commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
-    const answer = this.#throughGateway(admitted, asked, lease);
+    const answer = this.#throughGateway({ admitted, carried }, asked, lease);
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
     const held = withoutReading(admitted, answer);
@@ -263,8 +269,13 @@ export class Pipeline {
     else await this.#releaseStream(admitted, held, reservation);
   }
 
-  #throughGateway({ actor, interaction }: Admitted, held: Held, lease: Lease | undefined): Held {
+  #throughGateway(
+    of: { readonly admitted: Admitted; readonly carried: Carried },
+    held: Held,
+    lease: Lease | undefined,
+  ): Held {
     if (held.kind === 'fault') return held;
+    const { actor, interaction } = of.admitted;
     const { publicUrl } = this.#parts;
     const { exportLinks, origins } = this.#upstreamOf(interaction);
     const seal = {
@@ -273,7 +284,8 @@ export class Pipeline {
       publicUrl,
       upstreamUrl: `${lease?.origin ?? origins[0]}${interaction.route}`,
     };
-    const moved = throughGateway(held, interaction, seal);
+    const exported = throughGateway(held, interaction, seal);
+    const moved = exported && pagesThroughGateway(exported, { ...of, origins, origin: lease?.origin }, this.#parts);
     if (moved !== undefined) return moved;
     if (held.kind === 'beginning') held.abandon();
     return { kind: 'fault', fault: 'upstream-invalid' };
@@ -390,7 +402,7 @@ export class Pipeline {
     const { status } = held;
     let end = { bytes: 0, complete: false };
     const kept = keepEvents(admitted, held, this.#parts.webSockets.lifetimeMs, this.#parts);
-    const reader = interaction.operation === 'export-file' ? readOn(held, this.#parts.exposureBytesMax) : undefined;
+    const reader = readerBehind(held, interaction, this.#parts.exposureBytesMax);
     if (response.headersSent || response.destroyed) held.abandon();
     else {
       this.#writeHead(admitted, held, undefined);
@@ -426,7 +438,6 @@ export class Pipeline {
     held: HeldWhole | HeldBeginning,
     ownLength: string | undefined,
   ): void {
-    const { publicUrl } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
       ...this.#parts.securityHeaders,
@@ -434,7 +445,7 @@ export class Pipeline {
         requestId: captured.id,
         auditId: captured.auditId,
         upstreamOrigins: this.#upstreamOf(interaction).origins,
-        publicOrigin: publicUrl.origin,
+        publicOrigin: this.#parts.publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
       ...notices,
@@ -485,10 +496,4 @@ export class Pipeline {
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
   }
-}
-
-/** A batch that only reads needs no intent. */
-function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
-  if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
-  return !interaction.safe;
 }

@@ -17,6 +17,7 @@ export type RefusalCode =
   | 'target-refused'
   | 'target-too-long'
   | 'body-unreadable'
+  | 'search-by-post'
   | 'logout-invalid'
   | 'token-missing'
   | 'token-invalid'
@@ -24,6 +25,7 @@ export type RefusalCode =
   | 'forbidden'
   | 'insufficient-scope'
   | 'response-withheld'
+  | 'page-refused'
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
@@ -35,6 +37,7 @@ export type RefusalCode =
   | 'method-not-allowed'
   | 'not-acceptable'
   | 'request-timeout'
+  | 'page-expired'
   | 'body-too-large'
   | 'unsupported-media-type'
   | 'expectation-failed'
@@ -79,6 +82,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'The body cannot be read',
     detail: 'Send what Content-Type says, in UTF-8.',
     issue: 'structure',
+  },
+  'search-by-post': {
+    status: 400,
+    title: 'What is searched for must not stand in a URL',
+    detail: 'Send the parameters as a form: POST to the same path with /_search.',
+    issue: 'not-supported',
   },
   'logout-invalid': {
     status: 400,
@@ -133,6 +142,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'The response was withheld',
     detail: 'It holds something that none of your roles and scopes allows. Ask for less.',
+    issue: 'forbidden',
+  },
+  'page-refused': {
+    status: 403,
+    title: 'The link to a page cannot be followed',
+    detail: 'Follow the links of a Bundle as they stand there, as who got them, and add nothing.',
     issue: 'forbidden',
   },
   'purpose-refused': {
@@ -195,6 +210,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'The request took too long',
     detail: 'Send it again, faster.',
     issue: 'timeout',
+  },
+  'page-expired': {
+    status: 410,
+    title: 'The link to a page has ended',
+    detail: 'Search again from the beginning.',
+    issue: 'expired',
   },
   'body-too-large': { status: 413, title: 'The body is too large', detail: 'Send less at once.', issue: 'too-long' },
   'unsupported-media-type': {

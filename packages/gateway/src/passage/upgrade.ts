@@ -283,3 +283,9 @@ function endedEvent(admitted: Admitted, end: TunnelEnd): EventDraftFacts {
     rest: { exposure: { bytes: sentBytes, truncated: true }, completes: captured.auditId },
   });
 }
+
+/** What is there for WebSockets only isn't there for others. Throws `Refused`. */
+export function refuseWithoutUpgrade(admitted: Admitted): void {
+  if (admitted.interaction.name !== 'subscribe') return;
+  throw denied(admitted, 'upgrade-required', 'upgrade-required', { headers: { upgrade: 'websocket' } });
+}

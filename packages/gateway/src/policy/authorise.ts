@@ -81,6 +81,9 @@ export function authoriseEntry(question: Question): Decision {
   const { policy, principal, circumstances, parameters, interaction } = question;
   if (interaction.name === 'patch' && interaction.type !== undefined && !mayReceive(question, interaction.type))
     return { kind: 'denied', code: 'forbidden', reason: 'patch-in-batch', rule: decision.rule?.label };
+  const shown = interaction.operation === 'conditional-create' && interaction.type !== undefined;
+  if (shown && (policy.consent !== undefined || !mayReceive(question, interaction.type)))
+    return { kind: 'denied', code: 'forbidden', reason: 'conditional-in-batch', rule: decision.rule?.label };
   if (interaction.safe && decision.classes !== allClasses)
     return { kind: 'denied', code: 'forbidden', reason: 'class-in-batch', rule: decision.rule?.label };
   const checked = !bringsOthers(parameters) && interaction.name !== 'operation';
