@@ -15,6 +15,7 @@ import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
+import { Cors } from './http/cors.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
 import { openDoors } from './passage/doors.ts';
@@ -74,6 +75,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
+  const cors = new Cors(config.cors.origins);
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
@@ -103,7 +105,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
-    doors: openDoors(config, identity),
+    doors: openDoors(config, { ...identity, cors }),
+    cors,
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;

@@ -5,7 +5,7 @@ import type { Captured } from '../capture/capture.ts';
 import type { EventDraftFacts } from '../capture/recorder.ts';
 
 export interface Door {
-  isAskedFor(request: Pick<IncomingMessage, 'method' | 'url'>): boolean;
+  isAskedFor(request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>): boolean;
   /** Throws `Refused`. */
   serve(request: IncomingMessage, captured: Captured): Promise<DoorAnswer>;
 }

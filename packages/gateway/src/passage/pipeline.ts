@@ -26,6 +26,7 @@ import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { BodyCounter, declaredLength } from '../http/body.ts';
+import type { Cors } from '../http/cors.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
@@ -58,6 +59,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts {
   readonly securityHeaders: Readonly<Record<string, string>>;
   /** Paths that the gateway answers itself. */
   readonly doors: readonly Door[];
+  readonly cors: Cors;
   readonly site: string | undefined;
   readonly inFlightMax: number;
 }
@@ -397,11 +399,11 @@ export class Pipeline {
 
   /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
   #writeHead(
-    { response, captured, notices, interaction }: Admitted,
+    { request, response, captured, notices, interaction }: Admitted,
     held: HeldWhole | HeldBeginning,
     ownLength: string | undefined,
   ): void {
-    const { publicUrl } = this.#parts;
+    const { publicUrl, cors } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
       ...this.#parts.securityHeaders,
@@ -412,6 +414,7 @@ export class Pipeline {
         publicOrigin: publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
+      ...cors.headersFor(request.headers.origin, held.headers.vary),
       ...notices,
     });
   }
@@ -449,7 +452,13 @@ export class Pipeline {
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
     // What is left of a body nobody reads must not be taken for the next request.
     const unread = hasBody(request) && !request.complete ? { connection: 'close' } : {};
-    response.writeHead(answer.status, { ...this.#parts.securityHeaders, ...answer.headers, ...unread });
+    const { securityHeaders, cors } = this.#parts;
+    response.writeHead(answer.status, {
+      ...securityHeaders,
+      ...cors.headersFor(request.headers.origin),
+      ...answer.headers,
+      ...unread,
+    });
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 
