@@ -62,8 +62,8 @@ function medplum(accessToken: string): MedplumClient {
 function recorded(operation: string, fits: (event: Event) => boolean): Promise<Event> {
   return until(async () => {
     const response = await smart.operate('/v1/events/search', { operation, limit: 50 });
-    const { events = [] } = (await response.json()) as { events?: readonly { readonly event: Event }[] };
-    return events.map(({ event }) => event).find(fits);
+    const { events = [] } = (await response.json()) as { events?: readonly Event[] };
+    return events.find(fits);
   }, `an event ${operation}`);
 }
 

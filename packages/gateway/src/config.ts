@@ -13,9 +13,11 @@ import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './confi
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import { readTracing, tracingSchema } from './config-tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -24,6 +26,7 @@ import {
   upstreamSchema,
   upstreamsSchema,
 } from './config-upstream.ts';
+import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
 import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
@@ -35,6 +38,7 @@ import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
+import type { TracingSettings } from './trace/tracing.ts';
 
 export type IssuerConfig = IssuerSettings;
 
@@ -74,6 +78,7 @@ export interface GatewayConfig {
   readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
   readonly exposureBytesMax: number;
   readonly exports: { readonly origins: readonly string[]; readonly keyFile: string | undefined };
+  readonly paging: PagingSection;
   readonly site: string | undefined;
   readonly tenant: string | undefined;
   readonly emitter: string;
@@ -82,6 +87,9 @@ export interface GatewayConfig {
   readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
+  readonly websockets: WebSocketsSection;
+  /** Where spans are sent, if anywhere. */
+  readonly tracing: TracingSettings | undefined;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -145,6 +153,7 @@ const schema = z.strictObject({
     })
     .prefault({}),
   exports: exportsSchema,
+  paging: pagingSchema,
   site: z.string().min(1).max(128).optional(),
   tenant: z.string().min(1).max(63).optional(),
   emitter: line.default('gateway'),
@@ -152,6 +161,8 @@ const schema = z.strictObject({
   fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
+  websockets: webSocketsSchema,
+  tracing: tracingSchema.optional(),
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -246,6 +257,7 @@ export function readGatewayConfig(
       origins: raw.exports.origins,
       keyFile: raw.exports.keyFile === undefined ? undefined : from(raw.exports.keyFile),
     },
+    paging: raw.paging,
     site: raw.site,
     tenant: raw.tenant,
     emitter: raw.emitter,
@@ -253,6 +265,8 @@ export function readGatewayConfig(
     fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
+    websockets: raw.websockets,
+    tracing: raw.tracing === undefined ? undefined : readTracing(raw.tracing, files),
     limits: raw.limits,
   };
 }

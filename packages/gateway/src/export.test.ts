@@ -163,6 +163,9 @@ describe('a bulk export', () => {
     for (const path of [changed, `${file}A`, '/fhir/_export/x', '/fhir/_export/', `${file}/x`])
       assert.equal((await road.fetch(path)).status, 404, path);
     assert.equal((await road.fetch(file, { method: 'DELETE' })).status, 405);
+    // It would be judged, and then not be sent.
+    assert.equal((await road.fetch(`${file}?_format=json`)).status, 400);
+    assert.equal((await eventsOf(road)).at(-1)?.outcome.reason, 'export-query');
     assert.equal(road.asked.length, asked);
   });
 

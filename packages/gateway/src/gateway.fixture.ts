@@ -171,6 +171,8 @@ export interface RoadOptions {
   readonly upstream?: (request: IncomingMessage, response: ServerResponse, body: string) => void;
   /** Merged into gateway.yaml. */
   readonly config?: Record<string, unknown>;
+  /** Merged into its issuer. */
+  readonly issuer?: Record<string, unknown>;
   readonly policy?: string;
   readonly tls?: boolean;
   /** The disk under the spool. */
@@ -180,6 +182,8 @@ export interface RoadOptions {
   readonly logger?: Logger;
   /** Answers 503 instead of taking events. */
   readonly serverDown?: boolean;
+  /** What the server says that it decided; `again` once it has said something. */
+  readonly decisions?: (again: boolean) => Promise<object>;
   /** Files that the configuration names, before it is read. */
   readonly prepare?: (folder: string) => Promise<void>;
 }
@@ -201,6 +205,10 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const eventServer = await serve((request, response) => {
     const take = async (): Promise<void> => {
       const body = await readText(request);
+      if (options.decisions !== undefined && request.url?.startsWith('/v1/gateway/decisions') === true) {
+        response.end(JSON.stringify(await options.decisions(request.url.includes('after='))));
+        return;
+      }
       if (options.serverDown === true) {
         response.writeHead(503, { 'retry-after': '1' }).end();
         return;
@@ -227,7 +235,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     listen: { host: '127.0.0.1', port: 0 },
     ...(secure ? { tls: { cert: 'cert.pem', key: 'key.pem' } } : {}),
     upstream: { url: upstream.url, timeoutMs: 2_000 },
-    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'] }],
+    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'], ...options.issuer }],
     policy: 'policy.yaml',
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
     server: { url: eventServer.url, writeKeyFile: 'write.key' },

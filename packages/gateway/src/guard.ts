@@ -14,6 +14,7 @@ import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
 import { Cors } from './http/cors.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
@@ -25,6 +26,8 @@ import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { openTracing } from './spans.ts';
+import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
 
@@ -50,7 +53,7 @@ export interface GuardParts {
 
 /** Requests that were cut off get this long to be recorded. */
 export const lastEventsMs = 5_000;
-const exportSecretBytesMin = 32;
+const linkSecretBytesMin = 32;
 
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
@@ -68,9 +71,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
-  const reach = stack.use(
-    await openReach(config, { recorder, logger, metrics, exportSecret: await readExportSecret(config) }),
-  );
+  const linkSecret = await readLinkSecret(config);
+  const reach = stack.use(await openReach(config, { recorder, logger, metrics, exportSecret: linkSecret }));
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
@@ -79,6 +81,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
+    pageLinks: new PageLinks(linkSecret, { tenant: config.tenant, validMs: config.paging.validMs }),
     authenticator: identity.authenticator,
     policies: commons.policies,
     glass: commons.glass,
@@ -100,13 +103,21 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
+  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
+  const lasting = new LastingOnes({ countMax, perHolderMax });
+  metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
+    tracing,
+    lasting,
+    webSockets: config.websockets,
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
     doors: openDoors(config, { ...identity, cors }),
     cors,
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;
@@ -143,6 +154,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(port);
   const resources = stack.move();
   return {
@@ -161,7 +173,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
 }
 
 /** A file of its own, or the spool's key, which is there by now. */
-async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
+async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8Array> {
   const { keyFile = spool.keyFile } = exports;
   const secret = await readFile(keyFile).catch((cause: NodeJS.ErrnoException) => {
     throw new GatewayError(
@@ -170,10 +182,10 @@ async function readExportSecret({ exports, spool }: GatewayConfig): Promise<Uint
       { cause },
     );
   });
-  if (secret.length >= exportSecretBytesMin) return secret;
+  if (secret.length >= linkSecretBytesMin) return secret;
   throw new GatewayError(
     'config-invalid',
-    `expected at least ${exportSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
+    `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
 }
 

@@ -6,7 +6,7 @@ import { afterEach, describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
-import { answerPatient, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import { answerPatient, type Road, type RoadOptions, sendJson, startRoad } from './gateway.fixture.ts';
 
 let road: Road | undefined;
 
@@ -72,6 +72,40 @@ describe('rates', () => {
     assert.equal(event.operation, 'read');
     assert.equal(event.outcome.code, 429);
     assert.equal(of.asked.length, 3);
+  });
+});
+
+describe('a batch', () => {
+  it('counts as often as it has entries, each by its own interaction and route, and is refused as a whole', async () => {
+    const of = await start({
+      config: {
+        rates: {
+          rules: [
+            { name: 'all', by: 'user', limit: 12, windowMs: 3_600_000 },
+            { name: 'reads', by: 'client', limit: 6, windowMs: 3_600_000, interactions: ['read'] },
+          ],
+        },
+      },
+      upstream: (_request, response) => sendJson(response, 200, { resourceType: 'Bundle', entry: [] }),
+    });
+    const batch = (count: number, url = 'Patient/1'): Parameters<Road['fetch']>[1] => ({
+      method: 'POST',
+      headers: { 'content-type': 'application/fhir+json' },
+      body: JSON.stringify({
+        resourceType: 'Bundle',
+        type: 'batch',
+        entry: Array.from({ length: count }, () => ({ request: { method: 'GET', url } })),
+      }),
+    });
+    assert.equal((await of.fetch('/fhir', batch(4))).status, 200);
+    const refused = await of.fetch('/fhir', batch(4));
+    assert.deepEqual([refused.status, refused.headers['ratelimit-policy']], [429, '"reads";q=6;w=3600']);
+    const event = await eventBy(of, ({ outcome }) => outcome.reason === 'rate-client');
+    assert.deepEqual([event.operation, event.targets?.[0]?.id], ['batch', 'reads']);
+    // Of twelve, the first took five, the refused one five before its reads were looked at.
+    assert.equal((await of.fetch('/fhir', batch(2, 'Patient?name=a'))).status, 429);
+    assert.equal((await of.fetch('/fhir', batch(0))).status, 200);
+    assert.equal(of.asked.length, 2);
   });
 });
 

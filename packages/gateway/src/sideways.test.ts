@@ -144,6 +144,44 @@ roles:
   });
 });
 
+describe('a create that made nothing', () => {
+  const policy = `
+version: 1
+roles:
+  physician: {allow: [{interactions: [create, search, batch], types: [Observation]}]}
+  clerk: {allow: [{interactions: [create, batch], types: [Observation]}, {interactions: [search], types: [Observation], classes: [results]}]}
+`;
+  const sent = json(observation('new', 'p-1'), 'POST');
+  const conditional = { ...sent, headers: { ...sent.headers, 'if-none-exist': 'code=1' } };
+  const upstream: RoadOptions['upstream'] = (request, response) =>
+    sendJson(response, request.headers['if-none-exist'] === undefined ? 201 : 200, observation('old', 'p-2'));
+
+  it('shows what is there already to who may read it, and to nobody else', async () => {
+    const of = await start({ policy, upstream });
+    assert.match((await of.fetch('/fhir/Observation', conditional)).text, /old/);
+    const token = await of.issuer.mint({ roles: ['clerk'], scope: 'user/*.cs' });
+    const answer = await of.fetch('/fhir/Observation', { ...conditional, token });
+    assert.deepEqual([answer.status, answer.text, answer.headers['content-type']], [200, '', undefined]);
+    assert.deepEqual((await eventsOf(of)).at(-1)?.exposure, undefined);
+    // What it made itself it may see.
+    assert.match((await of.fetch('/fhir/Observation', { ...sent, token })).text, /old/);
+  });
+
+  it('does not do so in a batch either', async () => {
+    const of = await start({ policy, upstream });
+    const entry = {
+      request: { method: 'POST', url: 'Observation', ifNoneExist: 'code=1' },
+      resource: observation('o', 'p-1'),
+    };
+    const token = await of.issuer.mint({ roles: ['clerk'] });
+    const body = json({ resourceType: 'Bundle', type: 'transaction', entry: [entry] }, 'POST');
+    assert.equal((await of.fetch('/fhir', { ...body, token })).status, 403);
+    assert.ok((await eventsOf(of)).some(({ outcome }) => outcome.reason === 'conditional-in-batch'));
+    assert.equal(of.asked.length, 0);
+    assert.equal((await of.fetch('/fhir', body)).status, 201);
+  });
+});
+
 describe('X-Provenance', () => {
   const sent = json({ resourceType: 'Observation' }, 'POST');
   const withProvenance = { ...sent, headers: { ...sent.headers, 'x-provenance': '{"resourceType":"Provenance"}' } };

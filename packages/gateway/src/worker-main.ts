@@ -182,6 +182,8 @@ function answer({ commons, policyFile, metrics, guard, receipts }: Standing, nam
       return commons.filters.check();
     case 'problems':
       return guard?.problems() ?? ['worker-starting'];
+    case 'upstreams':
+      return guard?.upstreams() ?? null;
     case 'metrics':
       return metrics.registry.getMetricsAsJSON();
     case 'receipts':

@@ -2,9 +2,8 @@
  * Links of a bulk export as clients get them: `/fhir/_export/…`, sealed, so that only what this upstream handed out to this person can be asked for, and nobody reads from them where
  * it lies. The same link always seals to the same text. They end when the upstream's own do.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto';
-
 import { type Interaction, permission, type Recognition } from '../fhir/fhir-interaction.ts';
+import { Seal } from './seal.ts';
 
 export const exportSegment = '_export';
 const linkCharsMax = 4_096;
@@ -29,16 +28,12 @@ export function isExportLink(interaction: Interaction): interaction is ExportInt
 }
 
 export class ExportLinks {
-  readonly #encryption: Buffer;
-  readonly #nonces: Buffer;
+  readonly #seal: Seal;
   readonly #origins: ReadonlySet<string>;
 
   /** `origins`: of the upstream, and of where its files may lie. */
   constructor(secret: Uint8Array, origins: Iterable<string>) {
-    const derive = (what: string): Buffer =>
-      Buffer.from(hkdfSync('sha256', secret, '', `watchglass export ${what}`, 32));
-    this.#encryption = derive('link');
-    this.#nonces = derive('nonce');
+    this.#seal = new Seal(secret, { purpose: 'export', charsMax: linkCharsMax });
     this.#origins = new Set(origins);
   }
 
@@ -47,30 +42,15 @@ export class ExportLinks {
     const url = URL.parse(link.url, base);
     if (url === null || !this.#origins.has(url.origin) || url.username !== '' || url.password !== '') return undefined;
     url.hash = '';
-    const plain = JSON.stringify([link.kind, url.href, link.actor, link.type ?? null]);
-    // From the text itself: two texts share a nonce only if they are the same.
-    const nonce = createHmac('sha256', this.#nonces).update(plain).digest().subarray(0, 12);
-    const cipher = createCipheriv('aes-256-gcm', this.#encryption, nonce);
-    const sealed = Buffer.concat([nonce, cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
-    const text = sealed.toString('base64url');
-    return text.length > linkCharsMax ? undefined : text;
+    return this.#seal.seal(JSON.stringify([link.kind, url.href, link.actor, link.type ?? null]));
   }
 
   /** Undefined for what was not sealed here. */
   open(text: string): ExportLink | undefined {
-    if (text.length > linkCharsMax || !/^[A-Za-z0-9_-]{40,}$/.test(text)) return undefined;
-    const sealed = Buffer.from(text, 'base64url');
-    // Another spelling of the same bytes is another text.
-    if (sealed.toString('base64url') !== text) return undefined;
-    try {
-      const decipher = createDecipheriv('aes-256-gcm', this.#encryption, sealed.subarray(0, 12));
-      decipher.setAuthTag(sealed.subarray(-16));
-      const plain = decipher.update(sealed.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8');
-      const [kind, url, actor, type] = JSON.parse(plain) as [ExportLink['kind'], string, string, string | null];
-      return this.#origins.has(new URL(url).origin) ? { kind, url, actor, type: type ?? undefined } : undefined;
-    } catch {
-      return undefined;
-    }
+    const plain = this.#seal.open(text);
+    if (plain === undefined) return undefined;
+    const [kind, url, actor, type] = JSON.parse(plain) as [ExportLink['kind'], string, string, string | null];
+    return this.#origins.has(new URL(url).origin) ? { kind, url, actor, type: type ?? undefined } : undefined;
   }
 
   /** What a request for `/_export/{text}` is. Policies judge it as `$export`. */

@@ -84,7 +84,7 @@ export function learnExposure(
 }
 
 /** Many readers skip a byte order mark, so it hides nothing here either. */
-function textOf(body: Uint8Array): string {
+export function textOf(body: Uint8Array): string {
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

@@ -173,6 +173,7 @@ describe('a map', () => {
       { 'GET /x': { ...good, interaction: 'batch' } },
       { 'GET /x': { ...good, interaction: 'operation' } },
       { 'GET /x': { ...good, operation: '$x' } },
+      { 'GET /x/{id}': { ...good, interaction: 'capabilities', patient: 'path id' } },
     ];
     for (const routes of bad)
       assert.equal(jsonMapSchema.safeParse({ version: 1, routes }).success, false, JSON.stringify(routes));

@@ -12,6 +12,7 @@ import { type Captured, interactionEvent, namedTargets, refusalEvent } from '../
 import type { RequestCounters } from '../capture/counters.ts';
 import type { FloodGate } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
+import { isExportLink } from '../exposure/export-links.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
 import { answerRefusal, type RefusalCode } from '../passage/refusal.ts';
@@ -170,8 +171,12 @@ export class Decision {
   }
 
   /** What the decision would have to see; undefined where the head was enough. */
-  #needsMore({ asker, decision, interaction, parameters }: Admitted): string | undefined {
+  #needsMore({ asker, decision, interaction, parameters, page }: Admitted): string | undefined {
+    // A front would send the link itself to an API that doesn't know it, and may answer with everything.
+    if (page !== undefined || isExportLink(interaction)) return 'front-link';
     if (interaction.name === 'batch') return 'front-batch';
+    // Another proxy would neither end it nor say how it ended.
+    if (interaction.name === 'subscribe') return 'front-websocket';
     if (interaction.form && !this.#parts.searchForms) return 'front-form';
     if (asker === undefined) return undefined;
     // Who keeps consents is asked about the patients of an answer, too.

@@ -74,6 +74,33 @@ describe('a rate', () => {
     assert.ok(table.size <= 51);
   });
 
+  it('lets several through at once or not at all, and what goes beyond the burst is owed', () => {
+    const table = new RateTable({ limit: 10, windowMs: 1_000, burst: 3 }, { keysMax: 100 });
+    assert.equal(table.take('a', 0, 2).remainingCount, 1);
+    assert.deepEqual(table.take('a', 0, 2), { allowed: false, remainingCount: 0, retryMs: 100 });
+    assert.equal(table.take('a', 100, 2).allowed, true);
+    // Ten need all three that may come at once, and are paid for until the end of them.
+    assert.equal(table.take('b', 0, 10).allowed, true);
+    assert.equal(table.take('b', 999 - 300).allowed, false);
+    assert.equal(table.take('b', 800).allowed, true);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.integer({ min: 0, max: 900 }), fc.integer({ min: 1, max: 100 }))), (steps) => {
+        const rates = new RateTable({ limit: 7, windowMs: 1_000, burst: 4 }, { keysMax: 10 });
+        let nowMs = 0;
+        let passed = 0;
+        let last = 0;
+        for (const [gapMs, count] of steps) {
+          nowMs += gapMs;
+          if (!rates.take('k', nowMs, count).allowed) continue;
+          passed += count;
+          last = count;
+          // In the long run no more than one by one, but for the last ones, which are owed.
+          assert.ok(passed - last <= 4 + (nowMs * 7) / 1_000 + 1e-3);
+        }
+      }),
+    );
+  });
+
   it('counts by user, client, tenant and route, only where it is meant, and nobody for what nobody asks', () => {
     let nowMs = 0;
     const rule = (name: string, rest: object): Parameters<typeof makeRates>[0][number] =>

@@ -44,16 +44,19 @@ export class RateTable {
     return this.#whole.size;
   }
 
-  /** One that isn't allowed takes nothing. `nowMs` never goes back. */
-  take(key: string, nowMs: number): Taken {
+  /**
+   * One that isn't allowed takes nothing. `nowMs` never goes back. Of `count` at once, more than the burst need the whole allowance, and the rest is owed: the next has to wait
+   * for it.
+   */
+  take(key: string, nowMs: number, count = 1): Taken {
     const kept = this.#whole.has(key) || this.#hasRoom(nowMs) ? key : sharedKey;
     const wholeMs = Math.max(this.#whole.get(kept) ?? nowMs, nowMs);
     const aheadMs = wholeMs - nowMs;
     // What is left after many additions of a fraction is not worth a refusal.
-    const overMs = aheadMs - this.#toleranceMs;
+    const overMs = aheadMs + (Math.min(count, this.#burst) - 1) * this.#intervalMs - this.#toleranceMs;
     if (overMs > 1e-6) return { allowed: false, remainingCount: 0, retryMs: overMs };
-    this.#whole.set(kept, wholeMs + this.#intervalMs);
-    const remainingCount = Math.max(0, Math.floor(this.#burst - 1 - aheadMs / this.#intervalMs + 1e-6));
+    this.#whole.set(kept, wholeMs + count * this.#intervalMs);
+    const remainingCount = Math.max(0, Math.floor(this.#burst - count - aheadMs / this.#intervalMs + 1e-6));
     return { allowed: true, remainingCount, retryMs: 0 };
   }
 

@@ -45,7 +45,7 @@ interface Counted {
 /** Where many processes count together: gateways in Redis, workers of one gateway at their primary. What it can't say it leaves to the tables here. */
 export interface SharedRates {
   /** Undefined where nobody could be asked in time. Never rejects. */
-  take(rule: RateRule, key: string): Promise<Taken | undefined>;
+  take(rule: RateRule, key: string, count?: number): Promise<Taken | undefined>;
   /** False while it is known not to answer: nobody waits for it then. */
   readonly answers: boolean;
   /** The part of each rate that one gateway allows by itself meanwhile. */
@@ -53,7 +53,7 @@ export interface SharedRates {
 }
 
 /** What a request asks of the rates. */
-export type RateLimits = Pick<Rates, 'takeAddress' | 'takeKnown'>;
+export type RateLimits = Pick<Rates, 'takeAddress' | 'takeKnown' | 'takeEntries'>;
 
 export class Rates {
   readonly #byName: ReadonlyMap<string, Counted>;
@@ -96,20 +96,36 @@ export class Rates {
 
   /** A request that one rate refuses has still counted for those before it. */
   takeKnown(keys: KnownKeys): RateExceeded | undefined | Promise<RateExceeded | undefined> {
-    return this.#takeAll(this.#byKnown, ({ rule, interactions, routes }) =>
-      interactions?.has(keys.interaction) === false || routes?.has(keys.route) === false
-        ? undefined
-        : keyOf(rule.by, keys),
+    return this.#takeAll(this.#byKnown, (one) => keyFor(one, keys));
+  }
+
+  /** The entries of a batch, as so many requests: what counts for one key is taken together. */
+  async takeEntries(entries: readonly KnownKeys[]): Promise<RateExceeded | undefined> {
+    const shared = this.#shared?.answers === true ? this.#shared : undefined;
+    const claims = this.#byKnown.flatMap((one) =>
+      [...countsOf(one, entries)].map(([key, count]) => ({
+        one,
+        key,
+        count,
+        taken: shared?.take(one.rule, key, count),
+      })),
     );
+    let first: RateExceeded | undefined;
+    for (const { one, key, count, taken } of claims) {
+      const answer = await taken;
+      if (answer === undefined) first ??= this.#takeHere(one, key, count);
+      else if (!answer.allowed) first ??= { rule: one.rule, key, retryMs: answer.retryMs };
+    }
+    return first;
   }
 
   /** By one rate, for who counts on behalf of others. Undefined where no rate has that name. */
-  takeOne(name: string, key: string): Taken | undefined | Promise<Taken> {
+  takeOne(name: string, key: string, count = 1): Taken | undefined | Promise<Taken> {
     const one = this.#byName.get(name);
     if (one === undefined) return undefined;
-    const here = (): Taken => one.table.take(key, this.#now());
+    const here = (): Taken => one.table.take(key, this.#now(), count);
     if (this.#shared?.answers !== true) return here();
-    return this.#shared.take(one.rule, key).then((taken) => taken ?? here());
+    return this.#shared.take(one.rule, key, count).then((taken) => taken ?? here());
   }
 
   #takeAll(
@@ -145,10 +161,25 @@ export class Rates {
     return first;
   }
 
-  #takeHere({ rule, table }: Counted, key: string): RateExceeded | undefined {
-    const { allowed, retryMs } = table.take(key, this.#now());
+  #takeHere({ rule, table }: Counted, key: string, count = 1): RateExceeded | undefined {
+    const { allowed, retryMs } = table.take(key, this.#now(), count);
     return allowed ? undefined : { rule, key, retryMs };
   }
+}
+
+/** Undefined where the rate doesn't count it. */
+function keyFor({ rule, interactions, routes }: Counted, keys: KnownKeys): string | undefined {
+  const counts = interactions?.has(keys.interaction) !== false && routes?.has(keys.route) !== false;
+  return counts ? keyOf(rule.by, keys) : undefined;
+}
+
+function countsOf(one: Counted, entries: readonly KnownKeys[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const keys of entries) {
+    const key = keyFor(one, keys);
+    if (key !== undefined) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return counts;
 }
 
 function keyOf(by: RateBy, { user, client, tenant, route }: KnownKeys): string | undefined {

@@ -66,6 +66,19 @@ describe('rates in Redis', { skip: redisIsHere ? false : 'there is no redis-serv
     );
   });
 
+  it('are taken together for the entries of a batch', async () => {
+    redis = await startRedis();
+    const { shared, became } = gateway(redis.port);
+    await became(true);
+    const rates = new Rates([{ ...rule, by: 'user' }], { keysMax: 100, shared });
+    const one = { user: 'u', client: 'c', tenant: 't', interaction: 'read', route: '/fhir/Patient/{id}' };
+    assert.equal(await rates.takeEntries([one, one, one, one, one, one]), undefined);
+    const exceeded = await rates.takeEntries([one, one, one, one, one, one]);
+    assert.ok(exceeded !== undefined && exceeded.retryMs > 0);
+    assert.equal(await rates.takeEntries([one, one, one, one]), undefined);
+    assert.notEqual(await rates.takeKnown(one), undefined);
+  });
+
   it('are counted by each gateway with its share while Redis is away, and together again once it is back', async () => {
     redis = await startRedis();
     const { port } = redis;

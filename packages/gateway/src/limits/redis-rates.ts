@@ -15,18 +15,18 @@ export interface RedisRatesSettings extends RedisSettings {
   readonly share: number;
 }
 
-/** ARGV: milliseconds between two, and by how much one may come early. Answers whether it may, and how long to wait in microseconds. */
+/** ARGV: microseconds between two, by how much one may come early, what is needed of that, and what is taken. Answers whether it may, and how long to wait in microseconds. */
 const script = `
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 local interval = tonumber(ARGV[1])
 local whole = tonumber(redis.call('GET', KEYS[1]) or '0')
 if whole < now then whole = now end
-local over = whole - now - tonumber(ARGV[2])
+local over = whole - now - tonumber(ARGV[2]) + tonumber(ARGV[3])
 if over > 0 then return {0, math.ceil(over), 0} end
-whole = whole + interval
+whole = whole + tonumber(ARGV[4])
 redis.call('SET', KEYS[1], string.format('%.0f', whole), 'PX', math.ceil((whole - now) / 1000))
-return {1, 0, math.floor((tonumber(ARGV[2]) - (whole - interval - now)) / interval)}
+return {1, 0, math.max(0, math.floor((tonumber(ARGV[2]) - (whole - interval - now)) / interval))}
 `;
 
 export class RedisRates implements SharedRates, Disposable {
@@ -53,12 +53,14 @@ export class RedisRates implements SharedRates, Disposable {
     return this.#connection.ready;
   }
 
-  async take(rule: RateRule, key: string): Promise<Taken | undefined> {
+  async take(rule: RateRule, key: string, count = 1): Promise<Taken | undefined> {
     // Whole microseconds, upwards: what is rounded off must not add up to more than the rate.
     const interval = Math.ceil((rule.windowMs * 1_000) / rule.limit);
-    const tolerance = interval * ((rule.burst ?? rule.limit) - 1);
+    const burst = rule.burst ?? rule.limit;
+    const tolerance = interval * (burst - 1);
+    const needed = interval * (Math.min(count, burst) - 1);
     const name = `${this.#prefix}${rule.name}:${hash('sha256', key, 'base64url')}`;
-    const words = [name, String(interval), String(tolerance)];
+    const words = [name, ...[interval, tolerance, needed, interval * count].map(String)];
     const first = await this.#connection.ask('EVALSHA', this.#script, '1', ...words);
     // Redis was started anew behind a connection that stayed, or forgot its scripts: it is told again.
     const reply = first ?? (this.answers ? await this.#connection.ask('EVAL', script, '1', ...words) : undefined);

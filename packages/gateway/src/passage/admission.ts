@@ -19,6 +19,7 @@ import { type ExportLinks, isExportLink } from '../exposure/export-links.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
 import { isMapped } from '../exposure/json-map.ts';
+import type { PageLink, PageLinks } from '../exposure/page-links.ts';
 import { type Route, recogniseIn } from '../exposure/route.ts';
 import { type BatchEntry, conditionally, parseBatch } from '../fhir/batch.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
@@ -35,14 +36,18 @@ import type { Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
+import { within } from '../trace/request-trace.ts';
+import { followedPage } from './followed-page.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
 import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
+import { mustBePosted } from './search-by-post.ts';
 
 export interface AdmissionParts {
   /** The longest prefix first. */
   readonly routes: readonly Route[];
   readonly exportLinks: ExportLinks;
+  readonly pageLinks: PageLinks;
   readonly authenticator: Authenticator;
   readonly limiting: Limiting;
   readonly recorder: Pick<Recorder, 'record'>;
@@ -70,11 +75,13 @@ export interface Admitted {
   readonly purpose: Purpose | undefined;
   /** What the event of its outcome has to say besides. */
   readonly flags?: readonly Target[];
+  /** It goes on with a search, by a link that the gateway made. */
+  readonly page?: PageLink;
   /** Fields of the answer. */
   readonly notices?: Readonly<Record<string, string>>;
   /** What the upstream is asked for. */
   readonly accept: string;
-  /** Path and query, exactly as they came. */
+  /** Path and query, exactly as they came; of a link what it leads to. */
   readonly target: string;
 }
 
@@ -113,18 +120,26 @@ export class Admission {
         target.reason,
       );
     }
-    const { interaction, parameters } = this.#recognise(request, target, captured);
+    const { interaction, ...recognised } = this.#recognise(request, target, captured);
+    captured.trace?.note({ route: interaction.route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
     const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    captured.trace?.begin('decide');
     const purpose = purposeOf(request, policy);
-    const facts = {
+    const asked = {
       captured,
       interaction,
-      parameters,
+      parameters: recognised.parameters,
       actor: principal === undefined ? anonymous : actorOf(principal),
       purpose: purpose === 'refused' ? undefined : purpose,
     };
-    await this.#parts.limiting.known(facts, principal);
+    await this.#parts.limiting.known(asked, principal);
+    const page = followedPage(asked, this.#parts.pageLinks);
+    // A page is judged as the search that it continues.
+    const parameters = page?.parameters ?? asked.parameters;
+    const facts = { ...asked, parameters };
+    if (page === undefined && mustBePosted(this.#parts, { ...target, interaction }))
+      throw denied(facts, 'search-by-post', 'search-by-post');
     const asker = principal === undefined ? undefined : askerOf({ ...facts, request, policy, principal });
     const decision =
       asker === undefined
@@ -134,6 +149,8 @@ export class Admission {
     // A link is for whom it was made.
     if (isExportLink(interaction) && interaction.link.actor !== facts.actor.id)
       throw denied(facts, 'forbidden', 'export-of-another');
+    // It would be judged, and then not be sent.
+    if (isExportLink(interaction) && parameters.length > 0) throw denied(facts, 'target-refused', 'export-query');
     if (purpose === 'refused') throw denied(facts, 'purpose-refused', 'purpose');
     const provenance = createsProvenance({ request, interaction }, asker);
     if (provenance === 'denied') throw denied(facts, 'forbidden', 'provenance');
@@ -146,13 +163,20 @@ export class Admission {
       asker,
       decision,
       ...(provenance === undefined ? {} : { flags: [{ type: 'Provenance', role: 'header' }] }),
+      ...(page === undefined ? {} : { page, flags: [{ type: 'Bundle', role: 'page' }] }),
       accept: accept.accept,
-      target: isExportLink(interaction)
-        ? interaction.link.url.slice(new URL(interaction.link.url).origin.length)
-        : target.query === undefined
-          ? target.path
-          : `${target.path}?${target.query}`,
+      target: page?.target ?? askedFor(interaction, target),
     };
+  }
+
+  /** Is it a WebSocket that a route lets through? Says nothing about who may. */
+  isSubscription(request: IncomingMessage): boolean {
+    const target = canonicalise(request.url ?? '');
+    if (target.kind === 'refused') return false;
+    const { segments, parameters } = target;
+    const asked = { method: request.method ?? '', segments, parameters, links: this.#parts.exportLinks };
+    const recognition = recogniseIn(this.#parts.routes, asked);
+    return recognition.kind === 'interaction' && recognition.interaction.name === 'subscribe';
   }
 
   /** Reads the body, as far as something in it decides. */
@@ -177,7 +201,7 @@ export class Admission {
         : denied(admitted, 'body-unreadable', 'client-closed');
     });
     if (interaction.form) return { ...nothing, body, ...this.#readForm(admitted, body) };
-    if (interaction.name === 'batch') return { ...nothing, body, entries: this.#readBatch(admitted, body) };
+    if (interaction.name === 'batch') return { ...nothing, body, entries: await this.#readBatch(admitted, body) };
     const contentType = request.headers['content-type'];
     if (!isJson(contentType) || body.length === 0) return { ...nothing, body };
     const sent = parseOneReading(body);
@@ -226,8 +250,8 @@ export class Admission {
   }
 
   async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization, () =>
-      this.#present(request, captured),
+    const authentication = await within(captured.trace, 'authenticate', () =>
+      this.#parts.authenticator.authenticate(request.headers.authorization, () => this.#present(request, captured)),
     );
     switch (authentication.kind) {
       case 'authenticated': {
@@ -309,13 +333,14 @@ export class Admission {
   }
 
   /** One entry that isn't allowed denies all of them, and each is recorded. */
-  #readBatch(admitted: Admitted, body: Buffer): readonly BatchEntry[] {
+  async #readBatch(admitted: Admitted, body: Buffer): Promise<readonly BatchEntry[]> {
     const { asker, captured, actor, interaction } = admitted;
     const batch = parseBatch(body, interaction.route.replace(/\/$/, ''));
     if (batch.kind === 'unreadable') {
       throw denied(admitted, batch.reason === 'too-many-entries' ? 'body-too-large' : 'body-unreadable', batch.reason);
     }
     if (asker === undefined) throw denied(admitted, 'forbidden', 'policy');
+    await this.#parts.limiting.entries(admitted, asker.principal, batch.entries);
     const verdicts = batch.entries.map((entry) => authoriseEntry({ ...asker, ...entry }));
     const first = verdicts.find((verdict) => verdict.kind === 'denied');
     if (first === undefined) return batch.entries;
@@ -334,6 +359,15 @@ export class Admission {
     });
     throw deniedByPolicy(admitted, first, { digest: asker.policy.digest, more });
   }
+}
+
+/** Path and query, exactly as they came; of a link what it leads to. */
+function askedFor(
+  interaction: Interaction,
+  { path, query }: { readonly path: string; readonly query: string | undefined },
+): string {
+  if (isExportLink(interaction)) return interaction.link.url.slice(new URL(interaction.link.url).origin.length);
+  return query === undefined ? path : `${path}?${query}`;
 }
 
 /** Whoever may export may ask how it goes, fetch its files and cancel it. */

@@ -8,12 +8,16 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
 import type { Dispatcher, Pool } from 'undici';
 
+import { isEventStream } from '../http/media-type.ts';
+
 export interface UpstreamRequest {
   readonly method: string;
   /** Path and query, exactly as they came. */
   readonly path: string;
   readonly headers: string[];
   readonly body: Buffer | AsyncIterable<Uint8Array> | null;
+  /** How long it may be silent between two pieces of its answer, where that is not as with others. */
+  readonly bodyTimeoutMs?: number | undefined;
 }
 
 export interface HeldWhole {
@@ -28,14 +32,21 @@ export interface HeldBeginning {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly beginning: Buffer;
-  /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that left. */
-  streamTo(response: ServerResponse, tap?: Tap): Promise<{ readonly bytes: number; readonly complete: boolean }>;
+  /** Writes the beginning and then the rest, at the client's pace; resolves with the bytes that came. */
+  streamTo(
+    response: ServerResponse,
+    tap?: Tap,
+    change?: Change,
+  ): Promise<{ readonly bytes: number; readonly complete: boolean }>;
   /** Drops the rest. */
   abandon(): void;
 }
 
 /** Sees what passes behind the beginning; a promise is waited for before more is taken from the upstream. */
 export type Tap = (chunk: Buffer) => Promise<void> | undefined;
+
+/** What leaves instead of a chunk; undefined where nothing more may. */
+export type Change = (chunk: Buffer) => Buffer | undefined;
 
 export type UpstreamFault =
   | 'upstream-unreachable'
@@ -89,9 +100,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   #chunks: Buffer[] = [];
   #bytes = 0;
   #streaming = false;
+  /** Chunks that the beginning is made of. */
+  #beginningCount = 0;
   #ended = false;
   #sink:
-    | { readonly response: ServerResponse; readonly done: (complete: boolean) => void; readonly tap: Tap | undefined }
+    | {
+        readonly response: ServerResponse;
+        readonly done: (complete: boolean) => void;
+        readonly tap: Tap | undefined;
+        readonly change: Change | undefined;
+      }
     | undefined;
   /** Who looks on is not ready for more. */
   #tapWaits = false;
@@ -115,6 +133,7 @@ class Exchange implements Dispatcher.DispatchHandler {
         headers: request.headers,
         // undici takes any async iterable; its types name only some.
         body: request.body as Buffer | null,
+        ...(request.bodyTimeoutMs === undefined ? {} : { bodyTimeout: request.bodyTimeoutMs }),
       },
       this,
     );
@@ -125,7 +144,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#fault !== undefined) controller.abort(new Error(this.#fault));
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // Informational responses end here; the final one follows.
     if (status < 200) return;
     if (status > 599) {
@@ -134,28 +153,22 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
     this.#status = status;
     this.#headers = headers;
+    // Nobody waits for the last event to hear of the first.
+    if (isEventStream(headers['content-type'])) this.#begin(controller);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
     if (this.#sink !== undefined) {
       const wait = this.#sink.tap?.(chunk);
-      if (!this.#sink.response.write(chunk) || wait !== undefined) controller.pause();
+      const { response, change } = this.#sink;
+      if (!this.#write(response, chunk, change) || wait !== undefined) controller.pause();
       if (wait !== undefined) this.#waitForTap(wait);
       return;
     }
     this.#chunks.push(chunk);
     if (this.#streaming || this.#bytes <= this.#holdBytesMax) return;
-    this.#streaming = true;
-    controller.pause();
-    this.#settle({
-      kind: 'beginning',
-      status: this.#status,
-      headers: this.#headers,
-      beginning: Buffer.concat(this.#chunks),
-      streamTo: (response, tap) => this.#streamTo(response, tap),
-      abandon: () => this.#stop('client-closed'),
-    });
+    this.#begin(controller);
   }
 
   onResponseEnd(): void {
@@ -180,6 +193,21 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#settle({ kind: 'fault', fault: this.#fault });
   }
 
+  /** What there is is held, and the rest waits at the upstream. */
+  #begin(controller: Dispatcher.DispatchController): void {
+    this.#streaming = true;
+    this.#beginningCount = this.#chunks.length;
+    controller.pause();
+    this.#settle({
+      kind: 'beginning',
+      status: this.#status,
+      headers: this.#headers,
+      beginning: Buffer.concat(this.#chunks),
+      streamTo: (response, tap, change) => this.#streamTo(response, tap, change),
+      abandon: () => this.#stop('client-closed'),
+    });
+  }
+
   #waitForTap(wait: Promise<void>): void {
     this.#tapWaits = true;
     void wait.then(() => {
@@ -188,9 +216,17 @@ class Exchange implements Dispatcher.DispatchHandler {
     });
   }
 
+  /** As `ServerResponse.write` answers: is it ready for more? */
+  #write(response: ServerResponse, chunk: Buffer, change: Change | undefined): boolean {
+    const out = change === undefined ? chunk : change(chunk);
+    if (out === undefined) this.#stop('upstream-invalid');
+    return out === undefined || response.write(out);
+  }
+
   async #streamTo(
     response: ServerResponse,
     tap: Tap | undefined,
+    change: Change | undefined,
   ): Promise<{ readonly bytes: number; readonly complete: boolean }> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const onDrain = (): void => {
@@ -199,9 +235,13 @@ class Exchange implements Dispatcher.DispatchHandler {
     const onClose = (): void => this.#stop('client-closed');
     response.on('drain', onDrain);
     response.on('close', onClose);
-    for (const chunk of this.#chunks) response.write(chunk);
+    for (const [position, chunk] of this.#chunks.entries()) {
+      // What came since it was held has not been seen by anybody.
+      if (position >= this.#beginningCount) void tap?.(chunk);
+      this.#write(response, chunk, change);
+    }
     this.#chunks = [];
-    this.#sink = { response, done: resolve, tap };
+    this.#sink = { response, done: resolve, tap, change };
     if (response.destroyed) this.#stop('client-closed');
     else if (this.#fault !== undefined) resolve(false);
     else if (this.#ended) resolve(true);

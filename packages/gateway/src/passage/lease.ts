@@ -1,4 +1,5 @@
 /** Who is asked, and what is learnt about them from how it went. */
+import type { PhaseFacts } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import type { Admitted } from './admission.ts';
 import type { Held } from './forward.ts';
@@ -10,7 +11,10 @@ export function leaseOf(
   admitted: Admitted,
   wanted: { readonly safe: boolean; readonly origin?: string | undefined },
 ): Lease {
-  const taken = upstream.take(wanted);
+  const { page } = admitted;
+  const kept = page?.origin === undefined ? undefined : upstream.take({ safe: true, origin: page.origin });
+  // A page is where the search was, as long as that is there: only there it may be known.
+  const taken = kept?.kind === 'taken' ? kept : upstream.take(wanted);
   if (taken.kind === 'taken') return taken.lease;
   throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
     headers: { 'retry-after': String(Math.max(1, Math.ceil(taken.waitMs / 1_000))) },
@@ -24,4 +28,10 @@ export function noteHeld(lease: Lease, held: Held): void {
   if (held.kind !== 'fault') lease.succeeded();
   else if (held.fault === 'client-closed' || held.fault === 'request-body') lease.unknown();
   else lease.failed();
+}
+
+/** For a trace. */
+export function saidOf(held: Held, lease: Lease | undefined): PhaseFacts {
+  const origin = lease?.origin;
+  return held.kind === 'fault' ? { fault: held.fault, origin } : { status: held.status, origin };
 }

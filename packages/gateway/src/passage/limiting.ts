@@ -80,7 +80,7 @@ export class Limiting {
 
   /** Once it is known who asks (nobody, for what is open to all) and for what. Throws `Refused`; `leave` is owed in any case. */
   known(facts: KnownRequest, principal: Principal | undefined): void | Promise<void> {
-    const { decisions, lockout, concurrency, rates, tenant = '' } = this.#parts;
+    const { decisions, lockout, concurrency, rates } = this.#parts;
     const { captured, interaction } = facts;
     const verdict =
       principal === undefined
@@ -92,35 +92,54 @@ export class Limiting {
             authenticatedAt: principal.authenticatedAt,
           });
     if (verdict !== undefined) throw decided(facts, verdict);
-    const client = principal?.client === undefined ? undefined : `${principal.issuer} ${principal.client}`;
+    const client = clientOf(principal);
     if (lockout !== undefined && client !== undefined) {
       this.#clients.set(captured, client);
       const blockedMs = lockout.blockedMs(`client ${client}`);
       if (blockedMs > 0)
         throw once(facts, 'locked-out', 'locked-out-client', { key: client, headers: retryAfter(blockedMs) });
     }
-    const keys: KnownKeys = {
-      user: principal?.id,
-      client,
-      tenant,
-      interaction: interaction.name,
-      route: interaction.route,
-    };
+    const keys = this.#keysOf(interaction, principal);
     const judgeEntry = (by: ConcurrencyBy | undefined): void => {
       if (by === undefined) return;
       const key = (by === 'user' ? keys.user : keys.client) ?? '';
       throw once(facts, 'concurrency-exceeded', `concurrency-${by}`, { key, headers: retryAfter(0) });
     };
     const judge = (exceeded: RateExceeded | undefined): void | Promise<void> => {
-      if (exceeded !== undefined) {
-        const { rule, key } = exceeded;
-        throw once(facts, 'rate-limited', `rate-${rule.by}`, { key, headers: rateHeaders(exceeded), rule: rule.name });
-      }
+      if (exceeded !== undefined) throw tooMany(facts, exceeded);
       const entered = concurrency.enter(captured, keys);
       return entered instanceof Promise ? entered.then(judgeEntry) : judgeEntry(entered);
     };
     const exceeded = rates.takeKnown(keys);
     return exceeded instanceof Promise ? exceeded.then(judge) : judge(exceeded);
+  }
+
+  /** Each entry of a batch counts like a request of its own, besides the batch. Throws `Refused`. */
+  async entries(
+    facts: KnownRequest,
+    principal: Principal,
+    entries: readonly { readonly interaction: Interaction }[],
+  ): Promise<void> {
+    const keys = entries.map(({ interaction }) => this.#keysOf(interaction, principal));
+    const exceeded = await this.#parts.rates.takeEntries(keys);
+    if (exceeded !== undefined) throw tooMany(facts, exceeded);
+  }
+
+  #keysOf({ name, route }: Interaction, principal: Principal | undefined): KnownKeys {
+    const { tenant = '' } = this.#parts;
+    return { user: principal?.id, client: clientOf(principal), tenant, interaction: name, route };
+  }
+
+  /** Why somebody who was heard would be heard no longer; undefined while they would. Counts nothing. */
+  silenced({ source }: Captured, principal: Principal): string | undefined {
+    const { filters, decisions } = this.#parts;
+    const refusal = filters.refusal(source.address);
+    if (refusal !== undefined) return refusal;
+    if (decisions.forAddress(source.address)) return 'blocked-address';
+    const { id: actor, client, session, authenticatedAt } = principal;
+    const verdict = decisions.forKnown({ actor, client, session, authenticatedAt });
+    if (verdict === undefined) return undefined;
+    return verdict.kind === 'blocked' ? `blocked-${verdict.by}` : 'decision-step-up';
   }
 
   /** What a body of this request may hold, within the bound of all. */
@@ -191,6 +210,16 @@ function once(
     floodSinglesMax: 1,
     ...(rule === undefined ? {} : { rule: ruleNamed(rule) }),
   });
+}
+
+function tooMany(facts: KnownRequest, exceeded: RateExceeded): Refused {
+  const { rule, key } = exceeded;
+  return once(facts, 'rate-limited', `rate-${rule.by}`, { key, headers: rateHeaders(exceeded), rule: rule.name });
+}
+
+/** With the issuer: two issuers may have a client of the same name. */
+function clientOf(principal: Principal | undefined): string | undefined {
+  return principal?.client === undefined ? undefined : `${principal.issuer} ${principal.client}`;
 }
 
 /** The decision stands in the event as the rule that decided. */

@@ -17,6 +17,7 @@ export type RefusalCode =
   | 'target-refused'
   | 'target-too-long'
   | 'body-unreadable'
+  | 'search-by-post'
   | 'logout-invalid'
   | 'token-missing'
   | 'token-invalid'
@@ -24,19 +25,23 @@ export type RefusalCode =
   | 'forbidden'
   | 'insufficient-scope'
   | 'response-withheld'
+  | 'page-refused'
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
   | 'address-refused'
+  | 'origin-refused'
   | 'not-behind-front'
   | 'blocked'
   | 'not-found'
   | 'method-not-allowed'
   | 'not-acceptable'
   | 'request-timeout'
+  | 'page-expired'
   | 'body-too-large'
   | 'unsupported-media-type'
   | 'expectation-failed'
+  | 'upgrade-required'
   | 'rate-limited'
   | 'locked-out'
   | 'concurrency-exceeded'
@@ -78,6 +83,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     detail: 'Send what Content-Type says, in UTF-8.',
     issue: 'structure',
   },
+  'search-by-post': {
+    status: 400,
+    title: 'What is searched for must not stand in a URL',
+    detail: 'Send the parameters as a form: POST to the same path with /_search.',
+    issue: 'not-supported',
+  },
   'logout-invalid': {
     status: 400,
     title: 'The logout token is not valid',
@@ -108,6 +119,19 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     detail: 'None of your roles allows this interaction. Ask who keeps the policy, if your work needs it.',
     issue: 'forbidden',
   },
+  'origin-refused': {
+    status: 403,
+    title: 'Not from this page',
+    detail:
+      'The page is of an origin that may not open a WebSocket here. Ask who keeps the gateway to name it in websockets.origins.',
+    issue: 'forbidden',
+  },
+  'upgrade-required': {
+    status: 426,
+    title: 'This is a WebSocket',
+    detail: 'Open it as one: GET with Upgrade: websocket and Sec-WebSocket-Version: 13.',
+    issue: 'not-supported',
+  },
   'insufficient-scope': {
     status: 403,
     title: 'The token does not cover this',
@@ -118,6 +142,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'The response was withheld',
     detail: 'It holds something that none of your roles and scopes allows. Ask for less.',
+    issue: 'forbidden',
+  },
+  'page-refused': {
+    status: 403,
+    title: 'The link to a page cannot be followed',
+    detail: 'Follow the links of a Bundle as they stand there, as who got them, and add nothing.',
     issue: 'forbidden',
   },
   'purpose-refused': {
@@ -180,6 +210,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'The request took too long',
     detail: 'Send it again, faster.',
     issue: 'timeout',
+  },
+  'page-expired': {
+    status: 410,
+    title: 'The link to a page has ended',
+    detail: 'Search again from the beginning.',
+    issue: 'expired',
   },
   'body-too-large': { status: 413, title: 'The body is too large', detail: 'Send less at once.', issue: 'too-long' },
   'unsupported-media-type': {

@@ -36,14 +36,18 @@ export function needsSight({ asker, interaction }: Admitted, { decision }: Carri
   return interaction.safe && (decision.patient !== undefined || asker?.policy.consent !== undefined);
 }
 
-/** Many APIs answer a patch with the whole resource. Who may not read it learns how it ended, and no more. */
+/**
+ * Many APIs answer a patch with the whole resource, and a create that made nothing (200, by `If-None-Exist`) with the one that is there already. Who may not read it learns how it
+ * ended, and no more; where patients are asked whether they agree, nobody has asked about that one.
+ */
 export function withoutReading(
   { asker, interaction }: Admitted,
   held: HeldWhole | HeldBeginning,
 ): HeldWhole | HeldBeginning {
   const { name, type } = interaction;
-  if (name !== 'patch' || type === undefined || asker === undefined || held.status >= 400) return held;
-  if (mayReceive(asker, type)) return held;
+  const found = name === 'create' && held.status === 200;
+  if (!(name === 'patch' || found) || type === undefined || asker === undefined || held.status >= 400) return held;
+  if (mayReceive(asker, type) && !(found && asker.policy.consent !== undefined)) return held;
   if (held.kind === 'beginning') held.abandon();
   const { 'content-type': _type, 'content-encoding': _encoding, ...headers } = held.headers;
   return { kind: 'whole', status: held.status, headers, body: Buffer.alloc(0) };

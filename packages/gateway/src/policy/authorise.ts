@@ -81,6 +81,9 @@ export function authoriseEntry(question: Question): Decision {
   const { policy, principal, circumstances, parameters, interaction } = question;
   if (interaction.name === 'patch' && interaction.type !== undefined && !mayReceive(question, interaction.type))
     return { kind: 'denied', code: 'forbidden', reason: 'patch-in-batch', rule: decision.rule?.label };
+  const shown = interaction.operation === 'conditional-create' && interaction.type !== undefined;
+  if (shown && (policy.consent !== undefined || !mayReceive(question, interaction.type)))
+    return { kind: 'denied', code: 'forbidden', reason: 'conditional-in-batch', rule: decision.rule?.label };
   if (interaction.safe && decision.classes !== allClasses)
     return { kind: 'denied', code: 'forbidden', reason: 'class-in-batch', rule: decision.rule?.label };
   const checked = !bringsOthers(parameters) && interaction.name !== 'operation';
@@ -152,8 +155,9 @@ function withScopes(question: Question, { classes, rule }: Extract<Verdict, { ki
   }
 }
 
-/** What may change something is not held back for what its answer holds. The end of an export, judged as one, tells nothing. */
+/** What may change something is not held back for what its answer holds, nor what comes over a WebSocket. The end of an export, judged as one, tells nothing. */
 function answersUnseen({ name, operation, safe }: Interaction): boolean {
+  if (name === 'subscribe') return true;
   return name === 'operation' && !safe && operation !== '$export';
 }
 

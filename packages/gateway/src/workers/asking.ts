@@ -90,9 +90,9 @@ export class AskedRates implements SharedRates {
     return this.#primary.answers;
   }
 
-  async take({ name }: RateRule, key: string): Promise<Taken | undefined> {
+  async take({ name }: RateRule, key: string, count = 1): Promise<Taken | undefined> {
     try {
-      return takenOf(await this.#primary.ask('rate', [name, shortened(key)], answerMsMax));
+      return takenOf(await this.#primary.ask('rate', [name, shortened(key), count], answerMsMax));
     } catch {
       return undefined;
     }

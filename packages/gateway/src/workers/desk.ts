@@ -2,7 +2,9 @@
  * The primary's end of what is in common: one desk for each worker, which answers what it asks, and lets go of what it held when it ends. What comes in is checked by shape;
  * what can't be read is refused, and a worker that is refused does without.
  */
+
 import { z } from 'zod';
+import { batchEntriesMax } from '../fhir/batch.ts';
 
 import type { ReplayStore } from '../identity/replay-store.ts';
 import type { ConsentQuestion } from '../policy/consent.ts';
@@ -98,8 +100,10 @@ export class Desk implements Disposable {
   }
 
   #rate(rates: OwnedCommons['rates'], body: unknown): unknown {
-    const [name, key] = listOf(body, 2);
-    const taken = rates.takeOne(textOf(name), textOf(key));
+    const [name, key, count] = listOf(body, 3);
+    if (!Number.isSafeInteger(count) || Number(count) < 1 || Number(count) > batchEntriesMax)
+      throw new Error('expected a count');
+    const taken = rates.takeOne(textOf(name), textOf(key), Number(count));
     if (taken instanceof Promise)
       return taken.then(({ allowed, remainingCount, retryMs }) => [allowed, remainingCount, retryMs]);
     return taken === undefined ? null : [taken.allowed, taken.remainingCount, taken.retryMs];

@@ -1,0 +1,113 @@
+/**
+ * Puts other links into a Bundle, in its bytes: nothing else of it changes, not a digit of a number. In one that is there as a whole, or in one that passes, where a link is held until it ends.
+ */
+import { isObject, type Json } from '../fhir/reference.ts';
+import { JsonPieces, piecesOf } from '../http/json-pieces.ts';
+import { parseUtf8 } from '../http/one-reading.ts';
+
+/** What to say instead of a link; undefined where it can't be said, and nothing may leave. */
+export type Relink = (link: Json) => Json | undefined;
+
+const linkBytesMax = 64 * 1_024;
+
+/** Changes the chunks of one Bundle, one after the other. */
+export class BundleLinks {
+  readonly #pieces = new JsonPieces();
+  readonly #relink: Relink;
+  /** The beginning of a link. */
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  #inLink = false;
+  /** So many bytes more than came. */
+  addedBytes = 0;
+
+  constructor(relink: Relink) {
+    this.#relink = relink;
+  }
+
+  /** It is no JSON object: nobody can say where its links are. */
+  get broken(): boolean {
+    return this.#pieces.broken;
+  }
+
+  /** It came to its end. */
+  get whole(): boolean {
+    return this.#pieces.whole;
+  }
+
+  /** Undefined where a link can't be passed on, and it has to end here. */
+  change(chunk: Uint8Array): Buffer | undefined {
+    const out: Uint8Array[] = [];
+    let from = 0;
+    for (const { kind, at, name } of this.#pieces.push(chunk)) {
+      if (name !== 'link') continue;
+      if (kind === 'start') {
+        out.push(chunk.subarray(from, at));
+        this.#inLink = true;
+      } else {
+        this.#hold(chunk.subarray(from, at));
+        const link = this.#end();
+        if (link === undefined) return undefined;
+        out.push(link);
+      }
+      from = at;
+    }
+    const rest = chunk.subarray(from);
+    if (!this.#inLink) out.push(rest);
+    else if (!this.#hold(rest)) return undefined;
+    const changed = Buffer.concat(out);
+    this.addedBytes += changed.length - chunk.length;
+    return changed;
+  }
+
+  #hold(part: Uint8Array): boolean {
+    this.#heldBytes += part.length;
+    this.#held.push(part);
+    return this.#heldBytes <= linkBytesMax;
+  }
+
+  #end(): Buffer | undefined {
+    const link = parseUtf8(Buffer.concat(this.#held));
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#inLink = false;
+    const changed = isObject(link) ? this.#relink(link) : undefined;
+    return changed === undefined ? undefined : Buffer.from(JSON.stringify(changed));
+  }
+}
+
+/** Of a whole Bundle. Undefined where a link can't be passed on; what is no JSON object has no links, and stays what it is. */
+export function relinkBundle(body: Buffer, relink: Relink): Buffer | undefined {
+  if (!mayHoldLinks(body)) return body;
+  const links = new BundleLinks(relink);
+  const changed = links.change(body);
+  return changed !== undefined && !links.whole ? body : changed;
+}
+
+/** Of the answer to a batch: the Bundles in its entries. `relinkOf` of those that have links, by their position. */
+export function relinkBatch(body: Buffer, relinkOf: (position: number) => Relink | undefined): Buffer | undefined {
+  if (!mayHoldLinks(body)) return body;
+  const out: Uint8Array[] = [];
+  let from = 0;
+  let position = -1;
+  for (const entry of piecesOf(body) ?? []) {
+    if (entry.name !== 'entry' || !entry.item) continue;
+    position += 1;
+    const relink = relinkOf(position);
+    if (relink === undefined) continue;
+    const inside = body.subarray(entry.from, entry.to);
+    for (const { name, item, from: start, to } of piecesOf(inside) ?? []) {
+      if (name !== 'resource' || item) continue;
+      const resource = relinkBundle(inside.subarray(start, to), relink);
+      if (resource === undefined) return undefined;
+      out.push(body.subarray(from, entry.from + start), resource);
+      from = entry.from + to;
+    }
+  }
+  return out.length === 0 ? body : Buffer.concat([...out, body.subarray(from)]);
+}
+
+/** In its plain spelling, or with a name that is written in another way. */
+function mayHoldLinks(body: Buffer): boolean {
+  return body.includes('"link"') || body.includes('\\u00');
+}

@@ -1,0 +1,334 @@
+/** The pages of a search through a whole gateway, of an upstream that knows a page by a token alone, and calls itself by another name. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import type { Event } from '@watchglass/record';
+
+import { eventsOf, type Fetched, observation, type Road, sendJson, startRoad } from './gateway.fixture.ts';
+
+const policy = `
+version: 1
+roles:
+  physician:
+    allow:
+      - {interactions: [read, search, history], types: ['*']}
+      - {operations: [$everything], types: [Patient]}
+      - {interactions: [batch]}
+  clerk:
+    allow:
+      - {interactions: [search], types: [Encounter]}
+`;
+
+interface Link {
+  readonly relation: string;
+  readonly url: unknown;
+}
+
+let road: Road;
+let bundle: Record<string, unknown>;
+let headers: Record<string, string>;
+
+const opaque = '/fhir?_getpages=c0ffee&_getpagesoffset=20&_bundletype=searchset';
+const of = (...link: Link[]): Record<string, unknown> => ({
+  resourceType: 'Bundle',
+  type: 'searchset',
+  link,
+  entry: [{ resource: observation('o-1', 'p-1') }],
+});
+const here = (): string => `http://127.0.0.1:${road.gateway.port}`;
+const next = (url: unknown): Link => ({ relation: 'next', url });
+const self = (url: unknown): Link => ({ relation: 'self', url });
+
+before(async () => {
+  road = await startRoad({
+    policy,
+    upstream: (_request, response) => sendJson(response, 200, bundle, headers),
+  });
+});
+after(() => road.close());
+beforeEach(() => {
+  bundle = of(next(`https://fhir.internal.example${opaque}`));
+  headers = {};
+});
+
+const json = { 'content-type': 'application/fhir+json' };
+const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+function linksIn({ json }: Pick<Fetched, 'json'>): Record<string, string> {
+  return Object.fromEntries((json.link as Link[]).map(({ relation, url }) => [relation, String(url)]));
+}
+
+async function firstPage(path: string, options: Parameters<Road['fetch']>[1] = {}): Promise<string> {
+  const answer = await road.fetch(path, options);
+  assert.equal(answer.status, 200, answer.text);
+  const url = String(linksIn(answer).next);
+  assert.ok(url.startsWith(here()), url);
+  return url.slice(here().length);
+}
+
+async function lastEvent(): Promise<Event> {
+  return (await eventsOf(road)).at(-1) as Event;
+}
+
+async function refused(path: string, reason: string, options: Parameters<Road['fetch']>[1] = {}): Promise<Fetched> {
+  const asked = road.asked.length;
+  const answer = await road.fetch(path, options);
+  assert.equal(road.asked.length, asked, `${path} was asked for`);
+  assert.equal((await lastEvent()).outcome.reason, reason);
+  return answer;
+}
+
+describe('a page', () => {
+  it('is followed through the gateway, as the search that it continues', async () => {
+    const path = await firstPage('/fhir/Observation?patient=p-1&category=lab');
+    for (const secret of ['p-1', 'lab', 'c0ffee', 'internal']) assert.equal(path.includes(secret), false, secret);
+    const second = await road.fetch(path);
+    assert.equal(second.status, 200);
+    assert.equal(road.asked.at(-1)?.target, opaque);
+    const event = await lastEvent();
+    assert.deepEqual([event.operation, event.request?.route], ['search-type', '/fhir/Observation']);
+    assert.deepEqual(event.request?.query?.slice(0, 3), ['patient', 'category', '_getpages']);
+    assert.ok(event.targets?.some(({ type, role }) => type === 'Bundle' && role === 'page'));
+    assert.deepEqual(
+      event.exposure?.patients?.map(({ id }) => id),
+      ['p-1'],
+    );
+    // And so on, for as long as there are pages.
+    assert.equal((await road.fetch(String(linksIn(second).next).slice(here().length))).status, 200);
+  });
+
+  it('keeps to the patient of the token, like the search', async () => {
+    const token = await road.issuer.mint({ scope: 'patient/*.rs', patient: 'p-1' });
+    const path = await firstPage('/fhir/Observation?patient=p-1', { token });
+    assert.equal((await road.fetch(path, { token })).status, 200);
+    bundle = of();
+    (bundle.entry as object[]).push({ resource: observation('o-2', 'p-2') });
+    assert.equal((await road.fetch(path, { token })).status, 403);
+    assert.equal((await lastEvent()).outcome.reason, 'response-other-patient');
+    bundle = of(next(opaque));
+    // Somebody else's search of everybody is not their page, whatever became of their token.
+    const all = await firstPage('/fhir/Observation?code=x');
+    await refused(all, 'patient-scope-search', { token });
+  });
+
+  it('is judged by what holds now, not by what held then', async () => {
+    const path = await firstPage('/fhir/Observation?code=x');
+    const narrow = await road.issuer.mint({ scope: 'user/Patient.rs' });
+    assert.equal((await refused(path, 'scope', { token: narrow })).status, 403);
+    const clerk = await road.issuer.mint({ roles: ['clerk'] });
+    await refused(path, 'policy', { token: clerk });
+    await refused(path, 'token-missing', { token: null });
+    const restricted = await road.issuer.mint({ scope: 'user/Observation.rs?category=lab' });
+    await refused(path, 'scope', { token: restricted });
+    const lab = await firstPage('/fhir/Observation?category=lab', { token: restricted });
+    assert.equal((await road.fetch(lab, { token: restricted })).status, 200);
+  });
+
+  it('is for who got it, and for that search', async () => {
+    const path = await firstPage('/fhir/Observation?patient=p-1');
+    const other = await road.issuer.mint({ sub: 'person-2' });
+    assert.equal((await refused(path, 'page-of-another', { token: other })).status, 403);
+    await refused(path.replace('Observation', 'Condition'), 'page-unreadable');
+    await refused(path.replace('Observation', 'Patient/p-1/Observation'), 'page-unreadable');
+  });
+
+  it('that was changed, added to, or asked for in another way is refused', async () => {
+    const path = await firstPage('/fhir/Observation?patient=p-1');
+    const at = path.indexOf('=') + 1;
+    for (let position = at; position < path.length; position += 17) {
+      const changed = path[position] === 'A' ? 'B' : 'A';
+      await refused(path.slice(0, position) + changed + path.slice(position + 1), 'page-unreadable');
+    }
+    for (const more of ['&patient=p-2', '&_include=x', '&_format=xml', `&${path.split('?')[1]}`])
+      await refused(path + more, 'page-unreadable');
+    await refused(path, 'page-unreadable', { method: 'DELETE' });
+    await refused(path, 'page-unreadable', { method: 'PUT', headers: json, body: '{}' });
+    await refused('/fhir/Observation/_search', 'page-unsealed', {
+      method: 'POST',
+      headers: form,
+      body: path.split('?')[1] ?? '',
+    });
+    const entry = [{ request: { method: 'GET', url: path.slice('/fhir/'.length) } }];
+    const body = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry });
+    await refused('/fhir', 'page-unsealed', { method: 'POST', headers: json, body });
+    // What clients add to any link changes nothing.
+    assert.equal((await road.fetch(`${path}&_count=1000&_format=json`)).status, 200);
+    assert.equal(road.asked.at(-1)?.target, opaque);
+    assert.equal((await road.fetch(path, { method: 'HEAD' })).status, 200);
+  });
+
+  it('without our seal is refused where nothing tells which search it continues', async () => {
+    for (const path of [opaque, '/fhir/Observation?_cursor=x', '/fhir/Patient?patient=p-1&ct=abc', '/fhir?_GetPages=x'])
+      assert.equal((await refused(path, 'page-unsealed')).status, 403, path);
+    await refused('/fhir/Observation/_search', 'page-unsealed', { method: 'POST', headers: form, body: '_getpages=x' });
+  });
+
+  it('of what was searched for by POST is not said in a URL', async () => {
+    bundle = of(
+      self('http://upstream.example/fhir/Patient?name=Zeffirelli'),
+      next('http://upstream.example/fhir/Patient?name=Zeffirelli&page=2'),
+    );
+    const answer = await road.fetch('/fhir/Patient/_search', {
+      method: 'POST',
+      headers: form,
+      body: 'name=Zeffirelli',
+    });
+    assert.equal(answer.text.includes('Zeffirelli'), false);
+    const links = linksIn(answer);
+    assert.equal((await road.fetch(String(links.next).slice(here().length))).status, 200);
+    assert.equal(road.asked.at(-1)?.target, '/fhir/Patient?name=Zeffirelli&page=2');
+    assert.equal((await road.fetch(String(links.self).slice(here().length))).status, 200);
+    assert.equal(road.asked.at(-1)?.target, '/fhir/Patient?name=Zeffirelli');
+  });
+});
+
+describe('the links of a Bundle', () => {
+  it('lead through the gateway, whatever the upstream calls itself, and nothing else of it changes', async () => {
+    const port = new URL(here()).port;
+    for (const [url, target] of [
+      ['?page=2', '/fhir/Observation?page=2'],
+      ['/page/xyz', '/page/xyz'],
+      ['Observation?page=2', '/fhir/Observation?page=2'],
+      ['https://elsewhere.example/fhir/Observation?page=2', '/fhir/Observation?page=2'],
+      [`http://127.0.0.1:${port}/fhir/Observation?page=2`, '/fhir/Observation?page=2'],
+      ['http://elsewhere.example/fhir/_snapshot?id=1', '/fhir/_snapshot?id=1'],
+      ['Bundle/page-2', '/fhir/Bundle/page-2'],
+      ['?x=a;b', '/fhir/Observation?x=a;b'],
+    ] as const) {
+      bundle = of(next(url));
+      assert.equal((await road.fetch(await firstPage('/fhir/Observation?patient=p-1'))).status, 200, url);
+      assert.equal(road.asked.at(-1)?.target, target, url);
+    }
+  });
+
+  it('keep their place and every other byte', async () => {
+    const text = `{"resourceType":"Bundle", "total":1.50,"entry":[{"resource":{"resourceType":"Basic","link":[{"url":"x"}],"v":1.00}}],"link":[ {"relation":"next","url":"?a=1","extension":[]} ,{"relation":"license","url":"https://l.example"}]}`;
+    const raw = await startRoad({
+      policy,
+      upstream: (_request, response) =>
+        response.writeHead(200, { ...json, etag: 'W/"1"', link: '<?a=1>; rel=next' }).end(text),
+    });
+    const answer = await raw.fetch('/fhir/Basic?code=x');
+    await raw.close();
+    const changed = /"url":"(http[^"]+_sealed-page=[^"]+)"/.exec(answer.text)?.[1] ?? '';
+    assert.equal(answer.text, text.replace('?a=1', changed));
+    assert.deepEqual([answer.headers.etag, answer.headers.link], [undefined, undefined]);
+  });
+
+  it('that lead elsewhere, or to something else, end in 502', async () => {
+    for (const url of [
+      'https://elsewhere.example/other?page=2',
+      'ftp://upstream/fhir/Observation',
+      '//elsewhere.example/page',
+      '/fhir/Condition?page=2',
+      `?x=${'y'.repeat(7_000)}`,
+    ]) {
+      bundle = of(next(url));
+      assert.equal((await road.fetch('/fhir/Observation?patient=p-1')).status, 502, url);
+      assert.equal((await lastEvent()).outcome.reason, 'upstream-invalid');
+    }
+  });
+
+  it('to itself says what the client itself put into the URL, and no more', async () => {
+    bundle = of(self('https://fhir.internal.example/fhir/Observation?patient=p-1&_count=10'));
+    const answer = await road.fetch('/fhir/Observation?patient=p-1');
+    assert.equal(linksIn(answer).self, `${here()}/fhir/Observation?patient=p-1&_count=10`);
+    bundle = of(self('/fhir/Observation?patient=p-1'), next('?page=2'));
+    const second = await road.fetch(await firstPage('/fhir/Observation?patient=p-1'));
+    assert.equal(second.text.includes('patient=p-1'), false);
+    // What it says of itself stops nobody.
+    bundle = of(self('https://elsewhere.example/other?patient=p-1'));
+    assert.equal(linksIn(await road.fetch('/fhir/Observation?patient=p-1')).self, `${here()}/fhir/Observation`);
+  });
+
+  it('in the entries of a batch, of a history and of an operation are sealed as well', async () => {
+    bundle = of(next(opaque));
+    for (const path of ['/fhir/Patient/p-1/_history', '/fhir/Patient/p-1/$everything', '/fhir/Patient/p-1/Observation'])
+      assert.equal((await road.fetch(await firstPage(path))).status, 200, path);
+    bundle = {
+      resourceType: 'Bundle',
+      type: 'batch-response',
+      entry: [
+        { resource: { resourceType: 'Patient', id: 'p-1', link: [{ type: 'seealso' }] }, response: { status: '200' } },
+        { resource: of(next(opaque)), response: { status: '200' } },
+      ],
+    };
+    const urls = ['Patient/p-1', 'Observation?patient=p-1'];
+    const body = {
+      resourceType: 'Bundle',
+      type: 'batch',
+      entry: urls.map((url) => ({ request: { method: 'GET', url } })),
+    };
+    const answer = await road.fetch('/fhir', { method: 'POST', headers: json, body: JSON.stringify(body) });
+    const entries = answer.json.entry as { resource: Record<string, unknown> }[];
+    assert.deepEqual(entries[0]?.resource.link, [{ type: 'seealso' }]);
+    const url = String(linksIn({ json: entries[1]?.resource ?? {} }).next);
+    bundle = of();
+    assert.equal((await road.fetch(url.slice(here().length))).status, 200);
+    assert.deepEqual([road.asked.at(-1)?.target, (await lastEvent()).operation], [opaque, 'search-type']);
+  });
+});
+
+describe('a Bundle too large to hold', () => {
+  // More than comes at once from a socket.
+  const entriesCount = 4_000;
+  const large = async (text: string): Promise<{ of: Road; answer: Promise<Fetched> }> => {
+    const made = await startRoad({
+      policy,
+      config: { exposure: { maxBytes: 4_096 } },
+      upstream(request, response) {
+        if (request.url?.includes('_getpages') === true) return sendJson(response, 200, of());
+        response.writeHead(200, { ...json, 'content-length': Buffer.byteLength(text) });
+        response.end(text);
+      },
+    });
+    return { of: made, answer: made.fetch('/fhir/Observation?patient=p-1') };
+  };
+  const entry = Array.from({ length: entriesCount }, (_, n) => ({ resource: observation(`o-${n}`, 'p-1') }));
+  const link = [next(`http://x.example${opaque}`)];
+
+  it('has its links where they stand, at its beginning or its end', async () => {
+    for (const members of [
+      { link, entry },
+      { entry, link },
+    ]) {
+      const text = JSON.stringify({ resourceType: 'Bundle', ...members });
+      const made = await large(text);
+      const { json } = await made.answer;
+      assert.equal((json.entry as object[]).length, entriesCount);
+      const url = new URL(String(linksIn({ json }).next));
+      assert.equal((await made.of.fetch(url.pathname + url.search)).status, 200);
+      assert.equal(made.of.asked.at(-1)?.target, opaque);
+      const end = (await eventsOf(made.of)).find(({ outcome }) => outcome.reason === 'streamed');
+      const left = text.length + url.href.length - `http://x.example${opaque}`.length;
+      assert.equal(end?.exposure?.bytes, left);
+      await made.of.close();
+    }
+  });
+
+  it('is cut off where a link at its end leads elsewhere, and refused where one at its beginning does', async () => {
+    const elsewhere = [next('https://elsewhere.example/other')];
+    const late = await large(JSON.stringify({ resourceType: 'Bundle', entry, link: elsewhere }));
+    await assert.rejects(late.answer);
+    await late.of.close();
+    const early = await large(JSON.stringify({ resourceType: 'Bundle', link: elsewhere, entry }));
+    assert.equal((await early.answer).status, 502);
+    await early.of.close();
+  });
+});
+
+describe('a link that is too old', () => {
+  it('is refused, and says to begin again', async () => {
+    const made = await startRoad({
+      policy,
+      adjust: (config) => ({ ...config, paging: { ...config.paging, validMs: -5_000 } }),
+      upstream: (_request, response) => sendJson(response, 200, of(next(opaque))),
+    });
+    const { json } = await made.fetch('/fhir/Observation?patient=p-1');
+    const url = new URL(String(linksIn({ json }).next));
+    assert.equal((await made.fetch(url.pathname + url.search)).status, 410);
+    const [, event] = await eventsOf(made);
+    assert.deepEqual([event?.operation, event?.outcome.reason], ['search-type', 'page-expired']);
+    await made.close();
+  });
+});
