@@ -170,6 +170,8 @@ export interface RoadOptions {
   readonly tls?: boolean;
   /** The disk under the spool. */
   readonly disk?: SpoolDisk;
+  /** The clock by which keys of issuers age. */
+  readonly now?: () => number;
   /** Changes the configuration that was read. */
   readonly adjust?: (config: GatewayConfig) => GatewayConfig;
   readonly logger?: Logger;
@@ -237,6 +239,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const gateway = await startGateway((options.adjust ?? ((same) => same))(config), {
     logger: options.logger ?? pino({ level: 'silent' }),
     ...(options.disk === undefined ? {} : { disk: options.disk }),
+    ...(options.now === undefined ? {} : { now: options.now }),
   });
   const { port } = gateway;
   const agent = new Agent({ connect: { ca: tls.cert, servername: 'localhost' }, allowH2: false });

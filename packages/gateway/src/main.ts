@@ -25,7 +25,7 @@ import { type Logger, pino } from 'pino';
 import { Pool } from 'undici';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
-import { ownEvent } from './capture/own-event.ts';
+import { lapseEvents, ownEvent } from './capture/own-event.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { openEdge } from './edge.ts';
@@ -73,6 +73,8 @@ export interface StartOptions {
   readonly replayStore?: ReplayStore;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. */
   readonly disk?: SpoolDisk;
+  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. */
+  readonly now?: () => number;
 }
 
 /** At most this long the events of the last moments get to reach the server; the rest stays in the spool. */
@@ -104,6 +106,7 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     mode: config.audit.mode,
     deadlineMs: config.audit.deadlineMs,
     ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
+    lapseEvents: (lapse) => lapseEvents(config, lapse),
   });
   const receipts = stack.use(
     await startRechecker({
@@ -293,9 +296,8 @@ function keepPolicy(
   config: GatewayConfig,
   parts: Pick<PolicyChangeParts, 'recorder' | 'logger' | 'metrics'> & { readonly stack: AsyncDisposableStack },
 ): PolicyKeeper {
-  const { policy, policyFile: file, emitter, site } = config;
-  const record = (change: PolicyChange): Promise<boolean> =>
-    tellPolicyChange(change, { ...parts, file, emitter, site });
+  const { policy, policyFile: file } = config;
+  const record = (change: PolicyChange): Promise<boolean> => tellPolicyChange(change, { ...parts, file, own: config });
   return parts.stack.use(new PolicyKeeper({ file, policy, pollMs: policyPollMs, settleMs: policySettleMs, record }));
 }
 

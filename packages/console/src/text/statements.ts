@@ -277,6 +277,8 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/upstream-back': { did: 'Has answers again of', object: 'named' },
   'system/rates-shared': { did: 'Counts requests together with other gateways, by', object: 'named' },
   'system/rates-alone': { did: 'Counts requests by itself, with a share, since nothing comes from', object: 'named' },
+  'system/record-failed': { did: 'From here on could not record what it was asked for' },
+  'system/record-resumed': { did: 'Records again what it is asked for' },
   'system/receipt-failed': { did: 'Found that what the server acknowledged does not hold' },
   'system/front-outcome': { did: 'Heard how a request ended that was let through before the gateway started again' },
   'system/front-unasked': { did: 'A proxy let a request through that the gateway was not asked about' },
