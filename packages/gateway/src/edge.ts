@@ -14,6 +14,7 @@ import { startDecisionFeed } from './limits/decision-feed.ts';
 import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
+import { type Party, partyOf } from './limits/party.ts';
 import { Rates } from './limits/rates.ts';
 import { RedisRates, type RedisRatesSettings } from './limits/redis-rates.ts';
 import { Limiting } from './passage/limiting.ts';
@@ -52,7 +53,7 @@ export async function openEdge(
     stack.defer(() => clearInterval(sweeping));
     metrics.watch(
       'watchglass_gateway_locked_out',
-      'Addresses and clients that are locked out now',
+      'Addresses, clients and persons that are locked out now',
       () => lockout.blockedCount,
     );
   }
@@ -118,13 +119,14 @@ function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger 
 }
 
 function tellLockout(config: GatewayConfig, { kind, key, blockMs }: LockoutNews, { recorder, logger }: Parts): void {
-  const [by, ...rest] = key.split(' ');
-  const id = rest.at(-1) ?? '-';
-  const target = by === 'address' ? { type: 'Address', id: addressOf(id) } : { type: 'Client', id };
+  const party = partyOf(key);
+  const { by } = party;
   const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';
   logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
   const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
-  void recorder.record([ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, target })]);
+  void recorder.record([
+    ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, ...targetsOf(party) }),
+  ]);
 }
 
 function shareRates(
@@ -184,6 +186,25 @@ const decisionOperations = {
   lifted: 'decision-lifted',
   expired: 'decision-expired',
 } as const;
+
+/** Of a person the client is named as well: nobody is shut out of another one. */
+function targetsOf(party: Party): Pick<Parameters<typeof ownEvent>[1], 'target' | 'targets'> {
+  switch (party.by) {
+    case 'address':
+      return { target: { type: 'Address', id: addressOf(party.around) } };
+    case 'client':
+      return { target: { type: 'Client', id: party.client } };
+    case 'person':
+      return {
+        target: { type: 'Actor', id: party.id },
+        ...(/^[!-~]{1,256}$/.test(party.client)
+          ? { targets: [{ type: 'Client', id: party.client, role: 'object' }] }
+          : {}),
+      };
+    default:
+      return party satisfies never;
+  }
+}
 
 /** Of an IPv6 neighbourhood its range. */
 function addressOf(around: string): string {

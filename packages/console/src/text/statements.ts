@@ -323,6 +323,7 @@ const reasons: Readonly<Record<string, string>> = {
   'rate-route': 'too many requests of this kind',
   'locked-out-address': 'too many invalid tokens came from this address',
   'locked-out-client': 'this client was denied too often',
+  'locked-out-person': 'this person was denied too often in this app',
   'concurrency-user': 'too many requests of this person at once',
   'concurrency-client': 'too many requests of this client at once',
   scope: 'the token’s scopes don’t reach this',
