@@ -13,6 +13,13 @@ import { neighbourhood } from '../http/source.ts';
 import { type BackChannelLogout, type EndedSession, logoutFormBytesMax } from '../identity/back-channel-logout.ts';
 import { Refused, violation } from './refused.ts';
 
+export interface Heard {
+  readonly status: number;
+  readonly event: EventDraftFacts;
+  /** Where the event can't be recorded: the issuer has to be able to say it again. */
+  readonly unhear: () => void;
+}
+
 export class LogoutDoor {
   readonly #path: string;
   readonly #logout: BackChannelLogout;
@@ -27,10 +34,7 @@ export class LogoutDoor {
   }
 
   /** The status to answer with, and the event that says so. Throws `Refused`. */
-  async serve(
-    request: IncomingMessage,
-    captured: Captured,
-  ): Promise<{ readonly status: number; readonly event: EventDraftFacts }> {
+  async serve(request: IncomingMessage, captured: Captured): Promise<Heard> {
     const fault = messageFault(request);
     if (fault !== undefined) throw violation(captured, 'protocol-violation', fault);
     if (!isForm(request.headers['content-type'])) throw this.#refused(captured, 'logout-request');
@@ -38,8 +42,10 @@ export class LogoutDoor {
     const body = hasBody(request) ? await this.#read(request, captured) : '';
     const verdict = await this.#logout.receive(body);
     switch (verdict.kind) {
-      case 'ended':
-        return { status: 200, event: this.#event(captured, { status: 200, ended: verdict.ended }) };
+      case 'ended': {
+        const { ended, unhear } = verdict;
+        return { status: 200, event: this.#event(captured, { status: 200, ended }), unhear };
+      }
       case 'refused':
         throw this.#refused(captured, verdict.reason);
       case 'unavailable': {

@@ -189,8 +189,10 @@ export class Pipeline {
   /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
   async #serveLogout(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
     const answered = await (this.#parts.logoutDoor as LogoutDoor).serve(request, captured);
-    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded')
+    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded') {
+      answered.unhear();
       throw new Refused('audit-unavailable', undefined);
+    }
     if (response.headersSent || response.destroyed) return;
     response.writeHead(answered.status, { ...this.#parts.securityHeaders, ...ownAnswerHeaders, 'content-length': '0' });
     response.end();
