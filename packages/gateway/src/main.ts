@@ -160,7 +160,9 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const identity = stack.use(await identify(config, { ...options, recorder, logger, metrics }));
   const policies = keepPolicy(config, { recorder, logger, metrics, stack });
   const edge = stack.use(await openEdge(config, { recorder, logger, metrics }));
-  // What still waits for the upstream when that is let go of has its event before the spool closes.
+  const glass = await openGlass(config, { stack, logger });
+  const consent = stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent }));
+  // What still waits for the upstream, or for a consent, when those are let go of has its event before the spool closes.
   let built: Pipeline | undefined;
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
@@ -184,8 +186,8 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
     filePools,
     authenticator: identity.authenticator,
     policies,
-    glass: await openGlass(config, { stack, logger }),
-    consent: stack.use(new ConsentDesk(options.consent === undefined ? {} : { hook: options.consent })),
+    glass,
+    consent,
     logger,
     limiting: edge.limiting,
     breaker: edge.breaker,
