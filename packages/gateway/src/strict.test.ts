@@ -1,5 +1,6 @@
 /** Row 28 of the table of attacks: what the guard does when the record itself fails. */
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -129,6 +130,16 @@ attack(28, 'a record that fails', {
         await startedAgain(of);
       },
     },
+  'is 503 for good where the file of the spool was removed: what was written to it is nowhere': {
+    at: () => startRoad({ config: strict }),
+    leaves: [own('start', 'success')],
+    async strike(of) {
+      await rm(join(of.folder, 'spool/segments'), { recursive: true });
+      await unavailable(of);
+      await unavailable(of, { method: 'POST' });
+      await startedAgain(of);
+    },
+  },
   'withholds what the API answered where it fails under a read': {
     at: () =>
       startRoad({
