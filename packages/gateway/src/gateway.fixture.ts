@@ -57,8 +57,12 @@ export interface TestIssuer extends Listening {
   ): Promise<string>;
 }
 
+/** One pair for all issuers of a test's process: making one takes as long as many a test. */
+let issuerKeys: Promise<{ readonly publicKey: CryptoKey; readonly privateKey: CryptoKey }> | undefined;
+
 export async function startIssuer(): Promise<TestIssuer> {
-  const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
+  issuerKeys ??= generateKeyPair('RS256', { extractable: true });
+  const { publicKey, privateKey } = await issuerKeys;
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
   const fetches = { count: 0 };
   const down = { is: false };
