@@ -56,7 +56,7 @@ function guard(emitter: string, options: Partial<GuardOptions> = {}): Promise<Gu
 /** The record is what is missing: said in time, with when to come again, and the API not asked. */
 function assertUnavailable({ status, code, retryAfter, tookMs }: Answer): void {
   assert.deepEqual([status, code, retryAfter], [503, 'audit-unavailable', '2']);
-  assert.ok(tookMs < deadlineMs + 1_000, `took ${tookMs} ms`);
+  assert.ok(tookMs < deadlineMs + 2_000, `took ${tookMs} ms`);
 }
 
 async function refusesForWantOfRecord(to: Guard): Promise<void> {
@@ -160,7 +160,7 @@ test('a disk that fails is 503 until a restart', { skip: missing ?? false, timeo
 test('an API that is slow is 504, then spared, and asked again once it is back', { timeout }, async () => {
   await using one = await guard('api-slow', {
     config: {
-      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 300, breaker: { failuresMax: 3, openMs: 200 } },
+      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 800, breaker: { failuresMax: 3, openMs: 200 } },
     },
   });
   assert.equal((await one.ask()).status, 200);

@@ -10,8 +10,11 @@ const url = 'https://gw.example/fhir/Patient/1';
 const token = 'access-token';
 let prover: Prover;
 let other: Prover;
+/** The second before any proof: a checker that came to be after a proof refuses it. */
+let beganMs = 0;
 
 before(async () => {
+  beganMs = Math.floor(Date.now() / 1_000) * 1_000;
   prover = await makeProver();
   other = await makeProver();
 });
@@ -21,7 +24,7 @@ function check(checker: ProofChecker, proof: string | undefined, method = 'GET')
 }
 
 async function reason(proof: string | undefined, options: ProofCheckerOptions = {}): Promise<string> {
-  const verdict = await check(new ProofChecker(options), proof);
+  const verdict = await check(new ProofChecker({ now: () => beganMs, ...options }), proof);
   return verdict.kind === 'refused' ? verdict.reason : verdict.kind;
 }
 
@@ -31,7 +34,8 @@ describe('a proof', () => {
       const one = await makeProver(algorithm);
       const proof = await one.prove({ url, token });
       const presented = { method: 'GET', url, proof, certificate: undefined };
-      assert.deepEqual(await new ProofChecker().check(presented, token, one.thumbprint), { kind: 'proven' }, algorithm);
+      const checker = new ProofChecker({ now: () => beganMs });
+      assert.deepEqual(await checker.check(presented, token, one.thumbprint), { kind: 'proven' }, algorithm);
     }
   });
 
