@@ -10,12 +10,16 @@
  * The last line counts; the lines before it name what was skipped and why.
  */
 import { appendFileSync, globSync, mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { run } from 'node:test';
 import type { TestEvent } from 'node:test/reporters';
 
 const root: string = join(import.meta.dirname, '..');
 const fileTimeoutMs = 300_000;
+const cores = availableParallelism();
+/** Files that wait for their disk half of the time. */
+const waitingMax = cores + 1;
 
 /** Only where they are asked for: loops that find more the longer they run. */
 const onlyLong = [
@@ -29,13 +33,16 @@ const longer = ['test/fault/server-kill.test.ts', 'test/sim/canary.test.ts', 'te
 
 const suites: Record<string, { globs: string[]; concurrency: number }> = {
   tidy: { globs: ['test/*.test.ts'], concurrency: 1 },
-  unit: { globs: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'tools/**/*.test.ts'], concurrency: 2 },
+  unit: {
+    globs: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    concurrency: waitingMax,
+  },
   contract: {
     globs: ['test/contract/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts'],
-    concurrency: 2,
+    concurrency: waitingMax,
   },
-  fuzz: { globs: ['test/fuzz/**/*.test.ts'], concurrency: 2 },
-  sim: { globs: ['test/sim/**/*.test.ts'], concurrency: 2 },
+  fuzz: { globs: ['test/fuzz/**/*.test.ts'], concurrency: cores },
+  sim: { globs: ['test/sim/**/*.test.ts'], concurrency: cores },
   scenario: { globs: ['test/scenario/**/*.test.ts'], concurrency: 1 },
   fault: { globs: ['test/fault/**/*.test.ts'], concurrency: 1 },
   browser: { globs: ['test/browser/**/*.test.ts'], concurrency: 1 },
