@@ -1,6 +1,6 @@
 /**
  * What the guard costs: the gateway in `strict` mode (verified token, policy, exposure, one durable event a request) against HAProxy doing the nearest it can, and against a bare
- * proxy of the gateway's own parts (node:http and undici) that does nothing but pass on. Each in processes of its own, in front of the same upstream, in turns, under the same load.
+ * proxy of the gateway's own parts (node:http and undici) that does nothing but pass on; and the same gateway with two workers under a primary. Each in processes of its own, in front of the same upstream, in turns, under the same load.
  * Last, what the gateway adds to the slowest answers at a thousand requests a second.
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -16,6 +16,7 @@ import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { Pool } from 'undici';
 
 import { type Load, pace, saturate, wrk } from './load.ts';
+import { cpuMicros as cpuMicrosOf } from './processor-time.ts';
 import { startHaproxy, startNginx } from './proxies.ts';
 
 const connections = 64;
@@ -41,7 +42,9 @@ export async function run(options: {
   const start = async (role: string, settings: object = {}): Promise<Contender> => {
     const child = fork(fileURLToPath(import.meta.url), {
       env: { ...process.env, WATCHGLASS_BENCH_ROLE: role, WATCHGLASS_BENCH_SETTINGS: JSON.stringify(settings) },
-      execArgv: role === 'gateway' ? (process.env.WATCHGLASS_BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean) : [],
+      execArgv: role.startsWith('gateway')
+        ? (process.env.WATCHGLASS_BENCH_NODE_OPTIONS ?? '').split(' ').filter(Boolean)
+        : [],
     });
     forks.push(child);
     const [{ url }] = (await once(child, 'message')) as [{ url: string }];
@@ -72,7 +75,8 @@ export async function run(options: {
       .sign(privateKey);
     const contenders = [
       await start('bare', { upstream }),
-      await start('gateway', { folder, upstream, issuer: around.url }),
+      await start('gateway', { folder, upstream, issuer: around.url, workers: 1 }),
+      await start('gateway2', { folder, upstream, issuer: around.url, workers: 2 }),
     ];
     const publicKeyPem = await exportSPKI(publicKey);
     const haproxy = await startHaproxy({ folder, upstream, publicKeyPem, issuer: around.url, audience });
@@ -194,23 +198,38 @@ const patientText = JSON.stringify({
   extension: Array.from({ length: 24 }, (_, n) => ({ url: `urn:bench:${n}`, valueString: 'x'.repeat(40) })),
 });
 
+interface Played {
+  readonly url: string;
+  /** Processes of its own. */
+  readonly pids?: () => readonly number[];
+  readonly end?: () => Promise<void>;
+}
+
 /** What a child process of this benchmark does. */
 async function play(
   role: string,
-  settings: { readonly folder: string; readonly upstream: string; readonly issuer: string; readonly jwk: object },
+  settings: {
+    readonly folder: string;
+    readonly upstream: string;
+    readonly issuer: string;
+    readonly jwk: object;
+    readonly workers: number;
+  },
 ): Promise<void> {
-  const plays: Readonly<Record<string, () => Promise<string>>> = {
-    around: () => playAround(settings.jwk),
-    bare: () => playBare(settings.upstream),
+  const plays: Readonly<Record<string, () => Promise<Played>>> = {
+    around: async () => ({ url: await playAround(settings.jwk) }),
+    bare: async () => ({ url: await playBare(settings.upstream) }),
     gateway: () => playGateway(settings),
+    gateway2: () => playGateway(settings),
   };
-  const url = await plays[role]?.();
+  const played = await plays[role]?.();
   process.on('message', () => {
     const { user, system } = process.cpuUsage();
-    process.send?.({ cpuMicros: user + system });
+    const others = played?.pids?.() ?? [];
+    process.send?.({ cpuMicros: user + system + others.reduce((sum, pid) => sum + cpuMicrosOf(pid), 0) });
   });
-  process.on('disconnect', () => process.exit());
-  process.send?.({ url });
+  process.on('disconnect', () => void (played?.end?.() ?? Promise.resolve()).finally(() => process.exit()));
+  process.send?.({ url: played?.url });
 }
 
 async function listen(listener: RequestListener): Promise<string> {
@@ -277,11 +296,13 @@ async function playGateway({
   folder,
   upstream,
   issuer,
+  workers,
 }: {
   readonly folder: string;
   readonly upstream: string;
   readonly issuer: string;
-}): Promise<string> {
+  readonly workers: number;
+}): Promise<Played> {
   const { readGatewayConfig, samplePolicyPath, startGateway } = await import('@watchglass/gateway');
   const config = {
     listen: { port: 0 },
@@ -290,15 +311,22 @@ async function playGateway({
     policy: samplePolicyPath(),
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
     server: { url: issuer, writeKeyFile: 'write.key' },
-    spool: { dir: 'spool' },
+    spool: { dir: `spool-${workers}` },
+    emitter: `bench-${workers}`,
+    workers,
+    // As HAProxy's stick table: nobody reaches it, everybody is counted.
+    rates: { rules: [{ name: 'bench', by: 'user', limit: 10_000_000, windowMs: 10_000 }] },
   };
   await writeFile(join(folder, 'write.key'), `wgk_${'b'.repeat(32)}`);
-  await writeFile(join(folder, 'gateway.yaml'), JSON.stringify(config));
+  const file = join(folder, `gateway-${workers}.yaml`);
+  await writeFile(file, JSON.stringify(config));
   const { pino } = await import('pino');
-  const { url } = await startGateway(readGatewayConfig(join(folder, 'gateway.yaml')), {
-    logger: pino({ level: 'silent' }),
-  });
-  return url;
+  const running = await startGateway(readGatewayConfig(file), { logger: pino({ level: 'silent' }) });
+  return {
+    url: running.url,
+    pids: () => running.workers.flatMap(({ pid }) => pid ?? []),
+    end: async () => running[Symbol.asyncDispose](),
+  };
 }
 
 const role = process.env.WATCHGLASS_BENCH_ROLE;

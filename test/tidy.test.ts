@@ -80,11 +80,13 @@ const houses: Record<string, Record<string, number>> = {
   gateway: {
     http: 1,
     limits: 1,
+    trace: 1,
     fhir: 2,
     identity: 3,
     exposure: 3,
     policy: 4,
     upstream: 4,
+    tunnel: 2,
     capture: 5,
     watch: 6,
     passage: 7,

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 
 import type { ConfigFiles } from './config-identity.ts';
+import { GatewayError } from './errors.ts';
 import { compileJsonMap, jsonMapSchema } from './exposure/json-map.ts';
 import type { Route } from './exposure/route.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
@@ -13,6 +14,7 @@ export interface RouteSection {
   readonly search?: 'any' | 'post' | undefined;
   readonly urlParameters?: readonly string[] | undefined;
   readonly upstream?: string | undefined;
+  readonly websocket: boolean;
 }
 
 const routeSchema: z.ZodType<RouteSection> = z
@@ -26,6 +28,7 @@ const routeSchema: z.ZodType<RouteSection> = z
       .max(64)
       .optional(),
     upstream: z.string().min(1).max(63).optional(),
+    websocket: z.boolean().default(false),
   })
   .refine(({ kind, map }) => (kind === 'json') === (map !== undefined), {
     error: 'expected map, a file, with kind: json, and only there',
@@ -45,13 +48,20 @@ export const routesSchema: z.ZodType<readonly RouteSection[]> = z
   });
 
 /** The longest prefix first. */
-export function readRoutes(routes: readonly RouteSection[], { from, read }: ConfigFiles): readonly Route[] {
+export function readRoutes(routes: readonly RouteSection[], { file, from, read }: ConfigFiles): readonly Route[] {
   return routes
     .map(({ kind, map = '', search, urlParameters, ...rest }): Route => {
       if (kind === 'fhir')
         return search === 'post' ? { kind, ...rest, urlParameters: new Set(urlParameters) } : { kind, ...rest };
       const options = { schema: jsonMapSchema, file: from(map), code: 'config-invalid' } as const;
-      return { kind, ...rest, map: compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options)) };
+      const compiled = compileJsonMap(parseStrictYaml(read(map, 'routes[].map'), options));
+      const lasting = [...compiled.operations.values()].flat().find(({ name }) => name === 'subscribe');
+      if (lasting !== undefined && !rest.websocket)
+        throw new GatewayError(
+          'config-invalid',
+          `${file}: routes: expected websocket: true with ${from(map)}, which has subscribe at ${lasting.template}`,
+        );
+      return { kind, ...rest, map: compiled };
     })
     .sort((a, b) => b.prefix.length - a.prefix.length);
 }

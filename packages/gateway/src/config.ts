@@ -8,13 +8,16 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { type CorsSection, corsSchema } from './config-cors.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
 import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
+import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
+import { readTracing, tracingSchema } from './config-tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -23,16 +26,19 @@ import {
   upstreamSchema,
   upstreamsSchema,
 } from './config-upstream.ts';
+import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
 import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
 import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
+import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
+import type { TracingSettings } from './trace/tracing.ts';
 
 export type IssuerConfig = IssuerSettings;
 
@@ -51,6 +57,10 @@ export interface GatewayConfig {
   readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
   readonly issuers: readonly IssuerConfig[];
   readonly identity: IdentitySettings;
+  /** At which issuer SMART applications sign people in. */
+  readonly smart: SmartSettings | undefined;
+  /** Of pages whose scripts may call the APIs. */
+  readonly cors: CorsSection;
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
@@ -77,6 +87,9 @@ export interface GatewayConfig {
   readonly fronts: FrontSettings | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly edge: EdgeSettings;
+  readonly websockets: WebSocketsSection;
+  /** Where spans are sent, if anywhere. */
+  readonly tracing: TracingSettings | undefined;
   readonly limits: ListenerLimits & {
     readonly inFlightMax: number;
     readonly requestBytesMax: number;
@@ -104,6 +117,8 @@ const schema = z.strictObject({
   upstreams: upstreamsSchema,
   issuers: issuersSchema,
   identity: identitySchema,
+  smart: smartSchema,
+  cors: corsSchema,
   policy: z.string(),
   routes: routesSchema,
   server: z.strictObject({
@@ -146,6 +161,8 @@ const schema = z.strictObject({
   fronts: frontsSchema.optional(),
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
+  websockets: webSocketsSchema,
+  tracing: tracingSchema.optional(),
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),
@@ -217,6 +234,8 @@ export function readGatewayConfig(
     upstreams: readUpstreams(raw.upstreams, routes, files),
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
+    smart: readSmart(raw.smart, { issuers: raw.issuers, file }),
+    cors: raw.cors,
     policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
     routes,
@@ -246,6 +265,8 @@ export function readGatewayConfig(
     fronts: readFronts(raw.fronts, { url: raw.url, files }),
     trustedProxies: readProxies(raw.trustedProxies, file),
     edge: readEdge(raw, raw.limits.bodies, files),
+    websockets: raw.websockets,
+    tracing: raw.tracing === undefined ? undefined : readTracing(raw.tracing, files),
     limits: raw.limits,
   };
 }

@@ -50,6 +50,8 @@ export interface TestIssuer extends Listening {
   readonly fetches: { count: number };
   /** Set `is`, and it hangs up on everybody. */
   readonly down: { is: boolean };
+  /** More of its metadata. */
+  readonly metadata: Record<string, unknown>;
   /** A good token, except for what is given. */
   mint(
     claims?: Record<string, unknown>,
@@ -63,6 +65,7 @@ export async function startIssuer(): Promise<TestIssuer> {
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
   const fetches = { count: 0 };
   const down = { is: false };
+  const metadata: Record<string, unknown> = {};
   let issuer = '';
   const listening = await serve((request, response) => {
     if (down.is) {
@@ -71,7 +74,7 @@ export async function startIssuer(): Promise<TestIssuer> {
     }
     response.setHeader('content-type', 'application/json');
     if (request.url === '/.well-known/openid-configuration') {
-      response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks` }));
+      response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/jwks`, ...metadata }));
       return;
     }
     fetches.count += 1;
@@ -86,6 +89,7 @@ export async function startIssuer(): Promise<TestIssuer> {
     privateKey,
     fetches,
     down,
+    metadata,
     mint(claims = {}, header = {}, key = privateKey) {
       const nowSeconds = Math.floor(Date.now() / 1_000);
       const payload = {
@@ -167,6 +171,8 @@ export interface RoadOptions {
   readonly upstream?: (request: IncomingMessage, response: ServerResponse, body: string) => void;
   /** Merged into gateway.yaml. */
   readonly config?: Record<string, unknown>;
+  /** Merged into its issuer. */
+  readonly issuer?: Record<string, unknown>;
   readonly policy?: string;
   readonly tls?: boolean;
   /** The disk under the spool. */
@@ -176,6 +182,8 @@ export interface RoadOptions {
   readonly logger?: Logger;
   /** Answers 503 instead of taking events. */
   readonly serverDown?: boolean;
+  /** What the server says that it decided; `again` once it has said something. */
+  readonly decisions?: (again: boolean) => Promise<object>;
   /** Files that the configuration names, before it is read. */
   readonly prepare?: (folder: string) => Promise<void>;
 }
@@ -197,6 +205,10 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const eventServer = await serve((request, response) => {
     const take = async (): Promise<void> => {
       const body = await readText(request);
+      if (options.decisions !== undefined && request.url?.startsWith('/v1/gateway/decisions') === true) {
+        response.end(JSON.stringify(await options.decisions(request.url.includes('after='))));
+        return;
+      }
       if (options.serverDown === true) {
         response.writeHead(503, { 'retry-after': '1' }).end();
         return;
@@ -223,7 +235,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     listen: { host: '127.0.0.1', port: 0 },
     ...(secure ? { tls: { cert: 'cert.pem', key: 'key.pem' } } : {}),
     upstream: { url: upstream.url, timeoutMs: 2_000 },
-    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'] }],
+    issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'], ...options.issuer }],
     policy: 'policy.yaml',
     routes: [{ prefix: '/fhir', kind: 'fhir' }],
     server: { url: eventServer.url, writeKeyFile: 'write.key' },

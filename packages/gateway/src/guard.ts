@@ -16,15 +16,18 @@ import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
+import { Cors } from './http/cors.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
+import { openDoors } from './passage/doors.ts';
 import { Limiting } from './passage/limiting.ts';
 import { createListener } from './passage/listener.ts';
-import { LogoutDoor } from './passage/logout-door.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { openTracing } from './spans.ts';
+import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
 
@@ -74,6 +77,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
+  const cors = new Cors(config.cors.origins);
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
@@ -99,16 +103,21 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
+  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
+  const lasting = new LastingOnes({ countMax, perHolderMax });
+  metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
+    tracing,
+    lasting,
+    webSockets: config.websockets,
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
+    doors: openDoors(config, { ...identity, cors }),
+    cors,
     opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
-    logoutDoor:
-      identity.logout === undefined || config.identity.logoutPath === undefined
-        ? undefined
-        : new LogoutDoor(config.identity.logoutPath, identity.logout),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;
@@ -145,6 +154,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
   stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
   stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(port);
   const resources = stack.move();
   return {

@@ -39,6 +39,7 @@ export async function identify(
   const identity = await openIdentity({
     issuers: config.issuers,
     settings: config.identity,
+    smart: config.smart,
     tenant: config.tenant,
     memory: parts.memory,
     ...(parts.now === undefined ? {} : { now: parts.now }),

@@ -19,6 +19,7 @@ import { cannotListen, kernelShares, type Place } from './http/listening.ts';
 import { sendLeftovers } from './leftovers.ts';
 import { openCommons } from './open-commons.ts';
 import { policyTexts } from './policy/load-policy.ts';
+import type { OriginState } from './reach.ts';
 import { keepRecord, lastSendingMs } from './record-keeping.ts';
 import { openAdmin, type RunningGateway, type StartOptions, stopOnce } from './running-gateway.ts';
 import { watchCertificates } from './secure.ts';
@@ -70,6 +71,7 @@ export async function startPrimary(config: GatewayConfig, options: StartOptions 
   watchCrew(crew, metrics);
   const adminUrl = await openAdmin(config.admin, stack, {
     problems: async () => [...new Set([...recorder.problems(), ...(await problemsOf(crew))])],
+    upstreams: async () => leastOf(await crew.askReady('upstreams', askMsMax)),
     receipts: async () => sumReceipts(receipts.status, await crew.askReady('receipts', askMsMax)),
     workers: () => crew.status,
     metrics: {
@@ -204,6 +206,18 @@ async function problemsOf(crew: Crew): Promise<readonly string[]> {
     ...(crew.status.every(({ state }) => state === 'ready') ? [] : ['worker-down']),
     ...answers.flatMap(({ answer }) => (Array.isArray(answer) ? answer.map(String) : ['worker-silent'])),
   ];
+}
+
+/** Each worker judges origins for itself: one is up where all find it so. */
+function leastOf(workers: readonly { readonly answer: unknown }[]): readonly OriginState[] | undefined {
+  const least = new Map<string, OriginState>();
+  for (const { answer } of workers) {
+    for (const state of Array.isArray(answer) ? (answer as OriginState[]) : []) {
+      const key = `${state.upstream} ${state.origin}`;
+      least.set(key, { ...state, up: state.up && least.get(key)?.up !== false });
+    }
+  }
+  return least.size === 0 ? undefined : [...least.values()];
 }
 
 function sumReceipts(own: ReceiptStatus, workers: readonly { readonly answer: unknown }[]): ReceiptStatus {

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 
 import type { GatewayConfig } from './config.ts';
+import type { UpstreamConfig } from './config-upstream.ts';
 import { emitterOf, primarySpoolBytes } from './config-workers.ts';
 
 export function spoolFolderOf(directory: string, slot: number): string {
@@ -22,7 +23,8 @@ export function workerConfig(
 ): GatewayConfig {
   const { slot, count, port } = worker;
   const share = (whole: number): number => Math.ceil(whole / count);
-  const { spool, upstream, limits, fronts } = config;
+  const { spool, upstream, upstreams, websockets, limits, fronts } = config;
+  const upstreamShare = (of: UpstreamConfig): UpstreamConfig => ({ ...of, connectionsMax: share(of.connectionsMax) });
   return {
     ...config,
     workers: 1,
@@ -34,7 +36,10 @@ export function workerConfig(
       dir: spoolFolderOf(spool.dir, slot),
       maxBytes: Math.floor((spool.maxBytes - primarySpoolBytes(spool.maxBytes)) / count),
     },
-    upstream: { ...upstream, connectionsMax: share(upstream.connectionsMax) },
+    upstream: upstreamShare(upstream),
+    upstreams: new Map([...upstreams].map(([name, other]) => [name, upstreamShare(other)])),
+    // What one person may have is counted by each process: their connections come to one or the other as they come.
+    websockets: { ...websockets, connectionsMax: share(websockets.connectionsMax) },
     limits: {
       ...limits,
       connectionsMax: share(limits.connectionsMax),

@@ -96,6 +96,8 @@ function runWorker(): void {
       .catch(() => undefined)
       .then(() => stack.disposeAsync())
       .catch(() => undefined)
+      // Why it couldn't begin is said before it leaves.
+      .then(() => channel.quiet())
       .then(() => process.exit(0));
     return ending;
   };
@@ -144,8 +146,7 @@ function runWorker(): void {
       const { authz, spop, grpc, outcomes } = guard.fronts ?? {};
       return { url: guard.url, port: guard.port, authz, spop, grpc, outcomes };
     } catch (error) {
-      // The refusal goes out first.
-      setImmediate(() => void end());
+      void end();
       throw error;
     }
   };
@@ -182,6 +183,8 @@ function answer({ commons, policyFile, metrics, guard, receipts }: Standing, nam
       return commons.filters.check();
     case 'problems':
       return guard?.problems() ?? ['worker-starting'];
+    case 'upstreams':
+      return guard?.upstreams() ?? null;
     case 'metrics':
       return metrics.registry.getMetricsAsJSON();
     case 'receipts':

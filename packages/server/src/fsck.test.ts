@@ -164,6 +164,11 @@ test('what happened to an installation is what its state says; one edit by hand 
       /^state-differs state\.sqlite: people\/[^ ]+\/password \d+$/,
     ],
     [
+      'another record for a patient',
+      sql(`UPDATE people SET fhir_user = 'Patient/of-another' WHERE id = '${nurse}'`),
+      /^state-unsaid state\.sqlite: people\/[^ ]+\/fhirUser( \d+)?$/,
+    ],
+    [
       'somebody disabled let in again',
       sql(`UPDATE people SET disabled = 0`),
       /^state-lacking state\.sqlite: people\/[^ ]+\/disabled \d+$/,
@@ -175,7 +180,7 @@ test('what happened to an installation is what its state says; one edit by hand 
     ],
     [
       'somebody nobody added',
-      sql(`INSERT INTO people VALUES ('p-x', 'x', 'X', 'clinic', NULL, 'x', 0, '2026-01-01T00:00:00.000Z')`),
+      sql(`INSERT INTO people VALUES ('p-x', 'x', 'X', 'clinic', NULL, 'x', 0, '2026-01-01T00:00:00.000Z', NULL)`),
       /^(state-unsaid state\.sqlite: people\/p-x[a-z/]*\n?){4}$/,
     ],
     [

@@ -38,6 +38,12 @@ issuer:
   listen:
     host: 127.0.0.1
     port: 9442
+  # The FHIR API that SMART applications are launched for, which is the gateway's, and what it is trusted by.
+  fhirUrl: https://localhost:9441/fhir
+  ca: ./tls/ca.pem
+  # Applications that sign people in (docs/identity.md). The gateway is told when somebody's sessions end, so that their tokens end with them.
+  clients:
+    - { id: gateway, name: the gateway, logoutUri: https://localhost:9441/backchannel-logout, logoutOfAll: true }
 
 # Who vouches that the log only grows, so that nobody here can put back an older one (docs/witnesses.md):
 #   witnesses:
@@ -73,6 +79,10 @@ issuers:
   - issuer: http://localhost:9442
     audience: urn:watchglass:api
     algorithms: [RS256, ES256, EdDSA]
+    # As which it tells the gateway of sessions that end, and where.
+    logoutClientId: gateway
+identity:
+  logoutPath: /backchannel-logout
 
 # Who may do what, by role; SMART scopes narrow it further.
 policy: ./policy.yaml

@@ -10,6 +10,7 @@ import { parametersMax } from '../http/canonical.ts';
 import { plainAddress } from '../http/source.ts';
 import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
+import { parseTraceparent, type RequestTrace } from '../trace/request-trace.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
 
@@ -26,6 +27,8 @@ export interface Captured {
   /** Of the client certificate of the connection: `x5t#S256`. */
   readonly certificate: string | undefined;
   readonly site: string | undefined;
+  /** Where its phases are told; undefined without tracing. */
+  readonly trace?: RequestTrace | undefined;
 }
 
 export function capture(
@@ -35,6 +38,7 @@ export function capture(
     readonly auditId: string;
     readonly address: string | undefined;
     readonly site: string | undefined;
+    readonly trace?: RequestTrace | undefined;
   },
 ): Captured {
   const userAgent = request.headers['user-agent'];
@@ -46,8 +50,8 @@ export function capture(
     auditId: options.auditId,
     timeMs: Date.now(),
     startedMs: performance.now(),
-    method: /^[A-Z]{1,16}$/.test(request.method ?? '') ? (request.method as string) : 'OTHER',
-    traceparent: continueTrace(request.headers.traceparent),
+    method: plainMethod(request.method),
+    traceparent: options.trace?.traceparent ?? continueTrace(request.headers.traceparent),
     source: {
       ...(options.address === undefined ? {} : { address: options.address }),
       ...(port === undefined ? {} : { port }),
@@ -56,17 +60,22 @@ export function capture(
     },
     certificate,
     site: options.site,
+    trace: options.trace,
   };
+}
+
+/** A method that can stand in an event. */
+export function plainMethod(method: string | undefined): string {
+  return method !== undefined && /^[A-Z]{1,16}$/.test(method) ? method : 'OTHER';
 }
 
 /** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */
 export function continueTrace(inbound: string | string[] | undefined): string {
   const span = drawBytes(8).toString('hex');
-  const match =
-    typeof inbound === 'string'
-      ? /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})$/.exec(inbound)
-      : null;
-  return match === null ? `00-${drawBytes(16).toString('hex')}-${span}-00` : `00-${match[1]}-${span}-${match[2]}`;
+  const caller = parseTraceparent(inbound);
+  return caller === undefined
+    ? `00-${drawBytes(16).toString('hex')}-${span}-00`
+    : `00-${caller.traceId}-${span}-${caller.flags}`;
 }
 
 export const anonymous: Actor = { id: 'anonymous' };
@@ -197,6 +206,32 @@ export function authenticationEvent(captured: Captured, principal: Principal): E
       },
     },
     request: sharedRequest(captured),
+  };
+}
+
+/** The event of an answer of the gateway's own to whoever asks, which holds nothing about anybody: how to sign in, or that a script may call. */
+export function discoveryEvent(input: {
+  readonly captured: Captured;
+  readonly status: number;
+  readonly operation: 'smart-configuration' | 'preflight';
+  readonly route?: string;
+  readonly reason?: string;
+}): EventDraftFacts {
+  const { captured, status, operation, route, reason } = input;
+  const outcome = { status: outcomeOfStatus(status), code: status, ...(reason === undefined ? {} : { reason }) };
+  return {
+    ...shared(captured),
+    kind: 'api',
+    action: 'read',
+    operation,
+    outcome,
+    actor: anonymous,
+    request: {
+      ...sharedRequest(captured),
+      ...(route === undefined ? {} : { route }),
+      status,
+      durationMs: elapsedMs(captured),
+    },
   };
 }
 

@@ -53,6 +53,7 @@ export function isMapped(interaction: Interaction): interaction is MappedInterac
 const routesMax = 500;
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 const keyPattern = new RegExp(`^(?:${methods.join('|')}) (?:/(?:[A-Za-z0-9._~$-]+|\\{[A-Za-z][A-Za-z0-9]*\\}))+$`);
+const readingNames: ReadonlySet<string> = new Set(['read', 'vread', 'search', 'history', 'capabilities']);
 const names = interactionNames.filter((name) => name !== 'batch');
 
 const jsonPath = z.string().refine((text) => parseJsonPath(text) !== undefined, {
@@ -121,15 +122,18 @@ export const jsonMapSchema: z.ZodType<JsonMapDocument> = z
   });
 
 /** What no two routes may share, and what a route's sources may name. */
-function problemOf(key: string, { patient }: OperationDocument, shapes: Set<string>): string | undefined {
+function problemOf(key: string, { patient, interaction }: OperationDocument, shapes: Set<string>): string | undefined {
   const shape = key.replace(/\{[^}]+\}/g, '{}');
   if (shapes.has(shape)) return 'expected one route for each method and path';
   shapes.add(shape);
+  if (interaction === 'subscribe' && !key.startsWith('GET ')) return 'expected GET with subscribe';
   const inPath = [...key.matchAll(/\{([^}]+)\}/g)].map((match) => match[1]);
   if (new Set(inPath).size !== inPath.length) return 'expected each name in a path once';
   for (const text of [patient].flat()) {
     const parsed = parseSource(text);
     if (parsed?.in === 'path' && !inPath.includes(parsed.name)) return 'expected the path to have what patient names';
+    if (interaction === 'subscribe' && (parsed?.in === 'request' || parsed?.in === 'response'))
+      return 'expected path, query or nobody with subscribe: nobody reads what goes over a WebSocket';
     if (parsed?.in === 'request' && /^(?:GET|DELETE) /.test(key)) return 'expected a method with a body for request';
   }
   return undefined;
@@ -216,7 +220,7 @@ function interactionOf(
     compartment: undefined,
     route: `${prefix}${map.template}`,
     permissions: permissionsOf(name, map.method),
-    safe: ['read', 'vread', 'search', 'history', 'capabilities'].includes(name) || map.method === 'GET',
+    safe: name !== 'subscribe' && (readingNames.has(name) || map.method === 'GET'),
     form: false,
     patients: [...patients],
     nameless,

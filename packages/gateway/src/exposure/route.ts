@@ -1,5 +1,5 @@
 /** One API behind the gateway: the prefix of its paths, and how its requests are understood: as FHIR, or by the map of any other JSON. */
-import { type Recognition, recognise } from '../fhir/fhir-interaction.ts';
+import { type Recognition, recognise, subscription } from '../fhir/fhir-interaction.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { type ExportLinks, exportSegment } from './export-links.ts';
 import { type JsonMap, recogniseMapped } from './json-map.ts';
@@ -19,6 +19,8 @@ interface RouteBase {
   readonly prefix: string;
   /** The API behind it, where that is not the first. */
   readonly upstream?: string | undefined;
+  /** Whether its WebSockets are let through: of FHIR the one at `/websocket` below the prefix, of a map those that it names. */
+  readonly websocket?: boolean | undefined;
 }
 
 /** `routes` are in order, the longest prefix first. */
@@ -44,5 +46,9 @@ export function recogniseIn(
   const input = { ...request, prefix, segments };
   if (route.kind === 'fhir' && segments[0] === exportSegment && segments.length === 2)
     return request.links.recognise(request.method, prefix, segments[1] ?? '');
+  if (route.kind === 'fhir' && route.websocket === true && segments[0] === 'websocket' && segments.length === 1)
+    return request.method === 'GET'
+      ? { kind: 'interaction', interaction: subscription(prefix) }
+      : { kind: 'method-not-allowed', allow: 'GET' };
   return route.kind === 'fhir' ? recognise(input) : recogniseMapped(route.map, input);
 }

@@ -20,6 +20,7 @@ export const interactionNames = [
   'batch',
   'capabilities',
   'operation',
+  'subscribe',
 ] as const;
 export type InteractionName = (typeof interactionNames)[number];
 
@@ -170,6 +171,19 @@ function onSystem(
         operationOn({ name: path, type: undefined, id: undefined, route: route(`/${path}`), reads }),
       );
   }
+}
+
+/** A WebSocket of an API: what comes over it is decided by what is said on it, which nobody reads. So it counts as what may change something. */
+export function subscription(prefix: string): Interaction {
+  return make({
+    name: 'subscribe',
+    operation: 'subscribe',
+    action: 'execute',
+    type: 'Subscription',
+    route: `${prefix}/websocket`,
+    permissions: r | s,
+    safe: false,
+  });
 }
 
 /** Which bits a permission string like `rs` stands for. */

@@ -65,6 +65,8 @@ export function createAuthzServer(parts: {
     const { asked, fault } = readQuestion(request, dialect, { fields: judge.fields(), proxies });
     const verdict = await (fault === undefined ? judge.decide(asked) : judge.refuseInput(asked, fault));
     const { status, headers, body } = answerQuestion(verdict, dialect);
+    // Once the door is being closed each answer is the last on its connection.
+    if (!server.listening) response.setHeader('connection', 'close');
     response.writeHead(status, headers);
     response.end(request.method === 'HEAD' ? undefined : body);
   };
@@ -75,20 +77,23 @@ export function createAuthzServer(parts: {
       response.end();
     });
   };
-  if (tls === undefined) return createHttpServer(options, listener);
-  return createHttpsServer(
-    {
-      ...options,
-      ...tlsRules,
-      cert: tls.cert,
-      key: tls.key,
-      ca: tls.clientCa,
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: ['http/1.1'],
-    },
-    listener,
-  );
+  const server: Server =
+    tls === undefined
+      ? createHttpServer(options, listener)
+      : createHttpsServer(
+          {
+            ...options,
+            ...tlsRules,
+            cert: tls.cert,
+            key: tls.key,
+            ca: tls.clientCa,
+            requestCert: true,
+            rejectUnauthorized: true,
+            ALPNProtocols: ['http/1.1'],
+          },
+          listener,
+        );
+  return server;
 }
 
 function dialectOf(url: string): HttpDialect | undefined {

@@ -175,6 +175,8 @@ export class Decision {
     // A front would send the link itself to an API that doesn't know it, and may answer with everything.
     if (page !== undefined || isExportLink(interaction)) return 'front-link';
     if (interaction.name === 'batch') return 'front-batch';
+    // Another proxy would neither end it nor say how it ended.
+    if (interaction.name === 'subscribe') return 'front-websocket';
     if (interaction.form && !this.#parts.searchForms) return 'front-form';
     if (asker === undefined) return undefined;
     // Who keeps consents is asked about the patients of an answer, too.

@@ -6,8 +6,10 @@ import { request as ask } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-
 import { eventsUpTo, FaultyDisk, type Road, startRoad, systemError } from '../gateway.fixture.ts';
+import { TrustedProxies } from '../http/source.ts';
+import { createAuthzServer } from './authz-server.ts';
+import type { Verdict } from './decision.ts';
 
 interface Answer {
   readonly status: number;
@@ -35,6 +37,42 @@ function put(
 }
 
 const url = 'https://api.example.test';
+
+describe('the door for fronts that ask by HTTP', () => {
+  it('answers what is under way when it is closed, and ends that connection with it', async () => {
+    const asked = Promise.withResolvers<void>();
+    const verdict = Promise.withResolvers<Verdict>();
+    const decide = (): Promise<Verdict> => {
+      asked.resolve();
+      return verdict.promise;
+    };
+    const server = createAuthzServer({
+      judge: { decide, refuseInput: decide, fields: () => [] },
+      proxies: new TrustedProxies([]),
+      tls: undefined,
+      onFault: (error) => assert.fail(String(error)),
+      onOutcomes: undefined,
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'watchglass-fronts-'));
+    const socket = join(folder, 'authz.sock');
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    const answer = put(socket, '/v1/authz/envoy/fhir/Patient/p-1', { host: 'api', connection: 'keep-alive' });
+    await asked.promise;
+    const closed = new Promise((resolve) => server.close(resolve));
+    verdict.resolve({
+      kind: 'yes',
+      auditId: '01890000-0000-7000-8000-000000000000',
+      requestId: 'made-by-a-test',
+      subject: 'person-1',
+      tenant: '',
+      accept: 'application/json',
+    });
+    assert.equal((await answer).status, 200);
+    assert.equal((await answer).headers.connection, 'close');
+    await closed;
+    await rm(folder, { recursive: true, force: true });
+  });
+});
 
 describe('a front that asks by HTTP', () => {
   let folder: string;

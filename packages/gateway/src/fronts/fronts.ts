@@ -18,7 +18,7 @@ import { Decision, type DecisionParts, type Verdict } from './decision.ts';
 import { type Outcome, parseOutcomeLine } from './outcome-lines.ts';
 import { ownerOf } from './owner.ts';
 import { Reconciler } from './reconciler.ts';
-import { serveSpop } from './spop-agent.ts';
+import { type SpopAgent, serveSpop } from './spop-agent.ts';
 
 /** Either a path of a unix socket, or a host and a port. */
 export interface DoorSettings {
@@ -27,6 +27,9 @@ export interface DoorSettings {
   readonly port: number | undefined;
   readonly tls: MutualTls | undefined;
 }
+
+/** Whether many workers open it together. */
+type SharedDoor = DoorSettings & { readonly together: boolean };
 
 export interface FrontSettings {
   readonly authz: DoorSettings | undefined;
@@ -115,16 +118,14 @@ export async function openFronts(
   const authz =
     settings.authz === undefined
       ? undefined
-      : await openDoor(stack, settings.authz, together !== undefined, () =>
-          createAuthzServer({ judge, proxies, tls: settings.authz?.tls, onFault, onOutcomes }),
-        );
+      : await openDoor(stack, { ...settings.authz, together: together !== undefined }, (tls) => {
+          const server = createAuthzServer({ judge, proxies, tls, onFault, onOutcomes });
+          return { server, drain: () => server.closeIdleConnections() };
+        });
   const spop =
     settings.spop === undefined
       ? undefined
-      : await openDoor(stack, settings.spop, together !== undefined, (tls) => {
-          const serve = (socket: Socket): void => serveSpop(socket, { judge, onFault });
-          return tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve);
-        });
+      : await openSpop(stack, { ...settings.spop, together: together !== undefined }, { judge, onFault });
   const grpc =
     settings.grpc === undefined
       ? undefined
@@ -147,6 +148,25 @@ export async function openFronts(
   return { authz, spop, grpc, outcomes: outcomesPort, reconciler, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
+async function openSpop(
+  stack: AsyncDisposableStack,
+  door: SharedDoor,
+  parts: { readonly judge: AuthzJudge; readonly onFault: (error: unknown) => void },
+): Promise<string | number> {
+  const agents = new Set<SpopAgent>();
+  const serve = (socket: Socket): void => {
+    const agent = serveSpop(socket, parts);
+    agents.add(agent);
+    socket.once('close', () => agents.delete(agent));
+  };
+  return await openDoor(stack, door, (tls) => ({
+    server: tls === undefined ? createNetServer(serve) : createMutualTlsServer(tls, serve),
+    drain: () => {
+      for (const agent of agents) agent.drain();
+    },
+  }));
+}
+
 async function openGrpc(
   stack: AsyncDisposableStack,
   door: DoorSettings,
@@ -161,13 +181,10 @@ async function openGrpc(
   // Loaded only where somebody asks by it.
   const { createGrpcDoor } = await import('./grpc-server.ts');
   const { serve, drain } = createGrpcDoor(parts);
-  return await openDoor(
-    stack,
-    door,
-    parts.together !== undefined,
-    (tls) => (tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve)),
-    () => drain(lastAnswersMs),
-  );
+  return await openDoor(stack, { ...door, together: parts.together !== undefined }, (tls) => ({
+    server: tls === undefined ? createNetServer(serve) : createMutualTlsServer({ ...tls, protocol: 'h2' }, serve),
+    drain: () => drain(lastAnswersMs),
+  }));
 }
 
 function createMutualTlsServer(
@@ -197,22 +214,25 @@ function watchReconciler(metrics: DecisionParts['metrics'], reconciler: Reconcil
   for (const [name, help, read] of numbers) metrics.watch(`watchglass_gateway_front_${name}`, help, read);
 }
 
+interface Doorkeeper {
+  readonly server: Server;
+  /** Ends each connection as soon as what is under way on it is answered. */
+  drain(): void;
+}
+
 /** Opens it, and sees to it that it is closed. */
 async function openDoor(
   stack: AsyncDisposableStack,
-  door: DoorSettings,
-  together: boolean,
-  make: (tls: MutualTls | undefined) => Server,
-  /** Ends what has connections of a kind that can be told so. */
-  drain?: () => void,
+  door: SharedDoor,
+  make: (tls: MutualTls | undefined) => Doorkeeper,
 ): Promise<string | number> {
-  const server = make(door.tls);
+  const { server, drain } = make(door.tls);
   const connections = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
   });
-  if (door.socket !== undefined && !together) await removeStale(door.socket);
+  if (door.socket !== undefined && !door.together) await removeStale(door.socket);
   try {
     if (door.socket === undefined) server.listen(door.port ?? 0, door.host);
     else server.listen(door.socket);
@@ -228,10 +248,7 @@ async function openDoor(
   if (door.socket !== undefined) await chmod(door.socket, 0o660);
   stack.defer(async () => {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    if ('closeIdleConnections' in server)
-      (server as unknown as { closeIdleConnections(): void }).closeIdleConnections();
-    if (drain !== undefined) drain();
-    else for (const socket of connections) socket.end();
+    drain();
     const late = setTimeout(() => {
       for (const socket of connections) socket.destroy();
     }, lastAnswersMs);

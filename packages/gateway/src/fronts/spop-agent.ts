@@ -36,11 +36,16 @@ const messageName = 'watchglass';
 const openMax = 1_024;
 const helloWithinMs = 10_000;
 
+export interface SpopAgent {
+  /** Takes no more questions, and says goodbye once those under way are answered. */
+  drain(): void;
+}
+
 /** Serves one connection of HAProxy until it ends. */
 export function serveSpop(
   socket: Socket,
   parts: { readonly judge: SpopJudge; readonly onFault: (error: unknown) => void },
-): void {
+): SpopAgent {
   const agent = new SpopConnection(socket, parts);
   const hello = setTimeout(() => socket.destroy(), helloWithinMs);
   socket.setNoDelay(true);
@@ -48,12 +53,15 @@ export function serveSpop(
     agent.take(chunk);
     if (agent.greeted) clearTimeout(hello);
   });
-  socket.on('drain', () => socket.resume());
+  socket.on('drain', () => {
+    if (!agent.draining) socket.resume();
+  });
   socket.on('error', () => socket.destroy());
   socket.on('close', () => clearTimeout(hello));
+  return agent;
 }
 
-class SpopConnection {
+class SpopConnection implements SpopAgent {
   readonly #socket: Socket;
   readonly #judge: SpopJudge;
   readonly #onFault: (error: unknown) => void;
@@ -63,6 +71,7 @@ class SpopConnection {
   readonly #names: string[] = [];
   #leaving = false;
   greeted = false;
+  draining = false;
   #ended = false;
   #open = 0;
 
@@ -86,6 +95,12 @@ class SpopConnection {
       if (!(error instanceof SpopError)) throw error;
       this.#disconnect(error.status);
     }
+  }
+
+  drain(): void {
+    this.draining = true;
+    this.#socket.pause();
+    if (this.#open === 0) this.#disconnect('normal');
   }
 
   #hear(frame: Frame): void {
@@ -149,6 +164,7 @@ class SpopConnection {
       )
       .finally(() => {
         this.#open -= 1;
+        if (this.draining && this.#open === 0) this.#disconnect('normal');
       })
       .catch(this.#onFault);
   }

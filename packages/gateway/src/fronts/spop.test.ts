@@ -8,7 +8,7 @@ import fc from 'fast-check';
 
 import type { Asked } from './asked.ts';
 import type { Verdict } from './decision.ts';
-import { serveSpop } from './spop-agent.ts';
+import { type SpopAgent, serveSpop } from './spop-agent.ts';
 import {
   FrameReader,
   FrameWriter,
@@ -22,11 +22,13 @@ import {
 /** A connection whose other end is the test. */
 class Line extends Duplex {
   readonly said: Buffer[] = [];
+  /** Nobody reads what is said. */
+  stuck = false;
   onSaid: () => void = () => undefined;
   override _read(): void {}
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.said.push(Buffer.from(chunk));
-    done();
+    if (!this.stuck) done();
     this.onSaid();
   }
   setNoDelay(): this {
@@ -50,6 +52,7 @@ interface Talk {
   readonly line: Line;
   readonly asked: Asked[];
   readonly faults: unknown[];
+  readonly agent: SpopAgent;
   say(bytes: Buffer): void;
   /** Frames said so far, once there are that many or the line has ended. */
   heard(count: number): Promise<readonly ReturnType<typeof parseFrame>[]>;
@@ -59,7 +62,7 @@ function talk(decide: (asked: Asked) => Promise<Verdict> = async (asked) => yes(
   const line = new Line();
   const asked: Asked[] = [];
   const faults: unknown[] = [];
-  serveSpop(line as unknown as Socket, {
+  const agent = serveSpop(line as unknown as Socket, {
     judge: {
       decide(what) {
         asked.push(what);
@@ -81,6 +84,7 @@ function talk(decide: (asked: Asked) => Promise<Verdict> = async (asked) => yes(
     line,
     asked,
     faults,
+    agent,
     say: (bytes) => void line.push(bytes),
     async heard(count) {
       for (;;) {
@@ -220,6 +224,57 @@ describe('the agent for HAProxy', () => {
       assert.equal(parsePairs(bye?.payload ?? Buffer.alloc(0)).get('status-code'), status);
       assert.equal(one.asked.length, 0);
     }
+  });
+
+  it('answers what is under way when it is drained, hears nothing more, and says goodbye', async () => {
+    const verdict = Promise.withResolvers<Verdict>();
+    const one = talk(() => verdict.promise);
+    one.say(Buffer.concat([hello(), notify(1, 1, question)]));
+    await one.heard(1);
+    one.agent.drain();
+    one.say(notify(2, 1, question));
+    verdict.resolve(yes('request-1'));
+    const [, ack, bye] = await one.heard(3);
+    assert.deepEqual([ack?.type, ack?.streamId], [frameTypes.ack, 1]);
+    assert.equal(bye?.type, frameTypes.agentDisconnect);
+    assert.equal(one.asked.length, 1);
+  });
+
+  it('asks for no more questions of who does not read the answers', async () => {
+    const one = talk();
+    one.say(hello());
+    await one.heard(1);
+    one.line.stuck = true;
+    const long = Array.from({ length: 100 }, (_, at) =>
+      notify(at + 1, 1, { ...question, 'request-id': 'x'.repeat(1_000) }),
+    );
+    const paused = new Promise((resolve) => one.line.once('pause', resolve));
+    one.say(Buffer.concat(long));
+    await paused;
+    assert.equal(one.line.isPaused(), true);
+  });
+
+  it('knows an argument by its own name, whatever stood in its place before', async () => {
+    const one = talk();
+    one.say(
+      Buffer.concat([
+        hello(),
+        notify(1, 1, question),
+        notify(2, 1, { target: '/fhir/Patient/p-2', method: 'PUT', accept: 'a', tls: true }),
+        notify(3, 1, { methox: 'DELETE', method: 'GET', target: '/fhir/Patient/p-3' }),
+        notify(4, 1, { method: 'GET', target: '/fhir/Patient/p-4', 'target\0': '/fhir/metadata' }),
+      ]),
+    );
+    await one.heard(5);
+    assert.deepEqual(
+      one.asked.map(({ method, rawTarget, scheme }) => [method, rawTarget, scheme]),
+      [
+        ['GET', '/fhir/Patient/p-1', 'http'],
+        ['PUT', '/fhir/Patient/p-2', 'https'],
+        ['GET', '/fhir/Patient/p-3', 'http'],
+        ['GET', '/fhir/Patient/p-4', 'http'],
+      ],
+    );
   });
 
   it('says goodbye when HAProxy does', async () => {

@@ -1,5 +1,10 @@
 /** What kind of body a `Content-Type` says it is, and whether its bytes have one reading only. */
 
+/** Server-sent events: they come as they come, and there is no last one. */
+export function isEventStream(contentType: string | undefined): boolean {
+  return contentType?.split(';', 1)[0]?.trim().toLowerCase() === 'text/event-stream';
+}
+
 export function isJson(contentType: string | undefined): boolean {
   return contentType !== undefined && /^application\/(?:[a-z0-9.+-]+\+)?json *(?:;|$)/i.test(contentType);
 }

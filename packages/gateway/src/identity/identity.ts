@@ -9,6 +9,7 @@ import { ProofChecker } from './dpop.ts';
 import { type ClientAuthentication, Introspection } from './introspection.ts';
 import { IssuerKeys, type KeysState } from './issuer-keys.ts';
 import type { IdentityMemory } from './memory.ts';
+import { SmartDiscovery, type SmartSettings } from './smart-discovery.ts';
 import { Authenticator, type TrustedIssuer } from './token.ts';
 
 export interface IssuerSettings {
@@ -48,6 +49,8 @@ export type IssuerNews = 'issuer-keys-stale' | 'issuer-keys-gone' | 'issuer-keys
 export interface Identity extends AsyncDisposable {
   readonly authenticator: Authenticator;
   readonly logout: BackChannelLogout | undefined;
+  /** For SMART applications; undefined where it isn't said at which issuer they sign people in. */
+  readonly smart: SmartDiscovery | undefined;
   keysState(): Readonly<Record<KeysState, number>>;
   /** True once the keys of every issuer that needs them are there. */
   isReady(): Promise<boolean>;
@@ -55,6 +58,7 @@ export interface Identity extends AsyncDisposable {
 
 export async function openIdentity(options: {
   readonly issuers: readonly IssuerSettings[];
+  readonly smart: SmartSettings | undefined;
   readonly settings: IdentitySettings;
   readonly tenant: string | undefined;
   readonly memory: IdentityMemory;
@@ -86,6 +90,7 @@ export async function openIdentity(options: {
     authenticator,
     logout:
       loggingOut.length === 0 ? undefined : new BackChannelLogout({ issuers: loggingOut, revocations, seen: logouts }),
+    smart: options.smart === undefined ? undefined : new SmartDiscovery(options.smart, { dispatcher }),
     keysState() {
       const counts = { fresh: 0, stale: 0, gone: 0 };
       for (const { keys } of issuers) counts[keys.state] += 1;

@@ -30,6 +30,9 @@ export interface Principal {
   readonly method?: AuthenticationMethod;
   /** `amr` (RFC 8176): how they signed in. */
   readonly methods?: readonly string[];
+  /** When the token ends, and when it was issued, in seconds since 1970. */
+  readonly expiresMs?: number;
+  readonly issuedAt?: number | undefined;
 }
 
 export interface ActorNames {

@@ -132,6 +132,13 @@ export class Authenticator {
     return this.#finish(digest, { token, proving: scheme.toLowerCase() === 'dpop', present, remembered });
   }
 
+  /** Why the token that let somebody in would let them in no longer; undefined while it would. What the issuer alone knows is asked with `authenticate`. */
+  lapsed(principal: Principal): 'token-expired' | 'token-revoked' | undefined {
+    const { expiresMs, issuedAt } = principal;
+    if (expiresMs !== undefined && expiresMs <= this.#now()) return 'token-expired';
+    return this.#revocations?.isRevoked({ ...principal, issuedAt }) === true ? 'token-revoked' : undefined;
+  }
+
   async #finish(
     digest: string,
     shown: {
@@ -326,8 +333,9 @@ export class Authenticator {
     if (binding === undefined) return { kind: 'invalid', reason: 'token-binding' };
     const { key, certificate } = binding;
     const how = key !== undefined ? 'dpop' : certificate !== undefined ? 'mtls' : method;
-    const principal = principalOf(payload, trusted, how);
-    if (principal === 'token-subject') return { kind: 'invalid', reason: principal };
+    const named = principalOf(payload, trusted, how);
+    if (named === 'token-subject') return { kind: 'invalid', reason: named };
+    const principal = { ...named, expiresMs, issuedAt: payload.iat };
     if (this.#tenant !== undefined && payload.tenant !== undefined && payload.tenant !== this.#tenant)
       return { kind: 'invalid', reason: 'token-tenant' };
     return {

@@ -36,6 +36,7 @@ import type { Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
+import { within } from '../trace/request-trace.ts';
 import { followedPage } from './followed-page.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
@@ -120,8 +121,10 @@ export class Admission {
       );
     }
     const { interaction, ...recognised } = this.#recognise(request, target, captured);
+    captured.trace?.note({ route: interaction.route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
     const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    captured.trace?.begin('decide');
     const purpose = purposeOf(request, policy);
     const asked = {
       captured,
@@ -164,6 +167,16 @@ export class Admission {
       accept: accept.accept,
       target: page?.target ?? askedFor(interaction, target),
     };
+  }
+
+  /** Is it a WebSocket that a route lets through? Says nothing about who may. */
+  isSubscription(request: IncomingMessage): boolean {
+    const target = canonicalise(request.url ?? '');
+    if (target.kind === 'refused') return false;
+    const { segments, parameters } = target;
+    const asked = { method: request.method ?? '', segments, parameters, links: this.#parts.exportLinks };
+    const recognition = recogniseIn(this.#parts.routes, asked);
+    return recognition.kind === 'interaction' && recognition.interaction.name === 'subscribe';
   }
 
   /** Reads the body, as far as something in it decides. */
@@ -237,8 +250,8 @@ export class Admission {
   }
 
   async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization, () =>
-      this.#present(request, captured),
+    const authentication = await within(captured.trace, 'authenticate', () =>
+      this.#parts.authenticator.authenticate(request.headers.authorization, () => this.#present(request, captured)),
     );
     switch (authentication.kind) {
       case 'authenticated': {

@@ -8,12 +8,16 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
 import type { Dispatcher, Pool } from 'undici';
 
+import { isEventStream } from '../http/media-type.ts';
+
 export interface UpstreamRequest {
   readonly method: string;
   /** Path and query, exactly as they came. */
   readonly path: string;
   readonly headers: string[];
   readonly body: Buffer | AsyncIterable<Uint8Array> | null;
+  /** How long it may be silent between two pieces of its answer, where that is not as with others. */
+  readonly bodyTimeoutMs?: number | undefined;
 }
 
 export interface HeldWhole {
@@ -129,6 +133,7 @@ class Exchange implements Dispatcher.DispatchHandler {
         headers: request.headers,
         // undici takes any async iterable; its types name only some.
         body: request.body as Buffer | null,
+        ...(request.bodyTimeoutMs === undefined ? {} : { bodyTimeout: request.bodyTimeoutMs }),
       },
       this,
     );
@@ -139,7 +144,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#fault !== undefined) controller.abort(new Error(this.#fault));
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // Informational responses end here; the final one follows.
     if (status < 200) return;
     if (status > 599) {
@@ -148,6 +153,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
     this.#status = status;
     this.#headers = headers;
+    // Nobody waits for the last event to hear of the first.
+    if (isEventStream(headers['content-type'])) this.#begin(controller);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -161,17 +168,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
     this.#chunks.push(chunk);
     if (this.#streaming || this.#bytes <= this.#holdBytesMax) return;
-    this.#streaming = true;
-    this.#beginningCount = this.#chunks.length;
-    controller.pause();
-    this.#settle({
-      kind: 'beginning',
-      status: this.#status,
-      headers: this.#headers,
-      beginning: Buffer.concat(this.#chunks),
-      streamTo: (response, tap, change) => this.#streamTo(response, tap, change),
-      abandon: () => this.#stop('client-closed'),
-    });
+    this.#begin(controller);
   }
 
   onResponseEnd(): void {
@@ -194,6 +191,21 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#fault ??= faultOf(error);
     if (this.#streaming) this.#finish(false);
     else this.#settle({ kind: 'fault', fault: this.#fault });
+  }
+
+  /** What there is is held, and the rest waits at the upstream. */
+  #begin(controller: Dispatcher.DispatchController): void {
+    this.#streaming = true;
+    this.#beginningCount = this.#chunks.length;
+    controller.pause();
+    this.#settle({
+      kind: 'beginning',
+      status: this.#status,
+      headers: this.#headers,
+      beginning: Buffer.concat(this.#chunks),
+      streamTo: (response, tap, change) => this.#streamTo(response, tap, change),
+      abandon: () => this.#stop('client-closed'),
+    });
   }
 
   #waitForTap(wait: Promise<void>): void {

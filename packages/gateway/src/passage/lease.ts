@@ -1,4 +1,5 @@
 /** Who is asked, and what is learnt about them from how it went. */
+import type { PhaseFacts } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import type { Admitted } from './admission.ts';
 import type { Held } from './forward.ts';
@@ -25,4 +26,10 @@ export function noteHeld(lease: Lease, held: Held): void {
   if (held.kind !== 'fault') lease.succeeded();
   else if (held.fault === 'client-closed' || held.fault === 'request-body') lease.unknown();
   else lease.failed();
+}
+
+/** For a trace. */
+export function saidOf(held: Held, lease: Lease | undefined): PhaseFacts {
+  const origin = lease?.origin;
+  return held.kind === 'fault' ? { fault: held.fault, origin } : { status: held.status, origin };
 }

@@ -130,6 +130,18 @@ export class Limiting {
     return { user: principal?.id, client: clientOf(principal), tenant, interaction: name, route };
   }
 
+  /** Why somebody who was heard would be heard no longer; undefined while they would. Counts nothing. */
+  silenced({ source }: Captured, principal: Principal): string | undefined {
+    const { filters, decisions } = this.#parts;
+    const refusal = filters.refusal(source.address);
+    if (refusal !== undefined) return refusal;
+    if (decisions.forAddress(source.address)) return 'blocked-address';
+    const { id: actor, client, session, authenticatedAt } = principal;
+    const verdict = decisions.forKnown({ actor, client, session, authenticatedAt });
+    if (verdict === undefined) return undefined;
+    return verdict.kind === 'blocked' ? `blocked-${verdict.by}` : 'decision-step-up';
+  }
+
   /** What a body of this request may hold, within the bound of all. */
   bodyBytesMax({ name, route }: Interaction, bytesMax: number): number {
     const { bodies } = this.#parts;

@@ -7,7 +7,7 @@ import {
   type IncomingMessage,
   type Server,
   type ServerOptions,
-  type ServerResponse,
+  ServerResponse,
 } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -17,6 +17,7 @@ import type { TLSSocket } from 'node:tls';
 import { certificateThumbprint } from '../identity/client-certificate.ts';
 import { type CertificateMaterial, tlsRules } from '../identity/own-certificate.ts';
 import type { Pipeline } from './pipeline.ts';
+import type { Upgrading } from './upgrade.ts';
 
 export interface ListenerLimits {
   readonly headersTimeoutMs: number;
@@ -62,10 +63,16 @@ export function createListener(parts: {
     rejectNonStandardBodyWrites: true,
     // Judged in message.ts, where it becomes an event.
     requireHostHeader: false,
-    // An Upgrade header is ignored and not passed on: h2c and WebSocket end here.
-    shouldUpgradeCallback: () => false,
+    // Any other Upgrade is ignored and not passed on: h2c ends here, and so does a WebSocket where no route has it. One at a time on each connection.
+    shouldUpgradeCallback: (request) =>
+      connections.get(request.socket)?.serving === undefined &&
+      !ending.has(request.socket) &&
+      pipeline.mayUpgrade(request),
     noDelay: true,
   };
+  const connections = new WeakMap<Duplex, Line>();
+  /** Refused at their head, and closed with the answer. */
+  const ending = new WeakSet<Duplex>();
   const server =
     tls === undefined
       ? createHttpServer(options)
@@ -89,11 +96,10 @@ export function createListener(parts: {
   }
   server.maxConnections = limits.connectionsMax;
   server.timeout = limits.stallTimeoutMs;
-  const connections = new WeakMap<Duplex, Line>();
 
-  const serveNow = (request: IncomingMessage, response: ServerResponse): void => {
+  const serveNow = (request: IncomingMessage, response: ServerResponse, upgrading?: Upgrading): void => {
     pipeline
-      .handle(request, response)
+      .handle(request, response, upgrading)
       .catch((error: unknown) => {
         onFault(error);
         if (!response.headersSent)
@@ -139,6 +145,7 @@ export function createListener(parts: {
   server.on('request', serve);
   server.on('checkContinue', serve);
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    ending.add(request.socket);
     pipeline.refuseUnserved(request, response, 'expectation-failed').catch((error: unknown) => {
       onFault(error);
       response.destroy();
@@ -149,6 +156,7 @@ export function createListener(parts: {
     const fault = { status: 405, reason: 'connect-method' };
     hangUp(request.socket, fault, () => endWith(socket, fault.status, extra));
   });
+  serveUpgrades(server, limits, serveNow);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     const fault = connectionFault(error);
     if (fault === undefined || socket.destroyed || !socket.writable) {
@@ -177,6 +185,41 @@ export function createListener(parts: {
         .end(() => socket.destroySoon());
   };
   return server;
+}
+
+/**
+ * From here on the connection is no longer one of HTTP, and Node neither watches nor ends it. Whatever becomes of the request, nothing behind it is ever read as
+ * another one.
+ */
+function serveUpgrades(
+  server: Server,
+  { stallTimeoutMs }: ListenerLimits,
+  serve: (request: IncomingMessage, response: ServerResponse, upgrading: Upgrading) => void,
+): void {
+  const upgraded = new Set<Duplex>();
+  server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    const socket = stream as Socket;
+    upgraded.add(socket);
+    socket.on('close', () => upgraded.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(stallTimeoutMs, () => socket.destroy());
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    try {
+      response.assignSocket(socket);
+    } catch {
+      // An answer is still under way on it: Node has seen an end to it that never came.
+      socket.destroy();
+      return;
+    }
+    response.on('finish', () => socket.destroySoon());
+    serve(request, response, { socket, head });
+  });
+  const closeRest = server.closeAllConnections.bind(server);
+  server.closeAllConnections = () => {
+    closeRest();
+    for (const socket of upgraded) socket.destroy();
+  };
 }
 
 /** What is going on on one connection. */

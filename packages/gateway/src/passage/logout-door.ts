@@ -11,9 +11,10 @@ import { isForm } from '../http/media-type.ts';
 import { hasBody, messageFault } from '../http/message.ts';
 import { neighbourhood } from '../http/source.ts';
 import { type BackChannelLogout, type EndedSession, logoutFormBytesMax } from '../identity/back-channel-logout.ts';
+import type { Door, DoorAnswer } from './door.ts';
 import { Refused, violation } from './refused.ts';
 
-export class LogoutDoor {
+export class LogoutDoor implements Door {
   readonly #path: string;
   readonly #logout: BackChannelLogout;
 
@@ -27,10 +28,7 @@ export class LogoutDoor {
   }
 
   /** The status to answer with, and the event that says so. Throws `Refused`. */
-  async serve(
-    request: IncomingMessage,
-    captured: Captured,
-  ): Promise<{ readonly status: number; readonly event: EventDraftFacts }> {
+  async serve(request: IncomingMessage, captured: Captured): Promise<DoorAnswer> {
     const fault = messageFault(request);
     if (fault !== undefined) throw violation(captured, 'protocol-violation', fault);
     if (!isForm(request.headers['content-type'])) throw this.#refused(captured, 'logout-request');

@@ -106,8 +106,8 @@ function continued(
 }
 
 /** What a server says about itself is about nobody, in whatever form it says it. */
-function isWorthSaying({ name }: Interaction, { bytes = 0, patients }: Exposure): boolean {
-  return bytes > 0 && (name !== 'capabilities' || patients !== undefined);
+function isWorthSaying({ name }: Interaction, { bytes = 0, patients, truncated }: Exposure): boolean {
+  return (bytes > 0 || truncated === true) && (name !== 'capabilities' || patients !== undefined);
 }
 
 /** The upstream didn't answer, or the client didn't wait. */
@@ -140,6 +140,8 @@ export function streamEndEvent(
     readonly bytes: number;
     readonly complete: boolean;
     readonly rest: Learned | undefined;
+    /** Why it was ended here. */
+    readonly reason?: string | undefined;
   },
 ): readonly EventDraftFacts[] {
   const { captured, interaction, actor } = admitted;
@@ -160,7 +162,7 @@ export function streamEndEvent(
     outcome: {
       status: complete ? 'success' : 'failed',
       code: status,
-      reason: complete ? 'streamed' : 'stream-cut-off',
+      reason: end.reason ?? (complete ? 'streamed' : 'stream-cut-off'),
     },
     facts: { status, responseBytes: bytes, durationMs: elapsedMs(captured) },
     rest: { exposure, completes: captured.auditId },
@@ -205,4 +207,10 @@ function changedTargets(interaction: Interaction, sent: Learned | undefined, rec
 
 function completes(intent: Intent | undefined): { readonly completes?: string } {
   return intent === undefined ? {} : { completes: intent.id };
+}
+
+/** A batch that only reads needs no intent. */
+export function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
+  if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
+  return !interaction.safe;
 }

@@ -12,7 +12,7 @@ import type { Socket } from 'node:net';
 
 import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
-import { type Captured, capture, elapsedMs, refusalEvent } from '../capture/capture.ts';
+import { type Captured, capture, elapsedMs, plainMethod, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
 import type { FloodGate } from '../capture/flood.ts';
 import {
@@ -25,47 +25,52 @@ import {
 import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import { BodyCounter, declaredLength } from '../http/body.ts';
+import { declaredLength } from '../http/body.ts';
+import type { Cors } from '../http/cors.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
+import { asksForWebSocket } from '../http/websocket.ts';
 import { withholdReason } from '../policy/authorise.ts';
+import { type RequestTracer, within } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
-import type { Upstreams } from '../upstream/upstreams.ts';
-import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
+import { type Door, serveDoor } from './door.ts';
+import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
 import { learnFile, throughGateway } from './export.ts';
+import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld, readerBehind } from './learn.ts';
-import { leaseOf, noteHeld } from './lease.ts';
-import type { LogoutDoor } from './logout-door.ts';
-import { faultEvents, type Intent, intentEvents, outcomeEvents, streamEndEvent } from './outcome.ts';
+import { leaseOf, noteHeld, saidOf } from './lease.ts';
+import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
-import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
+import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
+import { refuseWithoutUpgrade, type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
 
-export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts {
+export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts, UpgradeParts {
   readonly recorder: Recorder;
-  readonly upstreams: Upstreams;
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
-  readonly metrics: Metrics;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
-  /** Where issuers tell that a session has ended. */
-  readonly logoutDoor: LogoutDoor | undefined;
+  /** Paths that the gateway answers itself. */
+  readonly doors: readonly Door[];
+  readonly cors: Cors;
   readonly site: string | undefined;
   readonly inFlightMax: number;
+  readonly tracing: RequestTracer | undefined;
 }
 
 export class Pipeline {
   readonly #parts: PipelineParts;
   readonly #admission: Admission;
+  readonly #upgrades: Upgrades;
   /** Connections whose fault is on record already: what it did to a request on them needs no second event. */
   readonly #faulted = new WeakSet<Socket>();
   #inFlight = 0;
@@ -74,15 +79,21 @@ export class Pipeline {
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     this.#admission = new Admission(parts);
+    this.#upgrades = new Upgrades(parts, this.#admission, (...what) => this.#record(...what));
+  }
+
+  /** Is it a WebSocket that a route lets through? Any other `Upgrade` is left out of account. */
+  mayUpgrade(request: IncomingMessage): boolean {
+    return asksForWebSocket(request) && this.#admission.isSubscription(request);
   }
 
   /** Serves one request to its end. Rejects only for a fault of the program itself. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async handle(request: IncomingMessage, response: ServerResponse, upgrading?: Upgrading): Promise<void> {
     const captured = this.#capture(request);
     this.#parts.counters.begin(captured);
     this.#inFlight += 1;
     try {
-      await this.#serve(request, response, captured);
+      await this.#serve(request, response, captured, upgrading);
     } catch (refused) {
       if (!(refused instanceof Refused)) {
         await this.#recordFault(captured);
@@ -91,6 +102,7 @@ export class Pipeline {
       await this.#refuse(request, response, captured, refused);
     } finally {
       this.#parts.limiting.leave(captured);
+      captured.trace?.end();
       this.#parts.counters.end(captured);
       this.#inFlight -= 1;
       if (this.#inFlight === 0) {
@@ -144,7 +156,7 @@ export class Pipeline {
 
   /** Records events of a request, which thereby is on record. */
   async #record(captured: Captured, drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const recorded = await this.#parts.recorder.record(drafts, reservation);
+    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(drafts, reservation));
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }
@@ -161,17 +173,34 @@ export class Pipeline {
     const { recorder, proxies, site } = this.#parts;
     const nowMs = Date.now();
     const address = clientAddress(request, proxies);
-    return capture(request, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), address, site });
+    const auditId = recorder.newId(nowMs);
+    const { traceparent } = request.headers;
+    const trace = this.#parts.tracing?.begin({ traceparent, method: plainMethod(request.method), auditId });
+    return capture(request, { id: recorder.newId(nowMs), auditId, address, site, trace });
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
+  async #serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    captured: Captured,
+    upgrading: Upgrading | undefined,
+  ): Promise<void> {
     await this.#parts.limiting.atTheDoor(captured);
-    if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
+    const door = this.#parts.doors.find((one) => one.isAskedFor(request));
+    if (door !== undefined) {
+      const record = (event: EventDraftFacts): Promise<Recorded> => this.#record(captured, [event]);
+      return serveDoor(door, { request, response, captured }, { ...this.#parts, record });
+    }
+    if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
-    if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
+    refuseWithoutUpgrade(admitted);
+    if (asksForEvents(admitted)) refuseLasting(admitted, this.#parts.lasting);
+    if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
+      throw denied(admitted, 'over-capacity', 'over-capacity');
     const carried = await this.#admission.readRequest(admitted);
     refuseUnsealed(admitted, carried, this.#parts);
     const consulted = await consultBefore(admitted, carried, this.#parts);
+    captured.trace?.finish('decide');
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
@@ -182,17 +211,6 @@ export class Pipeline {
     } finally {
       reservation.release();
     }
-  }
-
-  /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
-  async #serveLogout(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
-    const answered = await (this.#parts.logoutDoor as LogoutDoor).serve(request, captured);
-    if ((await this.#record(captured, [answered.event])).kind === 'unrecorded')
-      throw new Refused('audit-unavailable', undefined);
-    if (response.headersSent || response.destroyed) return;
-    response.writeHead(answered.status, { ...this.#parts.securityHeaders, ...ownAnswerHeaders, 'content-length': '0' });
-    response.end();
-    this.#parts.counters.answered += 1;
   }
 
   /** Intent, upstream, outcome, release. */
@@ -278,22 +296,25 @@ export class Pipeline {
     };
     response.on('close', onClose);
     if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
-    const held = await hold(
-      lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
-      {
-        method: request.method ?? 'GET',
-        path: admitted.target,
-        // Where only files lie nobody needs to hear who asks.
-        headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
-        body: carried.body,
-      },
-      {
-        holdBytesMax: this.#parts.exposureBytesMax,
-        timeoutMs,
-        signal: gone.signal,
-        again: change || lease === undefined ? undefined : () => lease.moveOn(),
-      },
-    );
+    const ask = (): Promise<Held> =>
+      hold(
+        lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
+        {
+          method: request.method ?? 'GET',
+          path: admitted.target,
+          // Where only files lie nobody needs to hear who asks.
+          headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
+          body: carried.body,
+          bodyTimeoutMs: asksForEvents(admitted) ? this.#parts.webSockets.idleTimeoutMs : undefined,
+        },
+        {
+          holdBytesMax: this.#parts.exposureBytesMax,
+          timeoutMs,
+          signal: gone.signal,
+          again: change || lease === undefined ? undefined : () => lease.moveOn(),
+        },
+      );
+    const held = await within(admitted.captured.trace, 'upstream', ask, (got) => saidOf(got, lease));
     response.off('close', onClose);
     if (lease !== undefined) noteHeld(lease, held);
     return held;
@@ -324,7 +345,7 @@ export class Pipeline {
     return upstreamHeaders(request, {
       accept,
       requestId: captured.id,
-      traceparent: captured.traceparent,
+      traceparent: captured.trace?.outgoing ?? captured.traceparent,
       clientAddress: captured.source.address,
       publicUrl,
       forwardAuthorization,
@@ -371,6 +392,7 @@ export class Pipeline {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
+    const kept = keepEvents(admitted, held, this.#parts.webSockets.lifetimeMs, this.#parts);
     const reader = readerBehind(held, interaction, this.#parts.exposureBytesMax);
     if (response.headersSent || response.destroyed) held.abandon();
     else {
@@ -378,8 +400,9 @@ export class Pipeline {
       end = await held.streamTo(response, reader && ((chunk) => reader.push(chunk)));
       this.#observe(interaction.name, status, captured);
     }
+    const reason = kept?.leave(end.complete);
     const rest = await reader?.finish(end.complete);
-    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest }), reservation);
+    await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest, reason }), reservation);
   }
 
   async #releaseFault(
@@ -402,11 +425,10 @@ export class Pipeline {
 
   /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
   #writeHead(
-    { response, captured, notices, interaction }: Admitted,
+    { request, response, captured, notices, interaction }: Admitted,
     held: HeldWhole | HeldBeginning,
     ownLength: string | undefined,
   ): void {
-    const { publicUrl } = this.#parts;
     const length = ownLength ?? held.headers['content-length'];
     response.writeHead(held.status, {
       ...this.#parts.securityHeaders,
@@ -414,9 +436,10 @@ export class Pipeline {
         requestId: captured.id,
         auditId: captured.auditId,
         upstreamOrigins: this.#upstreamOf(interaction).origins,
-        publicOrigin: publicUrl.origin,
+        publicOrigin: this.#parts.publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
+      ...this.#parts.cors.headersFor(request.headers.origin, held.headers.vary),
       ...notices,
     });
   }
@@ -449,35 +472,26 @@ export class Pipeline {
     headers: Readonly<Record<string, string>>,
   ): void {
     this.#parts.metrics.refusals.inc({ code });
+    captured.trace?.note({ status: refusals[code].status, refusal: code });
     this.#parts.counters.refused += 1;
     if (response.headersSent || response.destroyed) return;
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
     // What is left of a body nobody reads must not be taken for the next request.
     const unread = hasBody(request) && !request.complete ? { connection: 'close' } : {};
-    response.writeHead(answer.status, { ...this.#parts.securityHeaders, ...answer.headers, ...unread });
+    const { securityHeaders, cors } = this.#parts;
+    response.writeHead(answer.status, {
+      ...securityHeaders,
+      ...cors.headersFor(request.headers.origin),
+      ...answer.headers,
+      ...unread,
+    });
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 
   #observe(interaction: string, status: number, captured: Captured): void {
     this.#parts.metrics.requests.inc({ interaction, status: String(status) });
+    captured.trace?.note({ status });
     this.#parts.counters.answered += 1;
     this.#parts.metrics.duration.observe({ interaction }, elapsedMs(captured) / 1_000);
-  }
-}
-
-/** A batch that only reads needs no intent. */
-function isChange({ interaction }: Admitted, { entries }: Carried): boolean {
-  if (interaction.name === 'batch') return !entries.every((entry) => entry.interaction.safe);
-  return !interaction.safe;
-}
-
-function faultCode(fault: UpstreamFault, { body }: Carried): RefusalCode {
-  switch (fault) {
-    case 'client-closed':
-      return 'request-timeout';
-    case 'request-body':
-      return body instanceof BodyCounter && body.fault?.fault === 'too-large' ? 'body-too-large' : 'body-unreadable';
-    default:
-      return fault;
   }
 }

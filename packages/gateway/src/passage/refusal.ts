@@ -30,6 +30,7 @@ export type RefusalCode =
   | 'break-glass-refused'
   | 'consent-refused'
   | 'address-refused'
+  | 'origin-refused'
   | 'not-behind-front'
   | 'blocked'
   | 'not-found'
@@ -40,6 +41,7 @@ export type RefusalCode =
   | 'body-too-large'
   | 'unsupported-media-type'
   | 'expectation-failed'
+  | 'upgrade-required'
   | 'rate-limited'
   | 'locked-out'
   | 'concurrency-exceeded'
@@ -116,6 +118,19 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     title: 'Not allowed',
     detail: 'None of your roles allows this interaction. Ask who keeps the policy, if your work needs it.',
     issue: 'forbidden',
+  },
+  'origin-refused': {
+    status: 403,
+    title: 'Not from this page',
+    detail:
+      'The page is of an origin that may not open a WebSocket here. Ask who keeps the gateway to name it in websockets.origins.',
+    issue: 'forbidden',
+  },
+  'upgrade-required': {
+    status: 426,
+    title: 'This is a WebSocket',
+    detail: 'Open it as one: GET with Upgrade: websocket and Sec-WebSocket-Version: 13.',
+    issue: 'not-supported',
   },
   'insufficient-scope': {
     status: 403,

@@ -155,8 +155,9 @@ function withScopes(question: Question, { classes, rule }: Extract<Verdict, { ki
   }
 }
 
-/** What may change something is not held back for what its answer holds. The end of an export, judged as one, tells nothing. */
+/** What may change something is not held back for what its answer holds, nor what comes over a WebSocket. The end of an export, judged as one, tells nothing. */
 function answersUnseen({ name, operation, safe }: Interaction): boolean {
+  if (name === 'subscribe') return true;
   return name === 'operation' && !safe && operation !== '$export';
 }
 

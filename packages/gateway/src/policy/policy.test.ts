@@ -215,7 +215,7 @@ describe('a policy', () => {
 
   it('comes with a sample for a hospital', () => {
     const sample = parsePolicy(readFileSync(samplePolicyPath(), 'utf8'), 'hospital.yaml');
-    assert.deepEqual([...sample.roles.keys()], ['physician', 'nurse', 'billing', 'registration']);
+    assert.deepEqual([...sample.roles.keys()], ['physician', 'nurse', 'billing', 'registration', 'patient']);
     assert.equal(allows(sample, ['physician'], { name: 'operation', operation: '$everything', type: 'Patient' }), true);
     assert.equal(allows(sample, ['billing'], { name: 'read', operation: 'read', type: 'Observation' }), false);
     assert.equal(allows(sample, ['auditor'], { name: 'read', operation: 'read', type: 'Patient' }), false);

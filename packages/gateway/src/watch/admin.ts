@@ -12,7 +12,7 @@ export type ReadinessProblems = () => Promise<readonly string[]>;
 export function createAdmin(parts: {
   readonly problems: ReadinessProblems;
   /** How each origin of the APIs is, where there is more to say than that they are down. */
-  readonly upstreams?: () => readonly object[] | undefined;
+  readonly upstreams?: () => readonly object[] | undefined | Promise<readonly object[] | undefined>;
   readonly receipts: () => ReceiptStatus | Promise<ReceiptStatus>;
   /** Of a gateway that has several. */
   readonly workers?: () => readonly object[];
@@ -34,7 +34,7 @@ export function createAdmin(parts: {
           const problems = await parts.problems();
           response
             .writeHead(problems.length === 0 ? 200 : 503, { 'content-type': 'application/json' })
-            .end(JSON.stringify({ ready: problems.length === 0, problems, upstreams: parts.upstreams?.() }));
+            .end(JSON.stringify({ ready: problems.length === 0, problems, upstreams: await parts.upstreams?.() }));
           return;
         }
         case '/metrics':

@@ -16,6 +16,8 @@ export class Metrics {
   readonly introspectionProblems: Counter<'problem'>;
   readonly policyLoads: Counter<'result'>;
   readonly glassBroken: Counter;
+  readonly spans: Counter<'fate'>;
+  readonly lastingEnds: Counter<'kind' | 'reason'>;
   readonly upstreamProbes: Counter<'upstream' | 'origin' | 'result'>;
 
   constructor() {
@@ -53,6 +55,18 @@ export class Metrics {
     this.glassBroken = new Counter({
       name: 'watchglass_gateway_break_glass_total',
       help: 'Times that the glass was broken: access beyond the rules for every day',
+      registers,
+    });
+    this.spans = new Counter({
+      name: 'watchglass_gateway_spans_total',
+      help: 'Spans of traces, by what became of them: sent, or dropped since the queue was full or the collector refused',
+      labelNames: ['fate'],
+      registers,
+    });
+    this.lastingEnds = new Counter({
+      name: 'watchglass_gateway_lasting_ends_total',
+      help: 'WebSockets and event streams that ended, by reason',
+      labelNames: ['kind', 'reason'],
       registers,
     });
     this.upstreamProbes = new Counter({

@@ -29,6 +29,8 @@ ${problemOf(page.problem)}
 ${appSection(page)}
 ${passkeySection(page)}
 ${codesSection(page)}
+<section aria-labelledby="applications"><h2 id="applications">Applications</h2>
+<p>Ends what you are signed in to, on every device.</p>${button(page.action, 'sign-out', 'Sign out everywhere')}</section>
 <section>${button(page.action, 'leave', 'Leave')}</section>`,
   });
 }

@@ -133,6 +133,9 @@ export function createAccount(parts: {
         return { good: 'The passkey is removed.' };
       case 'codes':
         return { codes: await factors.newRecoveryCodes(person.id, by, from) };
+      case 'sign-out':
+        await people.signOut(person.id, by, from);
+        return { good: 'You are signed out of every application.' };
       default:
         return { problem: 'Nothing was changed.' };
     }

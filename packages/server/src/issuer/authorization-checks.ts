@@ -2,6 +2,7 @@
  * What SMART asks of an authorization request beyond OAuth: the FHIR API the token is for (`aud`), and a launch that is good (`launch`). Both are looked at before anybody
  * signs in, and what is refused is an event: somebody tries launches of others, or has an application that was led to another server.
  */
+import type { IncomingMessage } from 'node:http';
 import type { TenantId } from '@watchglass/record';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { RecordOwn } from '../access/access.ts';
@@ -9,8 +10,10 @@ import { sourceOf } from '../access/change.ts';
 import type { World } from '../world/world.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 import type { Launches } from './launches.ts';
-import { addressOf } from './request.ts';
+import { addressOf, readForm } from './request.ts';
 import { checkAudience, launchFault, type SmartSettings } from './smart.ts';
+
+export const authorizationPath = '/auth';
 
 type Check = (ctx: KoaContextWithOIDC, value: string | undefined) => Promise<void>;
 
@@ -74,7 +77,12 @@ function scopeOf({ oidc }: KoaContextWithOIDC): string | undefined {
 }
 
 /** As it was sent, before the provider took out what it doesn't give. */
-function rawScope(ctx: KoaContextWithOIDC): string | undefined {
-  const sent = ctx.method === 'POST' ? (ctx.oidc.body as { scope?: unknown } | undefined)?.scope : ctx.query.scope;
-  return typeof sent === 'string' ? sent : undefined;
+function rawScope({ query }: KoaContextWithOIDC): string | undefined {
+  return typeof query.scope === 'string' ? query.scope : undefined;
+}
+
+/** `authorize-post` (SMART App Launch 2.2): a request that is posted goes on as one that is asked for; undefined where it can't be read. */
+export async function postedAuthorization(request: IncomingMessage): Promise<string | undefined> {
+  const form = await readForm(request);
+  return form === undefined ? undefined : `${authorizationPath}?${form}`;
 }

@@ -20,6 +20,7 @@ import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
 import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
+import { authorizationPath, postedAuthorization } from './authorization-checks.ts';
 import { createBackChannel } from './back-channel.ts';
 import { createEndSession, endSessionPath } from './end-session.ts';
 import { createInteraction, setPageHeaders } from './interaction.ts';
@@ -134,6 +135,10 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       door[1](request, response).catch((error: unknown) => fail(response, error));
       return;
     }
+    if (request.method === 'POST' && path === authorizationPath) {
+      redirectPosted(request, response).catch((error: unknown) => fail(response, error));
+      return;
+    }
     setPageHeaders(response, "'none'");
     toProvider(request, response).catch((error: unknown) => fail(response, error));
   };
@@ -158,6 +163,16 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       await backChannel[Symbol.asyncDispose]();
     },
   };
+}
+
+async function redirectPosted(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const location = await postedAuthorization(request);
+  setPageHeaders(response, "'none'");
+  if (location !== undefined) response.writeHead(303, { location }).end();
+  else {
+    response.writeHead(400, { 'content-type': 'text/html; charset=utf-8' });
+    response.end(renderErrorPage('The application sent you here with something that can’t be read.'));
+  }
 }
 
 function createListener(options: IssuerOptions, handle: RequestListener): Server {

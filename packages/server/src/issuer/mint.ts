@@ -25,14 +25,20 @@ export function mintAccessToken(
     ...personClaims(person, authTimeSeconds, assurance),
     client_id: order.clientId,
     scope: scopesOf(person.roles),
+    // A session of its own: it must not end with whichever one of the person's does.
+    sid: random(by.world),
     ...(own === undefined ? {} : { patient: own }),
   })
     .setProtectedHeader({ alg: issuerAlgorithm, typ: 'at+jwt', kid: by.signingKey.kid })
     .setIssuer(by.issuer)
     .setSubject(person.id)
     .setAudience(apiAudience)
-    .setJti(Buffer.from(by.world.random.bytes(16)).toString('base64url'))
+    .setJti(random(by.world))
     .setIssuedAt(nowSeconds)
     .setExpirationTime(nowSeconds + order.lifetimeSeconds)
     .sign(by.signingKey.privateKey);
+}
+
+function random(world: World): string {
+  return Buffer.from(world.random.bytes(16)).toString('base64url');
 }

@@ -55,7 +55,7 @@ export function createSignIns(world: World): SignIns {
     },
     get: (sid) => live(bySid.get(sid)),
     ofGrant: (grantId) => live(byGrant.get(grantId)),
-    of: (person) => [...bySid.values()].filter((one) => one.person === person && live(one) !== undefined),
+    of: (person) => [...byGrant.values()].filter((one) => one.person === person && live(one) !== undefined),
     end(sid) {
       const one = bySid.get(sid);
       bySid.delete(sid);

@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as client from 'openid-client';
 import { type RunningIssuer, redirectUri, startIssuer } from './issuer.fixture.ts';
-import { authorize, configure, signInTo } from './visitor.fixture.ts';
+import { authorize, configure, signInTo, Visitor } from './visitor.fixture.ts';
 
 const keys = await generateKeyPair('ES384', { extractable: true });
 const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1', alg: 'ES384', use: 'sig' };
@@ -277,4 +277,31 @@ test('the metadata says what is so, and an application in a browser may use the 
   };
   assert.equal(await from(new URL(redirectUri).origin), new URL(redirectUri).origin);
   assert.equal(await from('https://evil.example'), null);
+});
+
+test('an authorization may be posted, and online access is granted to who may renew', async (context) => {
+  const { url, app } = await start(context);
+  const verifier = client.randomPKCECodeVerifier();
+  const form = {
+    response_type: 'code',
+    client_id: 'app',
+    redirect_uri: redirectUri,
+    scope: 'openid user/*.rs online_access offline_access',
+    aud,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  };
+  const visitor = new Visitor(url);
+  await visitor.go(`${url}/account`);
+  const page = await visitor.go(form, `${url}/auth`);
+  assert.equal(page.status, 200);
+  const { back } = await visitor.go({ username: 'n.abara', password });
+  assert.ok(back !== undefined);
+  const tokens = await client.authorizationCodeGrant(app, back, { pkceCodeVerifier: verifier, idTokenExpected: true });
+  assert.equal(tokens.scope, 'openid online_access user/*.rs offline_access');
+  const other = await signInTo(await configure(url, 'other', client.None()), {
+    scope: 'openid user/*.rs online_access offline_access',
+    more: { aud },
+  });
+  assert.deepEqual([other.scope, other.refresh_token], ['openid user/*.rs', undefined]);
 });

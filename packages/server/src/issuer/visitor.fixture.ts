@@ -24,10 +24,10 @@ export class Visitor {
     this.#origin = new URL(issuer).origin;
   }
 
-  /** Opens a page, or sends a form to the one that is open. */
-  async go(to: string | Form): Promise<Arrival> {
+  /** Opens a page, or sends a form: to the one that is open, unless said. */
+  async go(to: string | Form, action: string = this.#at): Promise<Arrival> {
     let body = typeof to === 'string' ? undefined : new URLSearchParams(to);
-    for (let next = typeof to === 'string' ? to : this.#at; ; body = undefined) {
+    for (let next = typeof to === 'string' ? to : action; ; body = undefined) {
       if (new URL(next).origin !== this.#origin) return { back: new URL(next), status: 0, page: '' };
       const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
       const response = await fetch(next, {

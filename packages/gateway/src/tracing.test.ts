@@ -1,0 +1,235 @@
+/** Traces, as a collector gets them: OTLP over HTTP, decoded, from a gateway whose requests are real. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { afterEach, describe, it } from 'node:test';
+
+import {
+  answerPatient,
+  eventsOf,
+  type Listening,
+  type Road,
+  type RoadOptions,
+  serve,
+  startRoad,
+} from './gateway.fixture.ts';
+
+interface Span {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly startTimeUnixNano: string;
+  readonly endTimeUnixNano: string;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly status: { readonly code?: number };
+}
+
+interface Collector extends Listening {
+  readonly spans: Span[];
+  readonly resources: Readonly<Record<string, unknown>>[];
+  readonly requests: IncomingMessage['headers'][];
+  /** All of a trace once its server's span is here. */
+  traceOf(traceId: string): Promise<readonly Span[]>;
+}
+
+interface Attribute {
+  readonly key: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+function attributesOf(list: readonly Attribute[] = []): Record<string, unknown> {
+  return Object.fromEntries(list.map(({ key, value }) => [key, Object.values(value)[0]]));
+}
+
+async function startCollector(answer?: (response: ServerResponse) => void): Promise<Collector> {
+  const spans: Span[] = [];
+  const resources: Record<string, unknown>[] = [];
+  const requests: IncomingMessage['headers'][] = [];
+  const listening = await serve((request, response) => {
+    const take = async (): Promise<void> => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+      requests.push({ ...request.headers, url: request.url });
+      if (answer !== undefined) return answer(response);
+      const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
+        resourceSpans: {
+          resource: { attributes: Attribute[] };
+          scopeSpans: { spans: (Omit<Span, 'attributes'> & { attributes: Attribute[] })[] }[];
+        }[];
+      };
+      for (const { resource, scopeSpans } of body.resourceSpans) {
+        resources.push(attributesOf(resource.attributes));
+        for (const span of scopeSpans.flatMap((scope) => scope.spans))
+          spans.push({ ...span, attributes: attributesOf(span.attributes) });
+      }
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    };
+    take().catch(() => response.destroy());
+  });
+  return {
+    ...listening,
+    spans,
+    resources,
+    requests,
+    async traceOf(traceId) {
+      for (;;) {
+        const found = spans.filter((span) => span.traceId === traceId);
+        if (found.some(({ kind }) => kind === kinds.server)) return found;
+        await new Promise((tick) => setImmediate(tick));
+      }
+    },
+  };
+}
+
+const kinds = { internal: 1, server: 2, client: 3 };
+const parent = '00f067aa0ba902b7';
+const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+const sampled = `00-${traceId}-${parent}-01`;
+
+let road: Road | undefined;
+let collector: Collector | undefined;
+
+afterEach(async () => {
+  await road?.close();
+  await collector?.close();
+  road = undefined;
+  collector = undefined;
+});
+
+async function start(
+  tracing: Record<string, unknown> = {},
+  options: RoadOptions & { readonly answer?: (response: ServerResponse) => void } = {},
+): Promise<{ readonly of: Road; readonly to: Collector }> {
+  const to = await startCollector(options.answer);
+  collector = to;
+  const of = await startRoad({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
+  road = of;
+  return { of, to };
+}
+
+const named = (spans: readonly Span[], name: string): Span => {
+  const found = spans.find((span) => span.name === name);
+  assert.ok(found !== undefined, `${name} of ${spans.map((span) => span.name)}`);
+  return found;
+};
+
+describe('the trace of a request', () => {
+  it('has a span for it and one for each phase, goes on to the API, and is named by the event', async () => {
+    const { of, to } = await start();
+    const path = '/fhir/Patient/pat-31337?_summary=true';
+    const answer = await of.fetch(path, { headers: { traceparent: sampled, 'user-agent': 'agent-31337' } });
+    assert.equal(answer.status, 200);
+    const spans = await to.traceOf(traceId);
+    const server = named(spans, 'GET /fhir/Patient/{id}');
+    assert.equal(server.kind, kinds.server);
+    assert.equal(server.parentSpanId, parent);
+    assert.deepEqual(server.attributes, {
+      'http.request.method': 'GET',
+      'http.route': '/fhir/Patient/{id}',
+      'http.response.status_code': 200,
+      'network.protocol.name': 'http',
+      'server.address': '127.0.0.1',
+      'url.scheme': 'http',
+      'watchglass.audit.id': answer.headers['x-audit-id'],
+      'watchglass.interaction': 'read',
+    });
+    const inner = spans.filter((span) => span !== server);
+    assert.deepEqual(new Set(inner.map(({ name }) => name)), new Set(['authenticate', 'decide', 'GET', 'record']));
+    for (const span of inner) {
+      assert.equal(span.parentSpanId, server.spanId, span.name);
+      assert.ok(BigInt(span.startTimeUnixNano) >= BigInt(server.startTimeUnixNano), span.name);
+      assert.ok(BigInt(span.endTimeUnixNano) <= BigInt(server.endTimeUnixNano), span.name);
+    }
+    const upstream = named(spans, 'GET');
+    assert.equal(upstream.kind, kinds.client);
+    assert.equal(upstream.attributes['http.response.status_code'], 200);
+    assert.equal(upstream.attributes['server.address'], '127.0.0.1');
+    assert.equal(of.asked[0]?.headers.traceparent, `00-${traceId}-${upstream.spanId}-01`);
+    const [event] = await eventsOf(of);
+    assert.equal(event?.request?.traceparent, `00-${traceId}-${server.spanId}-01`);
+    assert.equal(event?.id, answer.headers['x-audit-id']);
+    assert.doesNotMatch(JSON.stringify(to.spans), /31337|_summary|person-1/);
+    assert.equal(to.resources[0]?.['service.name'], 'watchglass-gateway');
+    assert.equal(to.resources[0]?.['service.instance.id'], 'test-gateway');
+    assert.equal(to.requests[0]?.url, '/v1/traces');
+  });
+
+  it('says how it was refused, and where it failed', async () => {
+    const { of, to } = await start({}, { upstream: (request) => request.socket.destroy() });
+    assert.equal((await of.fetch('/fhir/Patient/1', { token: null, headers: { traceparent: sampled } })).status, 401);
+    const refused = named(await to.traceOf(traceId), 'GET /fhir/Patient/{id}');
+    assert.equal(refused.attributes['watchglass.refusal'], 'token-missing');
+    assert.equal(refused.attributes['error.type'], undefined);
+    assert.equal(refused.status.code ?? 0, 0);
+    const other = `${'7'.repeat(32)}`;
+    const body = { method: 'DELETE', headers: { traceparent: `00-${other}-${parent}-01` } };
+    assert.equal((await of.fetch('/fhir/Patient/1', body)).status, 502);
+    const spans = await to.traceOf(other);
+    const server = named(spans, 'DELETE /fhir/Patient/{id}');
+    assert.equal(server.attributes['error.type'], 'upstream-unreachable');
+    assert.equal(server.status.code, 2);
+    assert.equal(named(spans, 'DELETE').attributes['error.type'], 'upstream-unreachable');
+    assert.equal(spans.filter(({ name }) => name === 'record').length, 2);
+  });
+
+  it('is sampled as its caller sampled it, and by the ratio where it begins here', async () => {
+    const { of, to } = await start({ sampleRatio: 0 });
+    await of.fetch('/fhir/Patient/1');
+    await of.fetch('/fhir/Patient/1', { headers: { traceparent: `00-${'1'.repeat(32)}-${parent}-00` } });
+    await of.fetch('/fhir/Patient/1', { headers: { traceparent: `00-${'0'.repeat(32)}-${parent}-01` } });
+    await of.fetch('/fhir/Patient/1', { headers: { traceparent: sampled } });
+    await to.traceOf(traceId);
+    assert.deepEqual([...new Set(to.spans.map((span) => span.traceId))], [traceId]);
+    const sent = of.asked.map(({ headers }) => String(headers.traceparent).slice(-2));
+    assert.deepEqual(sent, ['00', '00', '00', '01']);
+    assert.match(
+      String(of.asked[1]?.headers.traceparent),
+      new RegExp(`^00-${'1'.repeat(32)}-(?!${parent})[0-9a-f]{16}-00$`),
+    );
+  });
+
+  it('is sent before the gateway has stopped, with the secret of its file', async () => {
+    const { of, to } = await start(
+      { headersFile: 'collector.headers', serviceName: 'edge' },
+      {
+        prepare: (folder) =>
+          writeFile(join(folder, 'collector.headers'), '# ours\nAuthorization: Bearer collector-secret\n'),
+      },
+    );
+    await of.fetch('/fhir/Patient/1');
+    await of.gateway[Symbol.asyncDispose]();
+    assert.equal(named(to.spans, 'GET /fhir/Patient/{id}').kind, kinds.server);
+    assert.equal(to.requests[0]?.authorization, 'Bearer collector-secret');
+    assert.equal(to.resources[0]?.['service.name'], 'edge');
+  });
+});
+
+describe('a collector', () => {
+  const admin = { host: '127.0.0.1', port: 0 };
+  const spansOf = async (of: Road, fate: string): Promise<number> => {
+    const text = await (await fetch(`${of.gateway.adminUrl}/metrics`)).text();
+    return Number(new RegExp(`watchglass_gateway_spans_total\\{fate="${fate}"\\} (\\d+)`).exec(text)?.[1] ?? 0);
+  };
+
+  it('that never answers costs spans, which are counted, and no request', async () => {
+    const { of } = await start(
+      { queueMax: 16, timeoutMs: 500 },
+      { answer: () => undefined, config: { admin }, upstream: answerPatient },
+    );
+    for (let n = 0; n < 20; n += 1) assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
+    while ((await spansOf(of, 'queue-full')) === 0) await new Promise((tick) => setImmediate(tick));
+    while ((await spansOf(of, 'refused')) === 0) await new Promise((tick) => setTimeout(tick, 20));
+    assert.equal(await spansOf(of, 'sent'), 0);
+    assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
+  });
+
+  it('that refuses is counted, too', async () => {
+    const { of } = await start({}, { answer: (response) => response.writeHead(400).end(), config: { admin } });
+    await of.fetch('/fhir/Patient/1');
+    while ((await spansOf(of, 'refused')) < 5) await new Promise((tick) => setTimeout(tick, 20));
+    assert.equal(await spansOf(of, 'queue-full'), 0);
+  });
+});
