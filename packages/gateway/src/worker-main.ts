@@ -96,6 +96,8 @@ function runWorker(): void {
       .catch(() => undefined)
       .then(() => stack.disposeAsync())
       .catch(() => undefined)
+      // Why it couldn't begin is said before it leaves.
+      .then(() => channel.quiet())
       .then(() => process.exit(0));
     return ending;
   };
@@ -144,8 +146,7 @@ function runWorker(): void {
       const { authz, spop, grpc, outcomes } = guard.fronts ?? {};
       return { url: guard.url, port: guard.port, authz, spop, grpc, outcomes };
     } catch (error) {
-      // The refusal goes out first.
-      setImmediate(() => void end());
+      void end();
       throw error;
     }
   };

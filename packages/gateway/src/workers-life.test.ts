@@ -11,9 +11,11 @@ import { pino } from 'pino';
 import { parse, stringify } from 'yaml';
 
 import { readGatewayConfig } from './config.ts';
+import type { GatewayError } from './errors.ts';
 import { type Road, sendJson, startRoad } from './gateway.fixture.ts';
 import { startGateway } from './main.ts';
 import type { RunningGateway } from './running-gateway.ts';
+import type { ChannelError } from './workers/channel.ts';
 import { type Pair, startPair } from './workers.fixture.ts';
 
 let pair: Pair | undefined;
@@ -214,7 +216,11 @@ describe('a gateway of many workers', () => {
     await road.gateway[Symbol.asyncDispose]();
     const file = join(road.folder, 'spool', 'worker-2');
     await writeFile(file, 'where a folder should be');
-    await assert.rejects(again(road, 2), { code: 'worker-failed' });
+    await assert.rejects(again(road, 2), (error: GatewayError) => {
+      assert.equal(error.code, 'worker-failed');
+      assert.equal(((error.cause as ChannelError).said as { code: string }).code, 'ENOTDIR');
+      return true;
+    });
     await road.close();
   });
 });

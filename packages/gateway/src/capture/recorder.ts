@@ -2,7 +2,7 @@
  * The gateway's way to the record: minimise, spool, and wait until it is durable, but never longer than the deadline.
  *
  * In `strict` mode nothing passes without its event: `reserve` refuses before the upstream is asked, `record` before anything is released.
- * In `available` mode events are spooled and let go; what couldn't be spooled is counted.
+ * In `available` mode events are spooled and let go; what couldn't be spooled is counted. In either, once the record works again it says from when to when it didn't.
  */
 import { type MinimisationPolicy, uuidv7 } from '@watchglass/record';
 import {
@@ -23,6 +23,13 @@ export type EventDraftFacts = Omit<EventFacts, 'v' | 'id'> & { readonly id?: str
 
 export type Recorded = { readonly kind: 'durable' } | { readonly kind: 'unrecorded'; readonly reason: string };
 
+/** A time in which something could not be recorded, and why at first. */
+export interface Lapse {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly reason: string;
+}
+
 /** An event without lists of patients and resources stays below this. */
 export const smallEventBytesMax: number = 16_384;
 /** One request writes at most one event with lists, an intent before it, and the end of a stream after it. */
@@ -34,6 +41,8 @@ export class Recorder {
   readonly #deadlineMs: number;
   readonly #tenant: string | undefined;
   readonly #minimisation: MinimisationPolicy | undefined;
+  readonly #lapseEvents: ((lapse: Lapse) => readonly EventDraftFacts[]) | undefined;
+  #lapse: Omit<Lapse, 'toMs'> | undefined;
   unrecordedCount = 0;
   recordedCount = 0;
   /** Given to the spool, and not yet known to be durable. */
@@ -45,12 +54,15 @@ export class Recorder {
     readonly deadlineMs: number;
     readonly tenant?: string;
     readonly minimisation?: MinimisationPolicy;
+    /** What is said of a lapse that is over. */
+    readonly lapseEvents?: (lapse: Lapse) => readonly EventDraftFacts[];
   }) {
     this.#spool = options.spool;
     this.mode = options.mode;
     this.#deadlineMs = options.deadlineMs;
     this.#tenant = options.tenant;
     this.#minimisation = options.minimisation;
+    this.#lapseEvents = options.lapseEvents;
   }
 
   newId(nowMs: number): string {
@@ -63,8 +75,9 @@ export class Recorder {
     try {
       return this.#spool.reserve(bytes);
     } catch (error) {
-      if (error instanceof SdkError) return undefined;
-      throw error;
+      if (!(error instanceof SdkError)) throw error;
+      this.#failed(error.code);
+      return undefined;
     }
   }
 
@@ -92,6 +105,7 @@ export class Recorder {
     const timer = setTimeout(() => late.resolve({ kind: 'unrecorded', reason: 'deadline' }), this.#deadlineMs);
     const recorded = await Promise.race([this.#append(drafts, reservation), late.promise]);
     clearTimeout(timer);
+    if (recorded.kind === 'unrecorded') this.#failed(recorded.reason);
     return recorded;
   }
 
@@ -110,12 +124,29 @@ export class Recorder {
       );
       await this.#spool.append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation });
       this.recordedCount += events.length;
+      this.#worked();
       return { kind: 'durable' };
     } catch (error) {
       this.unrecordedCount += drafts.length;
-      return { kind: 'unrecorded', reason: error instanceof SdkError ? error.code : 'event-invalid' };
+      const reason = error instanceof SdkError ? error.code : 'event-invalid';
+      this.#failed(reason);
+      return { kind: 'unrecorded', reason };
     } finally {
       this.pendingCount -= drafts.length;
     }
+  }
+
+  #failed(reason: string): void {
+    this.#lapse ??= { fromMs: Date.now(), reason };
+  }
+
+  /** A lapse is over once a whole request would pass again: of a nearly full spool small events come and go. */
+  #worked(): void {
+    const lapse = this.#lapse;
+    if (lapse === undefined || this.#lapseEvents === undefined || this.problems().length > 0) return;
+    this.#lapse = undefined;
+    void this.#append(this.#lapseEvents({ ...lapse, toMs: Date.now() }), undefined).then(({ kind }) => {
+      if (kind === 'unrecorded') this.#lapse = lapse;
+    });
   }
 }

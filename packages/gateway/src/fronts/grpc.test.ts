@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { status } from '@grpc/grpc-js';
+import { type Client, status } from '@grpc/grpc-js';
+import fc from 'fast-check';
 
 import { FaultyDisk, type Road, startRoad, systemError } from '../gateway.fixture.ts';
 import type { AuthzJudge } from './authz-server.ts';
@@ -307,6 +308,7 @@ describe('the door for Envoy', () => {
     AsyncDisposable & {
       readonly faults: unknown[];
       readonly drain: (graceMs: number) => void;
+      readonly client: Client;
       readonly ask: (question?: object, deadlineMs?: number) => Promise<Checked>;
     }
   > {
@@ -324,6 +326,7 @@ describe('the door for Envoy', () => {
     return {
       faults,
       drain,
+      client: envoy.authorization,
       ask: (question = questionOf({}), deadlineMs) => check(envoy.authorization, question, deadlineMs),
       async [Symbol.asyncDispose]() {
         envoy[Symbol.dispose]();
@@ -362,6 +365,29 @@ describe('the door for Envoy', () => {
       code: status.RESOURCE_EXHAUSTED,
     });
     assert.equal(count, 0);
+  });
+
+  it('survives whatever comes as a message: an answer or an error each time, and never a fault of its own', async () => {
+    await using door = await open(async () => yes);
+    await door.ask();
+    const call = (bytes: Uint8Array): Promise<boolean> =>
+      new Promise((resolve) => {
+        door.client.makeUnaryRequest(
+          '/envoy.service.auth.v3.Authorization/Check',
+          (noise: Uint8Array) => Buffer.from(noise),
+          (answer: Buffer) => answer,
+          bytes,
+          { deadline: Date.now() + 5_000 },
+          (error) => resolve(error?.code !== status.DEADLINE_EXCEEDED && error?.code !== status.UNAVAILABLE),
+        );
+      });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (noise) => {
+        assert.ok(await call(noise));
+      }),
+      { numRuns: 300 },
+    );
+    assert.deepEqual(door.faults, []);
   });
 
   it('answers what is under way when it is drained', async () => {

@@ -61,6 +61,7 @@ export class Channel {
   #waiting: Item[] = [];
   #lastNumber = 0;
   #state: 'quiet' | 'gathering' | 'writing' | 'closed' = 'quiet';
+  #quiet: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
@@ -101,9 +102,16 @@ export class Channel {
     for (const item of items) this.#take(item);
   }
 
+  /** Resolves once all that was said is written, or can't be any more. */
+  async quiet(): Promise<void> {
+    if (this.#state === 'quiet' || this.#state === 'closed') return;
+    this.#quiet ??= Promise.withResolvers<void>();
+    await this.#quiet.promise;
+  }
+
   /** The other end is gone: nothing more is said, and what was asked gets no answer. */
   close(): void {
-    this.#state = 'closed';
+    this.#rest('closed');
     this.#waiting = [];
     for (const number of [...this.#open.keys()]) this.#settle(number)?.reject(new ChannelError('closed'));
   }
@@ -171,8 +179,14 @@ export class Channel {
       if (this.#state === 'closed') return;
       if (error !== null && error !== undefined) this.close();
       else if (this.#waiting.length > 0) this.#write();
-      else this.#state = 'quiet';
+      else this.#rest('quiet');
     });
+  }
+
+  #rest(state: 'quiet' | 'closed'): void {
+    this.#state = state;
+    this.#quiet?.resolve();
+    this.#quiet = undefined;
   }
 }
 
