@@ -15,14 +15,17 @@ import { fileURLToPath } from 'node:url';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { freePorts, until } from '../test/scenario/command.fixture.ts';
 import { missingFront, startFront } from '../test/scenario/real-front.fixture.ts';
-import { type Load, saturate, wrk } from './load.ts';
+import { type Load, pace, saturate, wrk } from './load.ts';
 import { cpuMicros } from './processor-time.ts';
 
 const connections = 64;
 const path = '/fhir/Patient/bench-1';
+const pacedPerSecond = 1_000;
 
 interface Measured extends Load {
   readonly perSecond: number;
+  /** At a thousand requests a second. */
+  readonly pacedP99Ms: number;
   /** Of each process, a request. */
   readonly micros: Readonly<Record<string, number>>;
 }
@@ -68,9 +71,11 @@ export async function run(options: {
     haproxyAlonePerSecond: bare.perSecond,
     spoePerSecond: intents.perSecond,
     spoeP99Ms: intents.p99Ms,
+    spoeAddedP99MsAt1000PerSecond: intents.pacedP99Ms - bare.pacedP99Ms,
     ...named('spoe', intents),
     spoeWithOutcomesPerSecond: joined.perSecond,
     spoeWithOutcomesP99Ms: joined.p99Ms,
+    spoeWithOutcomesAddedP99MsAt1000PerSecond: joined.pacedP99Ms - bare.pacedP99Ms,
     ...named('spoeWithOutcomes', joined),
   };
 }
@@ -135,14 +140,17 @@ async function measure(
   await saturate(target, { connections, seconds: 1 });
   const read = (): readonly number[] => Object.values(pids).map((pid) => cpuMicros(pid));
   const before = read();
-  const load = await saturate(target, { connections, seconds });
+  const load = await saturate(target, { connections, seconds: seconds * 0.75 });
   const each = read().map((now, i) => (now - (before[i] ?? 0)) / load.requests);
   const micros: Record<string, number> = Object.fromEntries(Object.keys(pids).map((who, i) => [who, each[i] ?? 0]));
   if (load.cpuMicros !== undefined) micros.load = load.cpuMicros / load.requests;
+  const paced = await pace(target, { perSecond: pacedPerSecond, seconds: seconds / 4 });
   const perSecond = load.requests / load.seconds;
   const shares = Object.entries(micros).map(([who, one]) => `${who} ${one.toFixed(0)}`);
-  log(`${what}: ${perSecond.toFixed(0)} req/s, p99 ${load.p99Ms} ms, CPU µs/req: ${shares.join(', ')}`);
-  return { ...load, perSecond, micros };
+  log(
+    `${what}: ${perSecond.toFixed(0)} req/s, p99 ${load.p99Ms} ms, CPU µs/req: ${shares.join(', ')}; at ${pacedPerSecond} req/s p99 ${paced.p99Ms.toFixed(2)} ms`,
+  );
+  return { ...load, perSecond, pacedP99Ms: paced.p99Ms, micros };
 }
 
 /** nginx with one resource of 2 KB. */

@@ -8,6 +8,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { type CorsSection, corsSchema } from './config-cors.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
@@ -58,6 +59,8 @@ export interface GatewayConfig {
   readonly identity: IdentitySettings;
   /** At which issuer SMART applications sign people in. */
   readonly smart: SmartSettings | undefined;
+  /** Of pages whose scripts may call the APIs. */
+  readonly cors: CorsSection;
   readonly policy: Policy;
   /** Where it was read from, and is watched. */
   readonly policyFile: string;
@@ -115,6 +118,7 @@ const schema = z.strictObject({
   issuers: issuersSchema,
   identity: identitySchema,
   smart: smartSchema,
+  cors: corsSchema,
   policy: z.string(),
   routes: routesSchema,
   server: z.strictObject({
@@ -231,6 +235,7 @@ export function readGatewayConfig(
     issuers: readIssuers(raw.issuers, files),
     identity: raw.identity,
     smart: readSmart(raw.smart, { issuers: raw.issuers, file }),
+    cors: raw.cors,
     policy: held === undefined ? loadPolicy(from(raw.policy)) : policyFromTexts(held.policy, from(raw.policy)),
     policyFile: from(raw.policy),
     routes,

@@ -16,6 +16,7 @@ import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';
+import { Cors } from './http/cors.ts';
 import { closeServer, hostForUrl, kernelShares, listen } from './http/listening.ts';
 import { identify } from './identify.ts';
 import { openDoors } from './passage/doors.ts';
@@ -76,6 +77,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
   const securityHeaders = securityHeadersOf(publicUrl);
+  const cors = new Cors(config.cors.origins);
   const admission = {
     routes: config.routes,
     exportLinks: reach.upstreams.exportLinks,
@@ -113,7 +115,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     upstreams: reach.upstreams,
     filePools: reach.filePools,
     securityHeaders,
-    doors: openDoors(config, identity),
+    doors: openDoors(config, { ...identity, cors }),
+    cors,
     opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });

@@ -4,7 +4,16 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
-import { eventsOf, type Fetched, observation, type Road, sendJson, startRoad } from './gateway.fixture.ts';
+import {
+  eventsOf,
+  type Fetched,
+  type Listening,
+  observation,
+  type Road,
+  sendJson,
+  serve,
+  startRoad,
+} from './gateway.fixture.ts';
 
 const policy = `
 version: 1
@@ -330,5 +339,42 @@ describe('a link that is too old', () => {
     const [, event] = await eventsOf(made);
     assert.deepEqual([event?.operation, event?.outcome.reason], ['search-type', 'page-expired']);
     await made.close();
+  });
+});
+
+describe('a page of one of several origins', () => {
+  it('is asked of the one that gave it, and of another while that is away', async () => {
+    const asked: string[] = [];
+    const replica = (name: string): Promise<Listening> =>
+      serve((request, response) => {
+        asked.push(name);
+        if (name === 'b' && down) request.socket.destroy();
+        else sendJson(response, 200, of(next(opaque)));
+      });
+    let down = false;
+    const [a, b] = await Promise.all([replica('a'), replica('b')]);
+    const made = await startRoad({
+      policy,
+      config: { upstream: { url: a.url, replicas: [b.url], timeoutMs: 2_000 } },
+    });
+    const pageOf = async (): Promise<string> => {
+      const { json } = await made.fetch('/fhir/Observation?patient=p-1');
+      const url = new URL(String(linksIn({ json }).next));
+      return url.pathname + url.search;
+    };
+    for (const _ of [1, 2, 3]) {
+      const path = await pageOf();
+      const giver = asked.at(-1);
+      assert.equal((await made.fetch(path)).status, 200);
+      assert.equal(asked.at(-1), giver);
+    }
+    let path = await pageOf();
+    while (asked.at(-1) !== 'b') path = await pageOf();
+    down = true;
+    assert.equal((await made.fetch(path)).status, 200);
+    assert.equal(asked.at(-1), 'a');
+    await made.close();
+    await a.close();
+    await b.close();
   });
 });

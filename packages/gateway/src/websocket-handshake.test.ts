@@ -114,6 +114,14 @@ describe('an API that does not agree', () => {
 });
 
 describe('a connection', () => {
+  it('whose first request was refused at its head is not turned into one', async () => {
+    const of = await start();
+    const expecting = 'GET /fhir/Patient/1 HTTP/1.1\r\nHost: gw.example\r\nExpect: 200-ok\r\n\r\n';
+    const raw = await of.raw(expecting + handshake(of));
+    assert.match(raw, /^HTTP\/1\.1 417 /);
+    assert.equal(of.handshakes.length, 0);
+  });
+
   it('is turned into a WebSocket only when nothing else is under way on it', async () => {
     const of = await start();
     const read = `GET /fhir/Patient/1 HTTP/1.1\r\nHost: gw.example\r\nAuthorization: Bearer ${of.token}\r\n\r\n`;

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
-import type { WebSocket } from 'ws';
+import { WebSocket } from 'ws';
 
 import { FaultyDisk, systemError } from './gateway.fixture.ts';
 import { acceptOf } from './http/websocket.ts';
@@ -100,6 +100,20 @@ describe('a WebSocket', () => {
     assert.equal(JSON.stringify(await of.settled()).includes(of.token), false);
     assert.equal(await openedOr(of.open({ protocols: [token] })), 400);
     assert.equal(await openedOr(of.open({ token: null, protocols: ['watchglass.bearer.nonsense'] })), 401);
+  });
+
+  it('goes over TLS like any request', async () => {
+    const of = await start({ tls: true });
+    const socket = new WebSocket(`wss://localhost:${of.gateway.port}/fhir/websocket`, {
+      ca: of.tls.cert,
+      headers: { authorization: `Bearer ${of.token}` },
+    });
+    assert.equal(await openedOr(socket), 'open');
+    socket.send('sealed');
+    assert.equal(await nextMessage(socket), 'sealed');
+    const closed = closedWith(socket);
+    await of.gateway[Symbol.asyncDispose]();
+    assert.equal(await closed, 1_001);
   });
 
   it('of another JSON API is what its map says it is', async () => {
@@ -213,6 +227,15 @@ describe('a WebSocket ends', () => {
     const closed = closedWith(of.sockets[0] as WebSocket);
     socket.terminate();
     assert.equal(await closed, 1_001);
+    assert.deepEqual(summary(await endOf(of)), ['subscribe', 'failed', undefined, 'client-gone']);
+  });
+
+  it('when the client had said its last before it was opened', async () => {
+    const of = await start();
+    const raw = connect(of.gateway.port, '127.0.0.1');
+    raw.resume();
+    raw.end(handshake(of));
+    await new Promise<void>((resolve) => raw.once('close', () => resolve()));
     assert.deepEqual(summary(await endOf(of)), ['subscribe', 'failed', undefined, 'client-gone']);
   });
 

@@ -52,6 +52,7 @@ function headFault(request: Seen): string | undefined {
   for (const [name] of fieldsOf(request)) {
     if (
       never.test(name) &&
+      !(name === 'upgrade' && isWebSocket(request)) &&
       !(name === 'content-encoding' && valuesOf(request, name).every((value) => value === 'identity'))
     )
       return `${name} was passed on`;
@@ -60,6 +61,13 @@ function headFault(request: Seen): string | undefined {
   if (framing.length > 1) return 'its length is said twice';
   if (request.trailers.length > 0) return 'trailers were passed on';
   return undefined;
+}
+
+/** The gateway's own handshake, and no other. */
+function isWebSocket(request: Seen): boolean {
+  const [upgrade, ...more] = valuesOf(request, 'upgrade');
+  const path = request.target.split('?', 1)[0];
+  return upgrade === 'websocket' && more.length === 0 && path === '/fhir/websocket' && request.method === 'GET';
 }
 
 function recordFault(request: Seen, events: readonly Event[]): string | undefined {

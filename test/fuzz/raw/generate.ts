@@ -260,12 +260,31 @@ function requestOf(random: Random, token: string): string[] {
     lines.push(`Content-Type: ${type}`);
     body = framed(random, text, lines);
   }
+  if (random.chance(10)) lines.splice(0, 1, ...handshake(random));
   const odd = random.chance(2) ? 0 : 1 + random.below(3);
   for (let n = 0; n < odd; n++) lines.splice(1 + random.below(lines.length), 0, random.oneOf(oddHeaders));
   if (random.chance(40)) lines.splice(1 + random.below(lines.length), 1);
   const end = random.chance(60) ? random.oneOf(['\n', '\r', '\r\r\n']) : '\r\n';
   const pieces = lines.map((line, position) => line + (position === 0 || random.chance(10) ? end : '\r\n'));
   return [...pieces, '\r\n', ...(body === '' ? [] : [body])];
+}
+
+/** Of a WebSocket; whatever else the request was made of stays behind it. */
+function handshake(random: Random): string[] {
+  const field = (name: string, ...values: readonly string[]): string =>
+    `${name}: ${random.chance(8) ? random.oneOf(values) : values[0]}`;
+  return [
+    `GET /fhir/websocket${random.chance(6) ? '?_id=p-1' : ''} HTTP/1.1`,
+    field('Upgrade', 'websocket', 'WebSocket', 'websocket, h2c', 'h2c, websocket', ' websocket', 'x'),
+    field('Connection', 'Upgrade', 'keep-alive, Upgrade', 'close', 'Upgrade, x-request-id, sec-websocket-key', ''),
+    field('Sec-WebSocket-Version', '13', '8', '13, 8', '013', '1337', ''),
+    field('Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ==', 'short', 'dGhlIHNhbXBsZSBub25jZR==', '', 'a, b'),
+    ...(random.chance(4)
+      ? [field('Sec-WebSocket-Protocol', 'a, b', 'watchglass', 'watchglass.bearer.x', 'a, a', '(')]
+      : []),
+    ...(random.chance(4) ? [field('Sec-WebSocket-Extensions', 'permessage-deflate', '')] : []),
+    ...(random.chance(8) ? ['Origin: https://evil.example'] : []),
+  ];
 }
 
 function targetOf(random: Random): string {

@@ -10,7 +10,10 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Road, startRoad } from '../../../packages/gateway/src/gateway.fixture.ts';
+import type { Duplex } from 'node:stream';
+
+import { type Road, samplePolicy, startRoad } from '../../../packages/gateway/src/gateway.fixture.ts';
+import { acceptOf } from '../../../packages/gateway/src/http/websocket.ts';
 import { disagreement, type Seen } from './agreement.ts';
 import type { Pieces } from './generate.ts';
 
@@ -48,6 +51,29 @@ export async function openStand(parser: 'node' | 'nginx'): Promise<Stand> {
       seen.push({ method, target, rawHeaders, body: Buffer.concat(chunks), complete, trailers });
     });
   });
+  // Every other one is agreed to; what comes over it may be frames, and nothing that looks like a request.
+  server.on('upgrade', (request, socket: Duplex) => {
+    const { method = '', url: target = '', rawHeaders } = request;
+    const chunks: Buffer[] = [];
+    underWay += 1;
+    seenCount += 1;
+    seen.push({ method, target, rawHeaders, body: Buffer.alloc(0), complete: true, trailers: [] });
+    const key = String(request.headers['sec-websocket-key']);
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    socket.on('error', () => undefined);
+    socket.on('end', () => socket.end());
+    socket.on('close', () => {
+      underWay -= 1;
+      const body = Buffer.concat(chunks);
+      if (/ HTTP\/\d/.test(body.toString('latin1')))
+        seen.push({ method: 'SMUGGLED', target, rawHeaders: [], body, complete: true, trailers: [] });
+    });
+    socket.write(
+      seenCount % 2 === 0
+        ? 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n'
+        : `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptOf(key)}\r\n\r\n`,
+    );
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   stack.defer(async () => {
@@ -58,7 +84,9 @@ export async function openStand(parser: 'node' | 'nginx'): Promise<Stand> {
   const { port } = server.address() as AddressInfo;
   const upstreamPort = parser === 'nginx' ? await startNginx(port, stack) : port;
   const road = await startRoad({
+    policy: samplePolicy.replace('interactions: [read, vread,', 'interactions: [subscribe, read, vread,'),
     config: {
+      routes: [{ prefix: '/fhir', kind: 'fhir', websocket: true }],
       upstream: { url: `http://127.0.0.1:${upstreamPort}`, timeoutMs: 5_000 },
       limits: { headersTimeoutMs: 1_000, requestTimeoutMs: 1_500, checkIntervalMs: 100, keepAliveTimeoutMs: 200 },
     },

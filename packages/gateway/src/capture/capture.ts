@@ -209,23 +209,29 @@ export function authenticationEvent(captured: Captured, principal: Principal): E
   };
 }
 
-/** The event of an answer of the gateway's own that says how to sign in; it holds nothing about anybody. */
+/** The event of an answer of the gateway's own to whoever asks, which holds nothing about anybody: how to sign in, or that a script may call. */
 export function discoveryEvent(input: {
   readonly captured: Captured;
   readonly status: number;
-  readonly route: string;
+  readonly operation: 'smart-configuration' | 'preflight';
+  readonly route?: string;
   readonly reason?: string;
 }): EventDraftFacts {
-  const { captured, status, reason } = input;
+  const { captured, status, operation, route, reason } = input;
   const outcome = { status: outcomeOfStatus(status), code: status, ...(reason === undefined ? {} : { reason }) };
   return {
     ...shared(captured),
     kind: 'api',
     action: 'read',
-    operation: 'smart-configuration',
+    operation,
     outcome,
     actor: anonymous,
-    request: { ...sharedRequest(captured), route: input.route, status, durationMs: elapsedMs(captured) },
+    request: {
+      ...sharedRequest(captured),
+      ...(route === undefined ? {} : { route }),
+      status,
+      durationMs: elapsedMs(captured),
+    },
   };
 }
 

@@ -30,9 +30,9 @@ export class BundleLinks {
     return this.#pieces.broken;
   }
 
-  /** It came to its end. */
-  get whole(): boolean {
-    return this.#pieces.whole;
+  /** The links are not at their end. */
+  get inLinks(): boolean {
+    return this.#pieces.member === 'link';
   }
 
   /** Undefined where a link can't be passed on, and it has to end here. */
@@ -80,9 +80,23 @@ export class BundleLinks {
 export function relinkBundle(body: Buffer, relink: Relink): Buffer | undefined {
   if (!mayHoldLinks(body)) return body;
   const links = new BundleLinks(relink);
-  const changed = links.change(body);
-  return changed !== undefined && !links.whole ? body : changed;
+  const out: Buffer[] = [];
+  // Most have them at their beginning, and nothing of what comes after the last one has to be looked at.
+  const last = body.includes(escapedLetter) ? body.length : body.lastIndexOf(plainName) + plainName.length;
+  let at = 0;
+  for (let to = last; at < body.length && (at < last || links.inLinks); to = at + stepBytes) {
+    const changed = links.change(body.subarray(at, to));
+    if (changed === undefined) return undefined;
+    if (links.broken) return body;
+    out.push(changed);
+    at = Math.min(to, body.length);
+  }
+  // It ended in the middle of one.
+  if (links.inLinks) return body;
+  return Buffer.concat([...out, body.subarray(at)]);
 }
+
+const stepBytes = 1_024;
 
 /** Of the answer to a batch: the Bundles in its entries. `relinkOf` of those that have links, by their position. */
 export function relinkBatch(body: Buffer, relinkOf: (position: number) => Relink | undefined): Buffer | undefined {
@@ -107,7 +121,10 @@ export function relinkBatch(body: Buffer, relinkOf: (position: number) => Relink
   return out.length === 0 ? body : Buffer.concat([...out, body.subarray(from)]);
 }
 
-/** In its plain spelling, or with a name that is written in another way. */
+const plainName = '"link"';
+/** How a name that is written in another way would begin one of its letters. */
+const escapedLetter = '\\u006';
+
 function mayHoldLinks(body: Buffer): boolean {
-  return body.includes('"link"') || body.includes('\\u00');
+  return body.includes(plainName) || body.includes(escapedLetter);
 }

@@ -102,6 +102,26 @@ describe('outcomes of fronts', () => {
     assert.equal(one.status.outcomesMissing, 3);
   });
 
+  it('that come too late complete their intent all the same, once, as long as it is remembered', async () => {
+    const { one, events } = make({ openMax: 2 });
+    using _ = one;
+    for (const n of [1, 2, 3]) one.expect(intent(n), `request-${n}`);
+    one.sweep(Date.now() + 61_000);
+    one.join(parseOutcomeLine(line(3, { requestId: 'request-2' })));
+    for (const n of [3, 3, 1]) one.join(parseOutcomeLine(line(n)));
+    await one.flush();
+    assert.deepEqual(
+      events.slice(3).map(({ completes, outcome }) => [completes, outcome.code ?? outcome.reason]),
+      [
+        [undefined, 'outcome-of-another'],
+        [intent(3).id, 200],
+        [undefined, 'outcome-without-intent'],
+        [undefined, 'outcome-without-intent'],
+      ],
+    );
+    assert.equal(one.status.joinedLate, 1);
+  });
+
   it('of what an earlier process allowed are recorded with less', async () => {
     const { one, events } = make();
     using _ = one;

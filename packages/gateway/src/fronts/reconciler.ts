@@ -1,6 +1,6 @@
 /**
  * Holds what was allowed against what the fronts say became of it. An outcome completes its intent; an intent that none completes in time, and an outcome
- * that no intent allowed, are raised as events. A log can lose lines, so an outcome that is missing means: look.
+ * that no intent allowed, are raised as events. A log can lose lines, so an outcome that is missing means: look. One that comes too late completes its intent all the same.
  *
  * What is open stands in memory, within a bound; past it the oldest are raised early. It doesn't outlive the process: what an earlier one allowed is known by the time inside its id, and its
  * outcome is recorded with less.
@@ -31,7 +31,7 @@ export interface ReconcilerParts {
 
 export interface ReconcilerStatus {
   joined: number;
-  /** Of an earlier process. */
+  /** Of an earlier process, or raised as missing before. */
   joinedLate: number;
   outcomesMissing: number;
   intentsMissing: number;
@@ -44,6 +44,8 @@ const waitingMax = 4_096;
 export class Reconciler implements Disposable {
   readonly #parts: ReconcilerParts;
   readonly #open = new Map<string, Open>();
+  /** The last that were raised as missing, as many as may be open. */
+  readonly #missed = new Map<string, Open>();
   readonly #timer: NodeJS.Timeout;
   #waiting: EventDraftFacts[] = [];
   #flushing: Promise<unknown> | undefined;
@@ -85,13 +87,19 @@ export class Reconciler implements Disposable {
       if (passed) this.#raiseUnasked('outcome-without-audit-id');
       return;
     }
-    const open = this.#open.get(auditId);
+    const late = this.#missed.get(auditId);
+    const open = this.#open.get(auditId) ?? late;
     if (open === undefined) this.#joinUnknown(auditId, outcome);
     else if (requestId !== undefined && requestId !== open.requestId) this.#raiseUnasked('outcome-of-another');
     // Where too many wait already its intent stays open, and is raised in its time.
     else if (this.#waiting.length < waitingMax) {
-      this.#forget(auditId);
-      this.status.joined += 1;
+      if (open === late) {
+        this.#missed.delete(auditId);
+        this.status.joinedLate += 1;
+      } else {
+        this.#forget(auditId);
+        this.status.joined += 1;
+      }
       this.#record(outcomeEvent(open.intent, outcome));
     }
   }
@@ -139,8 +147,14 @@ export class Reconciler implements Disposable {
     this.#record({ ...event, completes: auditId, request: { ...event.request, ...factsOf(outcome) } });
   }
 
-  #raiseMissing({ intent }: Open): void {
+  #raiseMissing(open: Open): void {
+    const { intent } = open;
     this.#forget(intent.id);
+    this.#missed.set(intent.id, open);
+    if (this.#missed.size > this.#parts.openMax) {
+      const [oldest = ''] = this.#missed.keys();
+      this.#missed.delete(oldest);
+    }
     this.status.outcomesMissing += 1;
     const { id, ...rest } = intent;
     const event: EventDraftFacts = {

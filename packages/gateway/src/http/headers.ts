@@ -150,7 +150,7 @@ export function clientHeaders(
   const named = namedByConnection(upstream.connection);
   const out: Record<string, string | string[]> = {};
   for (const [name, value] of Object.entries(upstream)) {
-    if (value === undefined || hopByHop.has(name) || named.has(name) || outboundDropped.has(name)) continue;
+    if (value === undefined || hopByHop.has(name) || named.has(name) || isDropped(name)) continue;
     // undici reads values as UTF-8, and Node writes Latin-1 only: one that doesn't fit is left out, rather than the whole answer.
     if (isWritable(value)) out[name] = value;
   }
@@ -165,6 +165,11 @@ export function clientHeaders(
   out['x-request-id'] = ours.requestId;
   out['x-audit-id'] = ours.auditId;
   return out;
+}
+
+/** Which pages' scripts may read an answer is for the gateway to say (cors.ts). */
+function isDropped(name: string): boolean {
+  return outboundDropped.has(name) || name.startsWith('access-control-');
 }
 
 /** Of an upstream that sends two `Connection` fields undici makes a list. */

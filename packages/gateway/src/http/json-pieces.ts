@@ -51,21 +51,56 @@ export class JsonPieces {
     return this.#over && !this.broken;
   }
 
+  /** Whose value is not known to be at its end; undefined between two of them. */
+  get member(): string | undefined {
+    return this.#over || this.#depth === 0 || this.#expects === 'name' ? undefined : this.#member;
+  }
+
   push(chunk: Uint8Array): readonly PieceMark[] {
     this.#marks = [];
     for (let at = 0; at < chunk.length && !this.broken; at += 1) {
-      if (this.#inString && this.#name === undefined) {
-        at = this.#skipText(chunk, at);
-        continue;
-      }
-      const byte = chunk[at] as number;
-      if (this.#inString) this.#inText(byte);
-      else if (!isSpace(byte)) this.#outside(byte, at);
+      if (this.#open === 'container') at = this.#skipContainer(chunk, at);
+      else if (this.#inString && this.#name === undefined) at = this.#skipText(chunk, at);
+      else this.#take(chunk[at] as number, at);
     }
     return this.#marks;
   }
 
-  /** Most bytes of a resource are text that is no name. */
+  #take(byte: number, at: number): void {
+    if (this.#inString) this.#inText(byte);
+    else if (!isSpace(byte)) this.#outside(byte, at);
+  }
+
+  /** Most bytes are inside of a value: nothing is looked for there but its end. Returns where that is, or the end of the chunk. */
+  #skipContainer(chunk: Uint8Array, from: number): number {
+    const outer = this.#list ? 2 : 1;
+    let depth = this.#depth;
+    let inString = this.#inString;
+    let escaped = this.#escaped;
+    let at = from;
+    for (; at < chunk.length; at += 1) {
+      const byte = chunk[at] as number;
+      if (inString) {
+        if (escaped) escaped = false;
+        else if (byte === backslash) escaped = true;
+        else if (byte === quote) inString = false;
+      } else if (byte === quote) inString = true;
+      else if (byte === openBrace || byte === openBracket) depth += 1;
+      else if (byte === closeBrace || byte === closeBracket) {
+        depth -= 1;
+        if (depth > outer) continue;
+        this.#mark('end', at + 1);
+        this.#open = 'nothing';
+        break;
+      }
+    }
+    this.#depth = depth;
+    this.#inString = inString;
+    this.#escaped = escaped;
+    return at;
+  }
+
+  /** Of a value that is no container. */
   #skipText(chunk: Uint8Array, from: number): number {
     let escaped = this.#escaped;
     let at = from;
@@ -157,9 +192,6 @@ export class JsonPieces {
     } else if (this.#depth === 1 && this.#list) {
       this.broken ||= byte !== closeBracket;
       this.#list = false;
-    } else if (this.#open === 'container' && this.#depth === (this.#list ? 2 : 1)) {
-      this.#mark('end', at + 1);
-      this.#open = 'nothing';
     }
   }
 

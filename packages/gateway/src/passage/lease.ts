@@ -11,10 +11,8 @@ export function leaseOf(
   admitted: Admitted,
   wanted: { readonly safe: boolean; readonly origin?: string | undefined },
 ): Lease {
-  const { page } = admitted;
-  const kept = page?.origin === undefined ? undefined : upstream.take({ safe: true, origin: page.origin });
   // A page is where the search was, as long as that is there: only there it may be known.
-  const taken = kept?.kind === 'taken' ? kept : upstream.take(wanted);
+  const taken = upstream.take({ ...wanted, preferred: admitted.page?.origin });
   if (taken.kind === 'taken') return taken.lease;
   throw denied(admitted, 'upstream-unavailable', 'upstream-unavailable', {
     headers: { 'retry-after': String(Math.max(1, Math.ceil(taken.waitMs / 1_000))) },

@@ -65,10 +65,14 @@ export function createListener(parts: {
     requireHostHeader: false,
     // Any other Upgrade is ignored and not passed on: h2c ends here, and so does a WebSocket where no route has it. One at a time on each connection.
     shouldUpgradeCallback: (request) =>
-      connections.get(request.socket)?.serving === undefined && pipeline.mayUpgrade(request),
+      connections.get(request.socket)?.serving === undefined &&
+      !ending.has(request.socket) &&
+      pipeline.mayUpgrade(request),
     noDelay: true,
   };
   const connections = new WeakMap<Duplex, Line>();
+  /** Refused at their head, and closed with the answer. */
+  const ending = new WeakSet<Duplex>();
   const server =
     tls === undefined
       ? createHttpServer(options)
@@ -141,6 +145,7 @@ export function createListener(parts: {
   server.on('request', serve);
   server.on('checkContinue', serve);
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    ending.add(request.socket);
     pipeline.refuseUnserved(request, response, 'expectation-failed').catch((error: unknown) => {
       onFault(error);
       response.destroy();
@@ -200,7 +205,13 @@ function serveUpgrades(
     socket.setTimeout(stallTimeoutMs, () => socket.destroy());
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
-    response.assignSocket(socket);
+    try {
+      response.assignSocket(socket);
+    } catch {
+      // An answer is still under way on it: Node has seen an end to it that never came.
+      socket.destroy();
+      return;
+    }
     response.on('finish', () => socket.destroySoon());
     serve(request, response, { socket, head });
   });

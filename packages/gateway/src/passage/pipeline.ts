@@ -26,6 +26,7 @@ import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { declaredLength } from '../http/body.ts';
+import type { Cors } from '../http/cors.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
@@ -35,7 +36,7 @@ import { type RequestTracer, within } from '../trace/request-trace.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
-import type { Door } from './door.ts';
+import { type Door, serveDoor } from './door.ts';
 import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
 import { learnFile, throughGateway } from './export.ts';
 import { faultCode } from './fault-code.ts';
@@ -44,7 +45,7 @@ import { learnFromHeld, readerBehind } from './learn.ts';
 import { leaseOf, noteHeld, saidOf } from './lease.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
-import { answerRefusal, ownAnswerHeaders, type RefusalCode, refusals } from './refusal.ts';
+import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 import { refuseWithoutUpgrade, type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
@@ -60,6 +61,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts
   readonly securityHeaders: Readonly<Record<string, string>>;
   /** Paths that the gateway answers itself. */
   readonly doors: readonly Door[];
+  readonly cors: Cors;
   readonly site: string | undefined;
   readonly inFlightMax: number;
   readonly tracing: RequestTracer | undefined;
@@ -185,7 +187,10 @@ export class Pipeline {
   ): Promise<void> {
     await this.#parts.limiting.atTheDoor(captured);
     const door = this.#parts.doors.find((one) => one.isAskedFor(request));
-    if (door !== undefined) return this.#serveDoor(door, request, response, captured);
+    if (door !== undefined) {
+      const record = (event: EventDraftFacts): Promise<Recorded> => this.#record(captured, [event]);
+      return serveDoor(door, { request, response, captured }, { ...this.#parts, record });
+    }
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
     refuseWithoutUpgrade(admitted);
@@ -206,20 +211,6 @@ export class Pipeline {
     } finally {
       reservation.release();
     }
-  }
-
-  /** What an issuer says is in force before it is recorded: a record that fails must keep nobody in. */
-  async #serveDoor(door: Door, request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
-    const { floods, securityHeaders, counters } = this.#parts;
-    const { status, headers, body, event, floodKey } = await door.serve(request, captured);
-    if (floodKey !== undefined && !floods.admit(floodKey, event)) counters.mark(captured, 'flooded');
-    else if ((await this.#record(captured, [event])).kind === 'unrecorded')
-      throw new Refused('audit-unavailable', undefined);
-    if (response.headersSent || response.destroyed) return;
-    const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(body ?? '')) };
-    response.writeHead(status, { ...securityHeaders, ...ownAnswerHeaders, ...headers, ...length });
-    response.end(request.method === 'HEAD' ? undefined : body);
-    counters.answered += 1;
   }
 
   /** Intent, upstream, outcome, release. */
@@ -434,7 +425,7 @@ export class Pipeline {
 
   /** Without a length of our own the upstream's is kept: of a stream, or of what HEAD asks about. */
   #writeHead(
-    { response, captured, notices, interaction }: Admitted,
+    { request, response, captured, notices, interaction }: Admitted,
     held: HeldWhole | HeldBeginning,
     ownLength: string | undefined,
   ): void {
@@ -448,6 +439,7 @@ export class Pipeline {
         publicOrigin: this.#parts.publicUrl.origin,
       }),
       ...(typeof length === 'string' && held.status !== 204 ? { 'content-length': length } : {}),
+      ...this.#parts.cors.headersFor(request.headers.origin, held.headers.vary),
       ...notices,
     });
   }
@@ -486,7 +478,13 @@ export class Pipeline {
     const answer = answerRefusal(code, { accept: request.headers.accept, requestId: captured.id, headers });
     // What is left of a body nobody reads must not be taken for the next request.
     const unread = hasBody(request) && !request.complete ? { connection: 'close' } : {};
-    response.writeHead(answer.status, { ...this.#parts.securityHeaders, ...answer.headers, ...unread });
+    const { securityHeaders, cors } = this.#parts;
+    response.writeHead(answer.status, {
+      ...securityHeaders,
+      ...cors.headersFor(request.headers.origin),
+      ...answer.headers,
+      ...unread,
+    });
     response.end(request.method === 'HEAD' ? undefined : answer.body);
   }
 

@@ -39,14 +39,20 @@ export class SmartDoor implements Door {
     const fault = messageFault(request);
     if (fault !== undefined) throw violation(captured, 'protocol-violation', fault);
     const { method = '', url: route = '' } = request;
+    const operation = 'smart-configuration';
     const floodKey = `smart ${neighbourhood(captured.source.address)}`;
     if (method === 'OPTIONS')
-      return { status: 204, headers: cors, event: discoveryEvent({ captured, status: 204, route }), floodKey };
+      return {
+        status: 204,
+        headers: cors,
+        event: discoveryEvent({ captured, operation, status: 204, route }),
+        floodKey,
+      };
     if (method !== 'GET' && method !== 'HEAD')
       throw noRoute(captured, 'method-not-allowed', { allow: 'GET, HEAD, OPTIONS' });
     const document = await this.#discovery.document();
     if (document === undefined) {
-      const event = discoveryEvent({ captured, status: 503, route, reason: 'issuer-unreachable' });
+      const event = discoveryEvent({ captured, operation, status: 503, route, reason: 'issuer-unreachable' });
       throw new Refused('identity-unavailable', { ...event, actor: anonymous }, { floodKey, headers: cors });
     }
     return {
@@ -57,7 +63,7 @@ export class SmartDoor implements Door {
         'cache-control': `public, max-age=${smartFreshSeconds}`,
       },
       body: JSON.stringify(document),
-      event: discoveryEvent({ captured, status: 200, route }),
+      event: discoveryEvent({ captured, operation, status: 200, route }),
       floodKey,
     };
   }

@@ -102,9 +102,10 @@ export class Tunnel {
       lane.open = false;
       if (!this.#received.open && !this.#sent.open) this.#settle();
     };
-    // One may be gone before anybody listened.
+    // One may have said its last, or be gone, before anybody listened.
     if (from.closed) queueMicrotask(onClose);
     else from.on('close', onClose).resume();
+    if (from.readableEnded) queueMicrotask(() => this.#gone(who));
   }
 
   #pass(lane: Lane, chunk: Buffer): void {

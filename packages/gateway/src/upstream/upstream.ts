@@ -53,11 +53,15 @@ export class Upstream {
     return this.replicas.some(({ usable }) => usable);
   }
 
-  /** A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other. */
-  take(wanted: { readonly safe: boolean; readonly origin?: string | undefined }): Taken {
-    const { origin } = wanted;
+  /** A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other; `preferred`: this one first. */
+  take(wanted: {
+    readonly safe: boolean;
+    readonly origin?: string | undefined;
+    readonly preferred?: string | undefined;
+  }): Taken {
+    const { origin, preferred } = wanted;
     const candidates =
-      origin === undefined ? this.#inTurn() : this.replicas.filter((replica) => replica.origin === origin);
+      origin === undefined ? this.#inTurn(preferred) : this.replicas.filter((replica) => replica.origin === origin);
     const firm = wanted.safe ? undefined : candidates.find(({ usable }) => usable);
     const found = firm ?? this.#pick(candidates);
     return typeof found === 'number'
@@ -83,9 +87,13 @@ export class Upstream {
   }
 
   /** The one to begin with first. */
-  #inTurn(): readonly Replica[] {
+  #inTurn(preferred?: string): readonly Replica[] {
     const { replicas } = this;
     if (replicas.length === 1) return replicas;
+    if (preferred !== undefined) {
+      const isPreferred = ({ origin }: Replica): boolean => origin === preferred;
+      return [...replicas.filter(isPreferred), ...replicas.filter((replica) => !isPreferred(replica))];
+    }
     this.#turn = (this.#turn + 1) % replicas.length;
     const turned = [...replicas.slice(this.#turn), ...replicas.slice(0, this.#turn)];
     return this.#balance === 'round-robin' ? turned : turned.sort((a, b) => a.pendingCount - b.pendingCount);

@@ -1,0 +1,82 @@
+/** An application in a browser: which pages' scripts may call, and what they may read. */
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { type Road, startRoad } from './gateway.fixture.ts';
+
+const app = 'https://chart.example';
+
+async function start(context: TestContext, origins: readonly string[]): Promise<Road> {
+  const road = await startRoad({
+    config: { cors: { origins } },
+    upstream: (_request, response) => {
+      response.writeHead(200, {
+        'content-type': 'application/fhir+json',
+        'access-control-allow-origin': '*',
+        vary: 'Accept',
+      });
+      response.end('{"resourceType":"Patient","id":"p-1"}');
+    },
+  });
+  context.after(() => road.close());
+  return road;
+}
+
+const preflight = (road: Road, origin: string, path = '/fhir/Patient/p-1') =>
+  road.fetch(path, {
+    method: 'OPTIONS',
+    token: null,
+    headers: { origin, 'access-control-request-method': 'GET', 'access-control-request-headers': 'authorization,dpop' },
+  });
+
+describe('a script of another page', () => {
+  it('may call where its origin is named, and read answers and refusals', async (context) => {
+    const road = await start(context, [app]);
+    const asked = await preflight(road, app);
+    assert.equal(asked.status, 204);
+    assert.equal(asked.headers['access-control-allow-origin'], app);
+    assert.equal(asked.headers['access-control-allow-headers'], 'authorization,dpop');
+    assert.match(String(asked.headers['access-control-allow-methods']), /PATCH/);
+    assert.equal(asked.headers['access-control-allow-credentials'], undefined);
+    const event = (await road.settled()).at(-1);
+    assert.deepEqual([event?.operation, event?.actor.id, event?.request?.route], ['preflight', 'anonymous', undefined]);
+
+    const answer = await road.fetch('/fhir/Patient/p-1', { headers: { origin: app } });
+    assert.deepEqual(
+      [answer.status, answer.headers['access-control-allow-origin'], answer.headers.vary],
+      [200, app, 'Accept, Origin'],
+    );
+    const refused = await road.fetch('/fhir/Patient/p-1', { token: null, headers: { origin: app } });
+    assert.deepEqual([refused.status, refused.headers['access-control-allow-origin']], [401, app]);
+    assert.match(String(refused.headers['access-control-expose-headers']), /WWW-Authenticate/);
+  });
+
+  it('may not where it isn’t, whatever the API says', async (context) => {
+    for (const origins of [[], [app]]) {
+      const road = await start(context, origins);
+      for (const origin of [
+        'https://evil.example',
+        'https://chart.example.evil.example',
+        'null',
+        'http://chart.example',
+      ]) {
+        assert.equal((await preflight(road, origin)).status, 405);
+        const { status, headers } = await road.fetch('/fhir/Patient/p-1', { headers: { origin } });
+        assert.deepEqual([status, headers['access-control-allow-origin']], [200, undefined]);
+      }
+    }
+  });
+
+  it('asks only where an API is, and an odd list of fields is not repeated', async (context) => {
+    const road = await start(context, [app]);
+    assert.equal((await preflight(road, app, '/elsewhere')).status, 405);
+    const odd = await road.fetch('/fhir/Patient', {
+      method: 'OPTIONS',
+      token: null,
+      headers: { origin: app, 'access-control-request-method': 'GET', 'access-control-request-headers': 'a;b"<c>' },
+    });
+    assert.deepEqual([odd.status, odd.headers['access-control-allow-headers']], [204, undefined]);
+    const plain = await road.fetch('/fhir/Patient', { method: 'OPTIONS', token: null, headers: { origin: app } });
+    assert.equal(plain.status, 405);
+    assert.equal(road.asked.length, 0);
+  });
+});
