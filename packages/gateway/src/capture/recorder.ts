@@ -9,11 +9,13 @@ import {
   type EventFacts,
   eventBytesMax,
   minimiseOutgoing,
+  type OutgoingEvent,
   type Reservation,
   SdkError,
   type Spool,
 } from '@watchglass/sdk';
 
+import { Deadlines } from '../http/deadlines.ts';
 import { drawBytes } from './random.ts';
 
 export type AuditMode = 'strict' | 'available';
@@ -31,9 +33,8 @@ export const requestEventsBytesMax: number = eventBytesMax + 2 * smallEventBytes
 export class Recorder {
   readonly mode: AuditMode;
   readonly #spool: Spool;
-  readonly #deadlineMs: number;
-  readonly #tenant: string | undefined;
-  readonly #minimisation: MinimisationPolicy | undefined;
+  readonly #deadlines: Deadlines;
+  readonly #minimising: { readonly tenant?: string; readonly policy?: MinimisationPolicy };
   unrecordedCount = 0;
   recordedCount = 0;
   /** Given to the spool, and not yet known to be durable. */
@@ -48,9 +49,12 @@ export class Recorder {
   }) {
     this.#spool = options.spool;
     this.mode = options.mode;
-    this.#deadlineMs = options.deadlineMs;
-    this.#tenant = options.tenant;
-    this.#minimisation = options.minimisation;
+    this.#deadlines = new Deadlines(options.deadlineMs);
+    const { tenant, minimisation } = options;
+    this.#minimising = {
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(minimisation === undefined ? {} : { policy: minimisation }),
+    };
   }
 
   newId(nowMs: number): string {
@@ -80,42 +84,53 @@ export class Recorder {
   }
 
   /** Resolves when the request may go on: in `strict` mode once the events are durable, or it is known that they aren't. Never rejects. */
-  async record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+  record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
     if (this.mode === 'strict') return this.recordDurably(drafts, reservation);
     void this.#append(drafts, reservation);
-    return { kind: 'durable' };
+    return Promise.resolve(durable);
   }
 
   /** Waits in either mode, within the deadline. Never rejects. */
-  async recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const late = Promise.withResolvers<Recorded>();
-    const timer = setTimeout(() => late.resolve({ kind: 'unrecorded', reason: 'deadline' }), this.#deadlineMs);
-    const recorded = await Promise.race([this.#append(drafts, reservation), late.promise]);
-    clearTimeout(timer);
-    return recorded;
+  recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+    return new Promise((resolve) => {
+      const wait = this.#deadlines.begin(() => resolve({ kind: 'unrecorded', reason: 'deadline' }));
+      void this.#append(drafts, reservation).then((recorded) => {
+        this.#deadlines.end(wait);
+        resolve(recorded);
+      });
+    });
   }
 
-  async #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
-    this.pendingCount += drafts.length;
-    try {
-      const nowMs = Date.now();
-      const events = drafts.map((draft) =>
-        minimiseOutgoing(
-          { ...draft, v: 1, id: draft.id ?? this.newId(nowMs) },
-          {
-            ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
-            ...(this.#minimisation === undefined ? {} : { policy: this.#minimisation }),
-          },
-        ),
-      );
-      await this.#spool.append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation });
-      this.recordedCount += events.length;
-      return { kind: 'durable' };
-    } catch (error) {
-      this.unrecordedCount += drafts.length;
+  #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
+    const { length } = drafts;
+    this.pendingCount += length;
+    const onError = (error: unknown): Recorded => {
+      this.pendingCount -= length;
+      this.unrecordedCount += length;
       return { kind: 'unrecorded', reason: error instanceof SdkError ? error.code : 'event-invalid' };
-    } finally {
-      this.pendingCount -= drafts.length;
+    };
+    const onDurable = (): Recorded => {
+      this.pendingCount -= length;
+      this.recordedCount += length;
+      return durable;
+    };
+    try {
+      const events = this.#outgoing(drafts);
+      return this.#spool
+        .append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation })
+        .then(onDurable, onError);
+    } catch (error) {
+      return Promise.resolve(onError(error));
     }
   }
+
+  /** In the order of members in which events are stored, so that nothing has to be arranged afterwards. */
+  #outgoing(drafts: readonly EventDraftFacts[]): readonly OutgoingEvent[] {
+    const nowMs = Date.now();
+    return drafts.map((draft) =>
+      minimiseOutgoing({ v: 1, id: draft.id ?? this.newId(nowMs), ...draft } as EventFacts, this.#minimising),
+    );
+  }
 }
+
+const durable: Recorded = { kind: 'durable' };

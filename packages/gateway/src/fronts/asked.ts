@@ -83,6 +83,7 @@ export function captureAsked(
   const captured = capture(message, {
     id: requestId !== undefined && requestIdPattern.test(requestId) ? requestId : ids.id,
     auditId: ids.auditId,
+    timeMs: Date.now(),
     address: plainAddress(asked.peerIp),
     site: ids.site,
   });

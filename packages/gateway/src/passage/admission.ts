@@ -31,7 +31,7 @@ import { isForm, isJson, isUtf8 } from '../http/media-type.ts';
 import { hasBody, messageFault } from '../http/message.ts';
 import { parseOneReading } from '../http/one-reading.ts';
 import type { Presentation } from '../identity/dpop.ts';
-import type { Authenticator, Principal } from '../identity/token.ts';
+import type { Authentication, Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
@@ -115,7 +115,8 @@ export class Admission {
     }
     const { interaction, parameters } = this.#recognise(request, target, captured);
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
-    const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    const known = open ? undefined : this.#authenticate(request, captured, interaction);
+    const principal = known instanceof Promise ? await known : known;
     const purpose = purposeOf(request, policy);
     const facts = {
       captured,
@@ -124,7 +125,8 @@ export class Admission {
       actor: principal === undefined ? anonymous : actorOf(principal),
       purpose: purpose === 'refused' ? undefined : purpose,
     };
-    await this.#parts.limiting.known(facts, principal);
+    const counted = this.#parts.limiting.known(facts, principal);
+    if (counted !== undefined) await counted;
     const asker = principal === undefined ? undefined : askerOf({ ...facts, request, policy, principal });
     const decision =
       asker === undefined
@@ -225,15 +227,20 @@ export class Admission {
     }
   }
 
-  async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await this.#parts.authenticator.authenticate(request.headers.authorization, () =>
+  #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Principal | Promise<Principal> {
+    const found = this.#parts.authenticator.authenticate(request.headers.authorization, () =>
       this.#present(request, captured),
     );
+    return found instanceof Promise
+      ? found.then((authentication) => this.#letIn(captured, route, authentication))
+      : this.#letIn(captured, route, found);
+  }
+
+  #letIn(captured: Captured, route: string, authentication: Authentication): Principal | Promise<Principal> {
     switch (authentication.kind) {
       case 'authenticated': {
         const { principal, unsaid } = authentication;
-        if (unsaid !== undefined) await this.#recordFirstUse(captured, principal, unsaid);
-        return principal;
+        return unsaid === undefined ? principal : this.#recordFirstUse(captured, principal, unsaid);
       }
       case 'missing':
         throw notAuthenticated(captured, 'token-missing', { reason: 'token-missing', route });
@@ -263,11 +270,11 @@ export class Admission {
   }
 
   /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
-  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<void> {
+  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<Principal> {
     const recorded = await this.#parts.recorder.record([authenticationEvent(captured, principal)]);
     if (recorded.kind === 'durable') {
       this.#parts.counters.mark(captured, 'recorded');
-      return;
+      return principal;
     }
     unsaid();
     throw new Refused('audit-unavailable', undefined);

@@ -8,6 +8,8 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
 import type { Dispatcher, Pool } from 'undici';
 
+import type { Deadlines, Wait } from '../http/deadlines.ts';
+
 export interface UpstreamRequest {
   readonly method: string;
   /** Path and query, exactly as they came. */
@@ -54,32 +56,37 @@ export type Held = HeldWhole | HeldBeginning | Faulted;
 export interface HoldOptions {
   readonly holdBytesMax: number;
   /** From asking to having the whole of what is held. */
-  readonly timeoutMs: number;
-  /** The client went away. */
-  readonly signal: AbortSignal;
+  readonly deadlines: Deadlines;
+  /** Whose going away ends it; undefined where it is seen to its end. */
+  readonly client: ServerResponse | undefined;
   /** It changes nothing: where the connection broke it may be asked for a second time. */
   readonly askAgain: boolean;
 }
 
 /** Never rejects: what goes wrong is a `fault`. */
-export async function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
-  const first = await new Exchange(pool, request, options).held;
-  // A kept-alive connection that the upstream closed meanwhile: asking again is safe for what only reads.
-  const again =
-    options.askAgain &&
-    first.kind === 'fault' &&
-    first.fault === 'upstream-unreachable' &&
-    (request.method === 'GET' || request.method === 'HEAD');
-  return again && !options.signal.aborted ? new Exchange(pool, request, options).held : first;
+export function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
+  return new Promise((resolve) => {
+    // A kept-alive connection that the upstream closed meanwhile: asking again is safe for what only reads.
+    const mayAskAgain = options.askAgain && (request.method === 'GET' || request.method === 'HEAD');
+    new Exchange(options, (held) => {
+      const again = mayAskAgain && held.kind === 'fault' && held.fault === 'upstream-unreachable';
+      if (again && !hasLeft(options.client)) new Exchange(options, resolve).begin(pool, request);
+      else resolve(held);
+    }).begin(pool, request);
+  });
+}
+
+function hasLeft(client: ServerResponse | undefined): boolean {
+  return client !== undefined && (client.destroyed || client.req.socket.destroyed);
 }
 
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly held: Promise<Held>;
   readonly #resolve: (held: Held) => void;
   readonly #holdBytesMax: number;
-  readonly #signal: AbortSignal;
-  readonly #timer: NodeJS.Timeout;
-  readonly #onAbort = (): void => this.#stop('client-closed');
+  readonly #deadlines: Deadlines;
+  readonly #wait: Wait;
+  readonly #client: ServerResponse | undefined;
+  readonly #onClose = (): void => this.#stop('client-closed');
   #controller: Dispatcher.DispatchController | undefined;
   #fault: UpstreamFault | undefined;
   #status = 0;
@@ -94,15 +101,17 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Who looks on is not ready for more. */
   #tapWaits = false;
 
-  constructor(pool: Pool, request: UpstreamRequest, options: HoldOptions) {
-    const { promise, resolve } = Promise.withResolvers<Held>();
-    this.held = promise;
+  constructor(options: HoldOptions, resolve: (held: Held) => void) {
     this.#resolve = resolve;
     this.#holdBytesMax = options.holdBytesMax;
-    this.#signal = options.signal;
-    this.#timer = setTimeout(() => this.#stop('upstream-timeout'), options.timeoutMs);
-    options.signal.addEventListener('abort', this.#onAbort, { once: true });
-    if (options.signal.aborted) {
+    this.#deadlines = options.deadlines;
+    this.#client = options.client;
+    this.#wait = options.deadlines.begin(() => this.#stop('upstream-timeout'));
+    options.client?.on('close', this.#onClose);
+  }
+
+  begin(pool: Pool, request: UpstreamRequest): void {
+    if (hasLeft(this.#client)) {
       this.#stop('client-closed');
       return;
     }
@@ -217,8 +226,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #settle(held: Held): void {
-    clearTimeout(this.#timer);
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#deadlines.end(this.#wait);
+    this.#client?.off('close', this.#onClose);
     this.#resolve(held);
   }
 

@@ -26,6 +26,7 @@ import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { BodyCounter, declaredLength } from '../http/body.ts';
+import { Deadlines } from '../http/deadlines.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
@@ -71,12 +72,14 @@ export class Pipeline {
   readonly #admission: Admission;
   /** Connections whose fault is on record already: what it did to a request on them needs no second event. */
   readonly #faulted = new WeakSet<Socket>();
+  readonly #upstreamDeadlines: Deadlines;
   #inFlight = 0;
   #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
     this.#admission = new Admission(parts);
+    this.#upstreamDeadlines = new Deadlines(parts.upstreamTimeoutMs);
   }
 
   /** Serves one request to its end. Rejects only for a fault of the program itself. */
@@ -162,13 +165,14 @@ export class Pipeline {
 
   #capture(request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined }): Captured {
     const { recorder, proxies, site } = this.#parts;
-    const nowMs = Date.now();
+    const timeMs = Date.now();
     const address = clientAddress(request, proxies);
-    return capture(request, { id: recorder.newId(nowMs), auditId: recorder.newId(nowMs), address, site });
+    return capture(request, { id: recorder.newId(timeMs), auditId: recorder.newId(timeMs), timeMs, address, site });
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<void> {
-    await this.#parts.limiting.atTheDoor(captured);
+    const toCome = this.#parts.limiting.atTheDoor(captured);
+    if (toCome !== undefined) await toCome;
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
@@ -260,28 +264,26 @@ export class Pipeline {
 
   /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
   async #ask(admitted: Admitted, carried: Carried, change: boolean): Promise<Held> {
-    const { request, response } = admitted;
-    const { exposureBytesMax, upstreamTimeoutMs } = this.#parts;
-    const gone = new AbortController();
-    const onClose = (): void => {
-      if (!change) gone.abort();
-    };
-    response.on('close', onClose);
-    if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
-    const filePool = this.#poolOf(admitted.interaction);
+    const { request, response, interaction, accept } = admitted;
+    const { breaker, pool, exposureBytesMax } = this.#parts;
+    const filePool = this.#poolOf(interaction);
     const held = await hold(
-      filePool ?? this.#parts.pool,
+      filePool ?? pool,
       {
         method: request.method ?? 'GET',
         path: admitted.target,
         // Where only files lie nobody needs to hear who asks.
-        headers: filePool === undefined ? this.#upstreamHeaders(admitted, carried) : ['Accept', admitted.accept],
+        headers: filePool === undefined ? this.#upstreamHeaders(admitted, carried) : ['Accept', accept],
         body: carried.body,
       },
-      { holdBytesMax: exposureBytesMax, timeoutMs: upstreamTimeoutMs, signal: gone.signal, askAgain: !change },
+      {
+        holdBytesMax: exposureBytesMax,
+        deadlines: this.#upstreamDeadlines,
+        client: change ? undefined : response,
+        askAgain: !change,
+      },
     );
-    response.off('close', onClose);
-    if (filePool === undefined) noteHeld(this.#parts.breaker, held);
+    if (filePool === undefined) noteHeld(breaker, held);
     return held;
   }
 
