@@ -157,14 +157,19 @@ export class Admission {
     };
   }
 
-  /** Reads the body, as far as something in it decides. */
-  async readRequest(admitted: Admitted): Promise<Carried> {
+  /** Reads the body, as far as something in it decides. A promise only where there is one. */
+  readRequest(admitted: Admitted): Carried | Promise<Carried> {
     const { request, interaction, parameters, decision } = admitted;
     const nothing: Carried = { body: null, parameters, entries: [], decision, learned: undefined };
     if (!hasBody(request)) {
       if (interaction.name === 'batch') throw denied(admitted, 'body-unreadable', 'body-missing');
       return interaction.form ? { ...nothing, ...this.#readForm(admitted, Buffer.alloc(0)) } : nothing;
     }
+    return this.#readBody(admitted, nothing);
+  }
+
+  async #readBody(admitted: Admitted, nothing: Carried): Promise<Carried> {
+    const { request, interaction } = admitted;
     const bytesMax = this.#bodyBytesMax(admitted);
     // Until here a client that waits for 100 Continue hasn't sent a byte of it.
     if (request.headers.expect !== undefined) admitted.response.writeContinue();

@@ -35,7 +35,7 @@ import { withholdReason } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
-import { learnFile, readOn, throughGateway } from './export.ts';
+import { isExport, learnFile, readOn, throughGateway } from './export.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld } from './learn.ts';
 import type { LogoutDoor } from './logout-door.ts';
@@ -176,7 +176,9 @@ export class Pipeline {
     if (this.#parts.logoutDoor?.isAskedFor(request) === true) return this.#serveLogout(request, response, captured);
     const admitted = await this.#admission.admit(request, response, captured);
     if (this.#inFlight > this.#parts.inFlightMax) throw denied(admitted, 'over-capacity', 'over-capacity');
-    const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
+    const read = this.#admission.readRequest(admitted);
+    const consulting = consultBefore(admitted, read instanceof Promise ? await read : read, this.#parts);
+    const consulted = consulting instanceof Promise ? await consulting : consulting;
     // Where only files lie is another place.
     if (this.#poolOf(admitted.interaction) === undefined) refuseWhileDown(this.#parts.breaker, consulted.admitted);
     const reservation = this.#parts.recorder.reserve(
@@ -233,7 +235,8 @@ export class Pipeline {
       if (held.kind === 'beginning') held.abandon();
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     }
-    admitted = await this.#consultAfter(admitted, carried, held, learned);
+    const consulting = this.#consultAfter(admitted, carried, held, learned);
+    admitted = consulting instanceof Promise ? await consulting : consulting;
     const recorded = await this.#record(
       admitted.captured,
       outcomeEvents(admitted, carried, { held, learned, intents }),
@@ -248,7 +251,7 @@ export class Pipeline {
   }
 
   #throughGateway({ actor, interaction }: Admitted, held: Held): Held {
-    if (held.kind === 'fault') return held;
+    if (held.kind === 'fault' || !isExport(interaction)) return held;
     const { exportLinks, publicUrl, upstreamOrigin } = this.#parts;
     const seal = {
       links: exportLinks,
@@ -317,18 +320,18 @@ export class Pipeline {
     return withholdReason({ ...asker, interaction, parameters, decision, learned });
   }
 
-  async #consultAfter(
+  #consultAfter(
     admitted: Admitted,
     carried: Carried,
     held: HeldWhole | HeldBeginning,
     learned: Learned,
-  ): Promise<Admitted> {
-    try {
-      return await consultAfter(admitted, carried, learned, this.#parts);
-    } catch (refused) {
+  ): Admitted | Promise<Admitted> {
+    const consulted = consultAfter(admitted, carried, learned, this.#parts);
+    if (!(consulted instanceof Promise)) return consulted;
+    return consulted.catch((refused: unknown) => {
       if (held.kind === 'beginning') held.abandon();
       throw refused;
-    }
+    });
   }
 
   #release(admitted: Admitted, held: HeldWhole): void {
