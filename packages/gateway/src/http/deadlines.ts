@@ -27,7 +27,7 @@ export class Deadlines {
     this.#waitMs = waitMs;
   }
 
-  /** `onLate` is called unless the wait ends in time. Keeps no process alive: whoever waits has a connection that does. */
+  /** `onLate` is called unless the wait ends in time; until then the process stays alive for it. */
   begin(onLate: () => void): Wait {
     const wait = new Wait(performance.now() + this.#waitMs, onLate);
     wait.before = this.#newest;
@@ -35,6 +35,7 @@ export class Deadlines {
     else this.#newest.behind = wait;
     this.#newest = wait;
     if (this.#timer === undefined) this.#arm(this.#waitMs);
+    else if (wait.before === undefined) this.#timer.ref();
     return wait;
   }
 
@@ -47,11 +48,12 @@ export class Deadlines {
     if (behind === undefined) this.#newest = before;
     else behind.before = before;
     wait.onLate = wait.before = wait.behind = undefined;
+    // It goes on for the next one, but keeps nobody from leaving.
+    if (this.#oldest === undefined) this.#timer?.unref();
   }
 
   #arm(leftMs: number): void {
     this.#timer = setTimeout(() => this.#look(), Math.ceil(leftMs));
-    this.#timer.unref();
   }
 
   #look(): void {

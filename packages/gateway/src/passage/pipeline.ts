@@ -25,7 +25,7 @@ import {
 import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import { BodyCounter, declaredLength } from '../http/body.ts';
+import { BodyCounter, declaredLength, endWithBody } from '../http/body.ts';
 import { Deadlines } from '../http/deadlines.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
@@ -340,7 +340,8 @@ export class Pipeline {
     if (response.headersSent || response.destroyed) return;
     const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
     this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
-    bodyless ? response.end() : response.end(held.body.toString('latin1'), 'latin1');
+    if (bodyless) response.end();
+    else endWithBody(response, held.body);
     this.#observe(interaction.name, held.status, captured);
   }
 
