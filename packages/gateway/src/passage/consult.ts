@@ -32,7 +32,7 @@ export interface Consulted {
   /** On record before the API is asked. */
   readonly events: readonly EventDraftFacts[];
   /** Once they are. */
-  readonly commit: () => void;
+  readonly commit: () => void | Promise<void>;
 }
 
 /** Nobody could say whether the patient agreed, and the policy lets it pass. */
@@ -232,8 +232,8 @@ async function breakGlass(admitted: Admitted, carried: Carried, parts: ConsultPa
     action: 'execute',
     operation: 'break-glass-opened',
   };
-  const commit = (): void => {
-    answer.commit();
+  const commit = async (): Promise<void> => {
+    await answer.commit();
     parts.metrics.glassBroken.inc();
     parts.logger.warn({ auditId: captured.auditId, reason: answer.reason, until }, 'the glass was broken');
   };

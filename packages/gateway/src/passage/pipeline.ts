@@ -228,7 +228,7 @@ export class Pipeline {
     if (first.length > 0 && (await this.#record(admitted.captured, first, reservation)).kind === 'unrecorded') {
       throw new Refused('audit-unavailable', undefined);
     }
-    commit();
+    await commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
     const answer = this.#throughGateway({ admitted, carried }, asked, lease);
     if (answer.kind === 'fault')
