@@ -57,6 +57,8 @@ export interface IssuerOptions {
   readonly signingKey: SigningKey;
   readonly people: Access['people'];
   readonly factors: Access['factors'];
+  /** Those that are still to be heard. */
+  readonly logouts: Access['logouts'];
   readonly record: RecordOwn;
   /** Whose log takes what concerns no person. */
   readonly homeTenant: TenantId;
@@ -102,7 +104,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   });
   provider.on('server_error', (_ctx, error) => report('issuer: a request failed', error));
   const calls = { issuer: options.url, signingKey, world, record, report };
-  const backChannel = createBackChannel({ ...calls, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const backChannel = createBackChannel({
+    ...calls,
+    logouts: options.logouts,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+  });
   const sessionsEnd = createSessionsEnd({ provider, people, signIns, clients, backChannel, record, report });
   people.onEnd((end) => sessionsEnd.all(end));
   const passkeys = createPasskeys({ world, factors, origin });
