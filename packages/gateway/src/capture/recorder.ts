@@ -9,11 +9,13 @@ import {
   type EventFacts,
   eventBytesMax,
   minimiseOutgoing,
+  type OutgoingEvent,
   type Reservation,
   SdkError,
   type Spool,
 } from '@watchglass/sdk';
 
+import { Deadlines } from '../http/deadlines.ts';
 import { drawBytes } from './random.ts';
 
 export type AuditMode = 'strict' | 'available';
@@ -38,9 +40,8 @@ export const requestEventsBytesMax: number = eventBytesMax + 2 * smallEventBytes
 export class Recorder {
   readonly mode: AuditMode;
   readonly #spool: Spool;
-  readonly #deadlineMs: number;
-  readonly #tenant: string | undefined;
-  readonly #minimisation: MinimisationPolicy | undefined;
+  readonly #deadlines: Deadlines;
+  readonly #minimising: { readonly tenant?: string; readonly policy?: MinimisationPolicy };
   readonly #lapseEvents: ((lapse: Lapse) => readonly EventDraftFacts[]) | undefined;
   #lapse: Omit<Lapse, 'toMs'> | undefined;
   unrecordedCount = 0;
@@ -59,9 +60,12 @@ export class Recorder {
   }) {
     this.#spool = options.spool;
     this.mode = options.mode;
-    this.#deadlineMs = options.deadlineMs;
-    this.#tenant = options.tenant;
-    this.#minimisation = options.minimisation;
+    this.#deadlines = new Deadlines(options.deadlineMs);
+    const { tenant, minimisation } = options;
+    this.#minimising = {
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(minimisation === undefined ? {} : { policy: minimisation }),
+    };
     this.#lapseEvents = options.lapseEvents;
   }
 
@@ -93,46 +97,49 @@ export class Recorder {
   }
 
   /** Resolves when the request may go on: in `strict` mode once the events are durable, or it is known that they aren't. Never rejects. */
-  async record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+  record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
     if (this.mode === 'strict') return this.recordDurably(drafts, reservation);
     void this.#append(drafts, reservation);
-    return { kind: 'durable' };
+    return Promise.resolve(durable);
   }
 
   /** Waits in either mode, within the deadline. Never rejects. */
-  async recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const late = Promise.withResolvers<Recorded>();
-    const timer = setTimeout(() => late.resolve({ kind: 'unrecorded', reason: 'deadline' }), this.#deadlineMs);
-    const recorded = await Promise.race([this.#append(drafts, reservation), late.promise]);
-    clearTimeout(timer);
-    if (recorded.kind === 'unrecorded') this.#failed(recorded.reason);
-    return recorded;
+  recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+    return new Promise((resolve) => {
+      const wait = this.#deadlines.begin(() => {
+        this.#failed('deadline');
+        resolve({ kind: 'unrecorded', reason: 'deadline' });
+      });
+      void this.#append(drafts, reservation).then((recorded) => {
+        this.#deadlines.end(wait);
+        resolve(recorded);
+      });
+    });
   }
 
-  async #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
-    this.pendingCount += drafts.length;
-    try {
-      const nowMs = Date.now();
-      const events = drafts.map((draft) =>
-        minimiseOutgoing(
-          { ...draft, v: 1, id: draft.id ?? this.newId(nowMs) },
-          {
-            ...(this.#tenant === undefined ? {} : { tenant: this.#tenant }),
-            ...(this.#minimisation === undefined ? {} : { policy: this.#minimisation }),
-          },
-        ),
-      );
-      await this.#spool.append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation });
-      this.recordedCount += events.length;
-      this.#worked();
-      return { kind: 'durable' };
-    } catch (error) {
-      this.unrecordedCount += drafts.length;
+  #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
+    const { length } = drafts;
+    this.pendingCount += length;
+    const onError = (error: unknown): Recorded => {
+      this.pendingCount -= length;
+      this.unrecordedCount += length;
       const reason = error instanceof SdkError ? error.code : 'event-invalid';
       this.#failed(reason);
       return { kind: 'unrecorded', reason };
-    } finally {
-      this.pendingCount -= drafts.length;
+    };
+    const onDurable = (): Recorded => {
+      this.pendingCount -= length;
+      this.recordedCount += length;
+      if (this.#lapse !== undefined) this.#worked(this.#lapse);
+      return durable;
+    };
+    try {
+      const events = this.#outgoing(drafts);
+      return this.#spool
+        .append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation })
+        .then(onDurable, onError);
+    } catch (error) {
+      return Promise.resolve(onError(error));
     }
   }
 
@@ -141,12 +148,21 @@ export class Recorder {
   }
 
   /** A lapse is over once a whole request would pass again: of a nearly full spool small events come and go. */
-  #worked(): void {
-    const lapse = this.#lapse;
-    if (lapse === undefined || this.#lapseEvents === undefined || this.problems().length > 0) return;
+  #worked(lapse: Omit<Lapse, 'toMs'>): void {
+    if (this.#lapseEvents === undefined || this.problems().length > 0) return;
     this.#lapse = undefined;
     void this.#append(this.#lapseEvents({ ...lapse, toMs: Date.now() }), undefined).then(({ kind }) => {
       if (kind === 'unrecorded') this.#lapse = lapse;
     });
   }
+
+  /** In the order of members in which events are stored, so that nothing has to be arranged afterwards. */
+  #outgoing(drafts: readonly EventDraftFacts[]): readonly OutgoingEvent[] {
+    const nowMs = Date.now();
+    return drafts.map((draft) =>
+      minimiseOutgoing({ v: 1, id: draft.id ?? this.newId(nowMs), ...draft } as EventFacts, this.#minimising),
+    );
+  }
 }
+
+const durable: Recorded = { kind: 'durable' };

@@ -109,7 +109,7 @@ export class Upgrades {
       const first = [...consulted.events, ...intents];
       if ((await this.#record(captured, first, reservation)).kind === 'unrecorded')
         throw new Refused('audit-unavailable', undefined);
-      consulted.commit();
+      await consulted.commit();
       const opening = { admitted: consulted.admitted, carried, handshake, intents, reservation };
       await this.#open(opening, await this.#dial(opening, upstream, lease), socket);
     } finally {

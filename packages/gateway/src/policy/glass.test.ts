@@ -56,7 +56,7 @@ function ask(
     reason,
     ...change,
   });
-  if (answer.kind === 'opening') answer.commit();
+  if (answer.kind === 'opening') void answer.commit();
   return answer;
 }
 

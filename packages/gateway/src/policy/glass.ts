@@ -26,7 +26,7 @@ export interface Opening {
 export type GlassAnswer =
   | ({ readonly kind: 'open' } & Opening)
   /** Not yet: it is broken once `commit` is called, after the event is on record. */
-  | ({ readonly kind: 'opening'; commit(): void } & Opening)
+  | ({ readonly kind: 'opening'; commit(): void | Promise<void> } & Opening)
   | {
       readonly kind: 'refused';
       readonly reason: 'break-glass-reason' | 'break-glass-too-many' | 'break-glass-unavailable';

@@ -218,7 +218,10 @@ export class AskedGlass implements GlassDesk {
     if (known.kind === 'refused') return known;
     const { reason, untilMs } = known;
     if (known.kind === 'open') return { kind: 'open', reason, untilMs };
-    return { kind: 'opening', reason, untilMs, commit: () => void this.#primary.tell('glass-commit', asked) };
+    // Where it can't be kept a reason is asked for again; this one is on record.
+    const commit = async (): Promise<void> =>
+      void (await this.#primary.ask('glass-commit', asked, answerMsMax).catch(() => undefined));
+    return { kind: 'opening', reason, untilMs, commit };
   }
 }
 

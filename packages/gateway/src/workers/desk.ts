@@ -69,6 +69,11 @@ export class Desk implements Disposable {
         if (answer instanceof Promise) return answer.then(sayable);
         return sayable(answer);
       }
+      case 'glass-commit':
+        // Asked again: it may have been broken by another request meanwhile, or be one patient too many by now.
+        return Promise.resolve(this.#glass(body)).then((answer) =>
+          answer.kind === 'opening' ? answer.commit() : null,
+        );
       case 'consent':
         if (consent === undefined) break;
         return consent(consentSchema.parse(body), AbortSignal.timeout(consentMsMax));
@@ -86,11 +91,6 @@ export class Desk implements Disposable {
         void this.#commons.memory.logouts.release(textOf(holder), textOf(id));
         return;
       }
-      case 'glass-commit':
-        // Asked again: it may have been broken by another request meanwhile, or be one patient too many by now.
-        void Promise.resolve(this.#glass(body)).then((answer) => {
-          if (answer.kind === 'opening') answer.commit();
-        });
     }
   }
 
