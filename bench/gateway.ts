@@ -1,5 +1,5 @@
 /**
- * What the guard costs: the gateway in `strict` mode (verified token, policy, exposure, one durable event a request) against HAProxy doing the nearest it can, and against a bare
+ * What the guard costs: the gateway in `strict` mode (verified token, rate limit, policy, exposure, one durable event a request) against HAProxy doing the nearest it can, and against a bare
  * proxy of the gateway's own parts (node:http and undici) that does nothing but pass on; and the same gateway with two workers under a primary. Each in processes of its own, in front of the same upstream, in turns, under the same load.
  * Last, what the gateway adds to the slowest answers at a thousand requests a second.
  */

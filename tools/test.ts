@@ -2,7 +2,7 @@
  * `npm test`: every test of the project, in an order that says early what is broken.
  *
  *   npm test                       everything but `long`
- *   npm test -- long               the longest crash loops, as CI runs them too
+ *   npm test -- long               the longest crash loops, and others with more rounds, as CI runs them too
  *   npm test -- unit browser       some suites, by name
  *   npm test -- path/to/x.test.ts  some files
  *
@@ -10,37 +10,45 @@
  * The last line counts; the lines before it name what was skipped and why.
  */
 import { appendFileSync, globSync, mkdirSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { run } from 'node:test';
 import type { TestEvent } from 'node:test/reporters';
 
 const root: string = join(import.meta.dirname, '..');
 const fileTimeoutMs = 300_000;
+const cores = availableParallelism();
+/** Files that wait for their disk half of the time. */
+const waitingMax = cores + 1;
+
+/** Only where they are asked for: loops that find more the longer they run. */
+const onlyLong = [
+  'test/scenario/witnesses.test.ts',
+  'test/fault/*-crash.test.ts',
+  'test/fault/*syscall.test.ts',
+  'test/fault/witness-kill.test.ts',
+];
+/** With a few rounds in every run, and with many among the long ones, told by `WATCHGLASS_LONG`. */
+const longer = ['test/fault/server-kill.test.ts', 'test/sim/canary.test.ts', 'test/sim/every-operation.test.ts'];
 
 const suites: Record<string, { globs: string[]; concurrency: number }> = {
   tidy: { globs: ['test/*.test.ts'], concurrency: 1 },
-  unit: { globs: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'tools/**/*.test.ts'], concurrency: 2 },
+  unit: {
+    globs: ['packages/*/src/**/*.test.ts', 'examples/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    concurrency: waitingMax,
+  },
   contract: {
     globs: ['test/contract/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/conformance/**/*.test.ts'],
-    concurrency: 2,
+    concurrency: waitingMax,
   },
-  fuzz: { globs: ['test/fuzz/**/*.test.ts'], concurrency: 2 },
-  sim: { globs: ['test/sim/**/*.test.ts'], concurrency: 2 },
+  fuzz: { globs: ['test/fuzz/**/*.test.ts'], concurrency: cores },
+  sim: { globs: ['test/sim/**/*.test.ts'], concurrency: cores },
   scenario: { globs: ['test/scenario/**/*.test.ts'], concurrency: 1 },
   fault: { globs: ['test/fault/**/*.test.ts'], concurrency: 1 },
   browser: { globs: ['test/browser/**/*.test.ts'], concurrency: 1 },
-  long: {
-    globs: [
-      'test/scenario/witnesses.test.ts',
-      'test/fault/*-crash.test.ts',
-      'test/fault/*syscall.test.ts',
-      'test/fault/witness-kill.test.ts',
-    ],
-    concurrency: 1,
-  },
+  long: { globs: [...onlyLong, ...longer], concurrency: 1 },
 };
-/** Only where it is asked for, as CI does: loops that find more the longer they run. */
-const longFiles = new Set(globSync(suites.long?.globs ?? [], { cwd: root }));
+const longFiles = new Set(globSync(onlyLong, { cwd: root }));
 
 interface Tally {
   passed: number;
@@ -86,9 +94,13 @@ const detailPath = join(root, 'node_modules/.cache/watchglass-test.log');
 mkdirSync(dirname(detailPath), { recursive: true });
 rmSync(detailPath, { force: true });
 
+// A third of what a file of tests costs is reading the sources that the file before it read.
+process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules/.cache/watchglass-compiled');
+
 const asked = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
 const chosen = asked.length > 0 ? asked : Object.keys(suites).filter((name) => name !== 'long');
 for (const name of chosen) {
+  process.env.WATCHGLASS_LONG = name === 'long' ? '1' : '0';
   const suite = suites[name] ?? { globs: [name], concurrency: 1 };
   const found = globSync(suite.globs, { cwd: root, exclude: (path) => String(path).includes('node_modules') }).sort();
   const files = name in suites && name !== 'long' ? found.filter((file) => !longFiles.has(file)) : found;

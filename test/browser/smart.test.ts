@@ -29,7 +29,9 @@ before(async () => {
   smart = await startSmartDemo(join(folder.path, 'data'), { redirectUri });
   config = await smart.configure('growth-chart');
   browser = await launchChromium();
-  page = await (await browser.newContext({ viewport: { width: 900, height: 1000 } })).newPage();
+  page = await (
+    await browser.newContext({ viewport: { width: 900, height: 1000 }, ignoreHTTPSErrors: true })
+  ).newPage();
   page.setDefaultTimeout(10_000);
 });
 after(async () => {
@@ -134,4 +136,67 @@ test('everything is signed out at one’s own account', async () => {
   await page.getByRole('button', { name: 'Sign out everywhere' }).click();
   await page.getByText('You are signed out of every application.').waitFor();
   await look('account-signed-out');
+});
+
+/** What a page of the application runs: finds the token endpoint, exchanges its code, reads. */
+const script = async ({
+  base,
+  ...form
+}: {
+  base: string;
+  code: string;
+  code_verifier: string;
+  redirect_uri: string;
+}) => {
+  const smart = await (await fetch(`${base}/.well-known/smart-configuration`)).json();
+  const body = new URLSearchParams({ grant_type: 'authorization_code', client_id: 'growth-chart', ...form });
+  const given = await (await fetch(smart.token_endpoint, { method: 'POST', body })).json();
+  const get = (token: string) =>
+    fetch(`${base}/Patient/${given.patient}`, {
+      headers: { authorization: `Bearer ${token}`, accept: 'application/fhir+json' },
+    });
+  const read = await get(given.access_token);
+  const refused = await get('not-a-token');
+  return {
+    statuses: [read.status, refused.status],
+    id: (await read.json()).id,
+    patient: given.patient,
+    challenge: refused.headers.get('www-authenticate'),
+  };
+};
+
+test('an application in a browser does all of it by its own script, and a page of another origin reads nothing', async () => {
+  const { username, password } = smart.demo.person('patient');
+  const verifier = client.randomPKCECodeVerifier();
+  const url = client.buildAuthorizationUrl(config, {
+    redirect_uri: redirectUri,
+    scope: 'openid launch/patient patient/*.rs',
+    aud: smart.fhirUrl,
+    code_challenge: await client.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+  });
+  await page.goto(url.href);
+  await page.getByLabel('Username').fill(username);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('back at the app').waitFor();
+  const code = new URL(page.url()).searchParams.get('code') ?? '';
+  const asked = { base: smart.fhirUrl, code, code_verifier: verifier, redirect_uri: redirectUri };
+  const done = await page.evaluate(script, asked);
+  assert.deepEqual(done.statuses, [200, 401]);
+  assert.equal(done.id, done.patient);
+  assert.match(String(done.challenge), /^Bearer /);
+
+  // The same page by another name is another origin.
+  await page.goto(redirectUri.replace('localhost', '127.0.0.1'));
+  const token = smart.demo.person('physician').token;
+  const refused = await page.evaluate(
+    ([address, bearer]) =>
+      fetch(String(address), { headers: { authorization: `Bearer ${bearer}` } }).then(
+        ({ status }) => status,
+        (error: unknown) => String(error),
+      ),
+    [`${smart.fhirUrl}/Patient?_count=1`, token],
+  );
+  assert.match(String(refused), /Failed to fetch/);
 });

@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { makeFolder, watchglassJson } from '../scenario/command.fixture.ts';
 import { anEvent, type Installation, install, post, type Serving, serve } from '../scenario/server.fixture.ts';
 
-const kills = 6;
+const kills = process.env.WATCHGLASS_LONG === '1' ? 8 : 3;
 const senders = 8;
 const batchEvents = 20;
 

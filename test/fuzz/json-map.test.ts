@@ -13,6 +13,7 @@ import {
   isMapped,
   type JsonMap,
   jsonMapSchema,
+  type MappedInteraction,
   recogniseMapped,
 } from '../../packages/gateway/src/exposure/json-map.ts';
 import {
@@ -23,6 +24,7 @@ import {
   readPath,
   type Step,
 } from '../../packages/gateway/src/exposure/json-path.ts';
+import { MappedReader } from '../../packages/gateway/src/exposure/mapped-reader.ts';
 import { parseStrictYaml } from '../../packages/gateway/src/policy/strict-yaml.ts';
 
 const runs = { numRuns: 3_000 };
@@ -235,12 +237,16 @@ function idOf(value: unknown): string | undefined {
 }
 
 describe('what a map finds', () => {
-  const learn = (paths: readonly (readonly Step[])[], body: Uint8Array): ReturnType<typeof learnMapped> => {
+  const operationOf = (paths: readonly (readonly Step[])[]): MappedInteraction => {
     const patient = paths.map((steps) => `response ${write(steps, false)}`);
     const map = compileJsonMap({ version: 1, routes: { 'GET /x': { type: 'Encounter', patient } } });
     const found = recogniseMapped(map, { method: 'GET', prefix: '', segments: ['x'], parameters: [] });
     assert.ok(found.kind === 'interaction' && isMapped(found.interaction));
-    const { interaction } = found;
+    return found.interaction;
+  };
+
+  const learn = (paths: readonly (readonly Step[])[], body: Uint8Array): ReturnType<typeof learnMapped> => {
+    const interaction = operationOf(paths);
     const contentType = 'application/json';
     return inTime(() => learnMapped(body, { interaction, of: 'response', contentType, complete: true }));
   };
@@ -258,6 +264,40 @@ describe('what a map finds', () => {
           assert.equal(count, named.filter((one) => one === id).length);
         assert.equal(exposure.truncated === true, ids.includes(undefined));
         assert.equal(unattributed, ids.includes(undefined) || named.length === 0);
+      }),
+      runs,
+    );
+  });
+
+  test('in a document that passes is, with what its beginning told, whom the whole names', async () => {
+    const listed = fc.array(fc.record({ a: document, b: document }, { requiredKeys: [], noNullPrototype: true }), {
+      maxLength: 6,
+    });
+    const large = fc.oneof(
+      document,
+      listed,
+      listed.map((items) => ({ a: 'p-2', items })),
+      listed.map((items) => ({ items, b: 'p-3' })),
+    );
+    await fc.assert(
+      fc.asyncProperty(large, paths, fc.nat(), fc.integer({ min: 1, max: 40 }), async (value, places, at, size) => {
+        const bytes = Buffer.from(JSON.stringify(value));
+        const cut = at % bytes.length;
+        const interaction = operationOf(places);
+        const options = { interaction, of: 'response', contentType: 'application/json' } as const;
+        const first = learnMapped(bytes.subarray(0, cut), { ...options, complete: false });
+        const reader = new MappedReader(bytes.subarray(0, cut), { interaction, pieceBytesMax: 65_536 });
+        for (let from = cut; from < bytes.length; from += size) reader.push(bytes.subarray(from, from + size));
+        const rest = await reader.finish(true);
+        const whole = learnMapped(bytes, { ...options, complete: true });
+        const container = typeof value === 'object' && value !== null;
+        // What is no list and no object is one value, which only its end would tell.
+        if (!container) return assert.equal(rest.exposure.truncated, true);
+        assert.equal(rest.unread, false);
+        const idsOf = (...learned: (typeof whole)[]): string[] =>
+          [...new Set(learned.flatMap(({ exposure }) => (exposure.patients ?? []).map(({ id }) => id)))].sort();
+        assert.deepEqual(idsOf(first, rest), idsOf(whole));
+        if (rest.exposure.truncated === true) assert.equal(whole.exposure.truncated, true);
       }),
       runs,
     );

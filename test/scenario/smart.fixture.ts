@@ -54,6 +54,7 @@ export async function startSmartDemo(
       refresh: true,
     },
   ]);
+  if (options.redirectUri !== undefined) await addOrigin(demo, new URL(options.redirectUri).origin);
   await addRules(demo);
   const answer = await ask(`${fhirUrl}/.well-known/smart-configuration`);
   assert.equal(answer.status, 200);
@@ -92,18 +93,35 @@ async function addClients(demo: Demo, clients: readonly object[]): Promise<void>
   const config = parse(await readFile(path, 'utf8')) as { issuer: { clients: object[] } };
   config.issuer.clients.push(...clients);
   await writeFile(path, stringify(config));
-  const { server } = demo.file.pids;
-  assert.ok(server !== undefined);
-  process.kill(server, 'SIGKILL');
-  await until(
-    async () => ((await demo.readFile().catch(() => demo.file)).pids.server === server ? undefined : true),
-    'another server',
-  );
+  await killed(demo, 'server');
   await until(async () => {
     const probe = await fetch(`${demo.file.urls.server}/readyz`).catch(() => undefined);
     await probe?.arrayBuffer();
     return probe?.status === 200 ? true : undefined;
   }, 'the server again');
+}
+
+/** The gateway is killed, and comes again with an origin whose scripts may call. */
+async function addOrigin(demo: Demo, origin: string): Promise<void> {
+  const path = join(demo.dataDir, 'demo/gateway.yaml');
+  const config = parse(await readFile(path, 'utf8')) as object;
+  await writeFile(path, stringify({ ...config, cors: { origins: [origin] } }));
+  await killed(demo, 'gateway');
+  await until(async () => {
+    const answer = await demo.throughGateway('/fhir/metadata').catch(() => undefined);
+    return answer?.status === 200 ? true : undefined;
+  }, 'the gateway again');
+}
+
+/** Resolves once its supervisor has started another one. */
+async function killed(demo: Demo, child: 'server' | 'gateway'): Promise<void> {
+  const pid = demo.file.pids[child];
+  assert.ok(pid !== undefined);
+  process.kill(pid, 'SIGKILL');
+  await until(
+    async () => ((await demo.readFile().catch(() => demo.file)).pids[child] === pid ? undefined : true),
+    `another ${child}`,
+  );
 }
 
 async function addRules(demo: Demo): Promise<void> {

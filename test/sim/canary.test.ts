@@ -8,7 +8,7 @@ import { planOf } from './plan.ts';
 import { shrink } from './shrink.ts';
 
 const seedsMax = 400;
-const beginnings = [1, 700_001];
+const beginnings = process.env.WATCHGLASS_LONG === '1' ? [1, 350_001, 700_001] : [1];
 
 /** The first promise seen broken. A broken ledger may throw what nobody expected before that, which `npm run sim` reports too, but which says less. */
 async function find({ meddling, theme }: Canary, first: number): Promise<Run | undefined> {

@@ -8,8 +8,8 @@ import type { SimFault } from '../../packages/server/src/world/simulated.ts';
 import { runHistory } from './history.ts';
 import type { Life, Plan } from './plan.ts';
 
-/** So many operations are tried of each history with each kind of mishap, evenly, and others with the next kind; with `WATCHGLASS_CRASH_PLACES=9999` all. */
-const placesMax = Number(process.env.WATCHGLASS_CRASH_PLACES ?? 12);
+/** So many operations are tried of each history with each kind of mishap, evenly, and others with the next kind; more among the long ones, and with `WATCHGLASS_CRASH_PLACES=9999` all. */
+const placesMax = Number(process.env.WATCHGLASS_CRASH_PLACES ?? (process.env.WATCHGLASS_LONG === '1' ? 24 : 6));
 
 interface WrittenDown {
   readonly name: string;

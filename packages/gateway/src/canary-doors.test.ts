@@ -92,6 +92,9 @@ const form = { 'content-type': 'application/x-www-form-urlencoded' };
 const aside = new Aside(canaries);
 const listening: Listening[] = [];
 let road: Road;
+let closed = false;
+/** Spans, as a collector of traces gets them. */
+let spans = '';
 let socket: string;
 let spop: string;
 
@@ -112,7 +115,13 @@ before(async () => {
       response.writeHead(403, { 'x-why': canaries.storeError }).end(`<Error>${canaries.storeError}</Error>`);
     else response.writeHead(200, {}).end(gzipSync(patientLine(canaries.exportFile)));
   });
-  listening.push(consent, files);
+  const collector = await serve((request, response) => {
+    request.setEncoding('utf8').on('data', (chunk: string) => {
+      spans += chunk;
+    });
+    request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
+  });
+  listening.push(consent, files, collector);
   road = await startRoad({
     logger: aside.logger,
     policy: policy(consent.url),
@@ -127,6 +136,7 @@ before(async () => {
       exposure: { maxBytes: 4_096 },
       exports: { origins: [files.url] },
       identity: { logoutPath: '/logout' },
+      tracing: { endpoint: collector.url },
       fronts: { authz: { socket: 'authz.sock' }, spop: { socket: 'spop.sock' }, outcomes: { port: 0 } },
       rates: { rules: [{ name: 'flags', by: 'route', limit: 1, windowMs: 3_600_000, routes: ['/fhir/Flag'] }] },
       limits: { requestBytesMax: 65_536 },
@@ -144,7 +154,7 @@ before(async () => {
   await aside.settle(road);
 });
 after(async () => {
-  await road?.close();
+  if (!closed) await road?.close();
   for (const one of listening) await one.close();
 });
 
@@ -484,4 +494,12 @@ describe('what would identify somebody, through every door', () => {
   it('is in no body or header that the gateway itself wrote', () => assert.ok(aside.findInOwnAnswers() > 25));
 
   it('is in no byte of the spool', async () => assert.ok((await aside.findOnDisk(road, ['p-1', 'person-1'])) > 10_000));
+
+  // What was not sent yet is sent when the gateway stops.
+  it('is in no span of a trace', async () => {
+    await road.close();
+    closed = true;
+    assert.ok(spans.split('"traceId"').length > 20, spans.slice(0, 200));
+    aside.find('the spans', spans);
+  });
 });

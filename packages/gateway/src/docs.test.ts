@@ -1,4 +1,4 @@
-/** docs/gateway.md says what the code does: the same configuration keys, the same refusals. */
+/** docs/gateway.md says what the code does: the same configuration keys, the same refusals, a test of each fault. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
@@ -22,5 +22,15 @@ describe('docs/gateway.md', () => {
     assert.deepEqual(firstCells('Refusals').toSorted(), Object.keys(refusals).toSorted());
     for (const [code, { status }] of Object.entries(refusals))
       assert.match(page, new RegExp(`^\\| \`${code}\` +\\| ${status} `, 'm'), code);
+  });
+
+  it('names a test of every fault around the gateway, and leaves out none', () => {
+    const tests = readFileSync(new URL('../../../test/fault/gateway-faults.test.ts', import.meta.url), 'utf8');
+    const titles = [...tests.matchAll(/^test\('([^'\n]+)'/gm)].map(([, title = '']) => title);
+    const section = page.split('\n## What fails around it\n')[1]?.split('\n## ')[0] ?? '';
+    const named = [...section.matchAll(/^\|.*\| `([^`]+) …` +\|$/gm)].map(([, beginning = '']) => beginning);
+    const found = named.map((beginning) => titles.filter((title) => title.startsWith(beginning)));
+    assert.deepEqual(found.flat().toSorted(), titles.toSorted());
+    assert.ok(found.every((own) => own.length === 1) && titles.length > 0);
   });
 });

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { json } from 'node:stream/consumers';
 import { afterEach, describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Event } from '@watchglass/record';
@@ -12,11 +13,14 @@ import {
   observation,
   type Road,
   type RoadOptions,
+  samplePolicy,
   searchset,
   sendJson,
+  serve,
   startRoad,
 } from './gateway.fixture.ts';
 import { startGateway } from './main.ts';
+import type { ConsentQuestion } from './policy/consent.ts';
 
 let road: Road | undefined;
 
@@ -76,6 +80,38 @@ describe('a gateway that is stopped', () => {
       of.events.map(({ emitter }) => emitter.seq),
       of.events.map((_, position) => position + 1),
     );
+  });
+});
+
+describe('a gateway that is stopped while a consent is asked for', () => {
+  it('hears the answer, though nobody waits for it any more', async (test) => {
+    const late = Promise.withResolvers<void>();
+    const cut = Promise.withResolvers<void>();
+    const service = await serve((request, response) => {
+      const answer = async (): Promise<void> => {
+        const { patient } = (await json(request)) as ConsentQuestion;
+        if (patient === 'p-9') await late.promise;
+        response.end(JSON.stringify({ permit: patient !== 'p-9' }));
+      };
+      answer().catch(() => response.destroy());
+    });
+    test.after(() => service.close());
+    const of = await start({
+      config: { limits: { drainMs: 50 } },
+      policy: `${samplePolicy}\nconsent: {url: '${service.url}', timeoutMs: 10000, onFailure: allow-and-flag}\n`,
+      upstream: (request) => void request.socket.once('close', () => cut.resolve()),
+    });
+    const change = of.fetch('/fhir/Patient/p-1', { method: 'DELETE' }).catch(() => undefined);
+    const read = of.fetch('/fhir/Patient/p-9').catch(() => undefined);
+    await asked(of);
+    const stopping = of.gateway[Symbol.asyncDispose]();
+    // A change is cut off from the API last of all.
+    await cut.promise;
+    late.resolve();
+    await Promise.all([stopping, change, read]);
+    const ended = of.events.find(({ operation }) => operation === 'read');
+    assert.deepEqual(ended?.outcome, { status: 'denied', code: 403, reason: 'consent' });
+    assert.equal(of.asked.length, 1);
   });
 });
 

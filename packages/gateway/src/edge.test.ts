@@ -29,7 +29,7 @@ describe('the address of a client', () => {
     assert.equal(from('10.0.0.1', '198.51.100.7', ['10.0.0.0/8']), '198.51.100.7');
   });
 
-  it('row 24: is read from right to left, past the proxies that were named', () => {
+  it('is read from right to left, past the proxies that were named', () => {
     assert.equal(from('10.0.0.1', '6.6.6.6, 198.51.100.7, 10.0.0.2', ['10.0.0.0/8']), '198.51.100.7');
     assert.equal(from('::ffff:10.0.0.1', '198.51.100.7', ['10.0.0.0/8']), '198.51.100.7');
     assert.equal(from('10.0.0.1', '6.6.6.6, garbage, 10.0.0.2', ['10.0.0.0/8']), '10.0.0.2');
@@ -94,7 +94,7 @@ describe('what a client gets', () => {
 });
 
 describe('a flood', () => {
-  it('row 29: from one IPv6 network is one flood, whatever addresses it takes', () => {
+  it('from one IPv6 network is one flood, whatever addresses it takes', () => {
     assert.equal(neighbourhood('2001:db8:1:2:3:4:5:6'), neighbourhood('2001:db8:1:2::9'));
     assert.equal(neighbourhood('2001:db8::9'), neighbourhood('2001:db8:0:0:aa::'));
     assert.equal(neighbourhood('::1'), '0:0:0:0');
@@ -121,7 +121,7 @@ describe('a flood', () => {
   });
 });
 
-describe('row 21: an issuer that went away', () => {
+describe('an issuer that went away', () => {
   it('leaves its keys good for an hour past their age, says so, and then nobody gets in', async () => {
     const issuer = await startIssuer();
     let nowMs = Date.now();
@@ -201,7 +201,7 @@ describe('row 21: an issuer that went away', () => {
 });
 
 describe('a remembered token', () => {
-  it('row 23: is verified again after a minute, and not believed past its end', async () => {
+  it('is verified again after a minute, and not believed past its end', async () => {
     const issuer = await startIssuer();
     let nowMs = Date.now();
     const dispatcher = new Agent();

@@ -60,8 +60,12 @@ export interface TestIssuer extends Listening {
   ): Promise<string>;
 }
 
+/** One pair for all issuers of a test's process: making one takes as long as many a test. */
+let issuerKeys: Promise<{ readonly publicKey: CryptoKey; readonly privateKey: CryptoKey }> | undefined;
+
 export async function startIssuer(): Promise<TestIssuer> {
-  const { publicKey, privateKey } = await generateKeyPair('RS256', { extractable: true });
+  issuerKeys ??= generateKeyPair('RS256', { extractable: true });
+  const { publicKey, privateKey } = await issuerKeys;
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid: 'k1', alg: 'RS256', use: 'sig' };
   const fetches = { count: 0 };
   const down = { is: false };
@@ -177,6 +181,8 @@ export interface RoadOptions {
   readonly tls?: boolean;
   /** The disk under the spool. */
   readonly disk?: SpoolDisk;
+  /** The clock by which keys of issuers age. */
+  readonly now?: () => number;
   /** Changes the configuration that was read. */
   readonly adjust?: (config: GatewayConfig) => GatewayConfig;
   readonly logger?: Logger;
@@ -250,6 +256,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const gateway = await startGateway((options.adjust ?? ((same) => same))(config), {
     logger: options.logger ?? pino({ level: 'silent' }),
     ...(options.disk === undefined ? {} : { disk: options.disk }),
+    ...(options.now === undefined ? {} : { now: options.now }),
   });
   const { port } = gateway;
   const agent = new Agent({ connect: { ca: tls.cert, servername: 'localhost' }, allowH2: false });

@@ -49,6 +49,8 @@ export interface GuardParts {
   readonly metrics: Metrics;
   /** One of many processes that listen at the same places, under a primary. */
   readonly together?: FrontsTogether | undefined;
+  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. */
+  readonly now?: (() => number) | undefined;
 }
 
 /** Requests that were cut off get this long to be recorded. */
@@ -65,8 +67,9 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const counting = setInterval(() => void recordCounters(recorder, config, counters), config.audit.countersEveryMs);
   counting.unref();
   stack.defer(() => clearInterval(counting));
-  const identity = stack.use(await identify(config, { recorder, logger, metrics, memory: commons.memory }));
-  // What still waits for the upstream when that is let go of has its event before the spool closes.
+  const identity = stack.use(await identify(config, { ...parts, memory: commons.memory }));
+  const consent = stack.use(new ConsentDesk(commons.consent === undefined ? {} : { hook: commons.consent }));
+  // What still waits for the upstream, or for a consent, when those are let go of has its event before the spool closes.
   let built: Pipeline | undefined;
   stack.defer(async () => {
     if (built !== undefined) await idleWithin(built, lastEventsMs);
@@ -85,7 +88,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     authenticator: identity.authenticator,
     policies: commons.policies,
     glass: commons.glass,
-    consent: stack.use(new ConsentDesk(commons.consent === undefined ? {} : { hook: commons.consent })),
+    consent,
     logger,
     limiting: new Limiting({
       ...commons,

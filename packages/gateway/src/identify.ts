@@ -29,7 +29,7 @@ export async function identify(
     readonly metrics: Metrics;
     readonly memory: IdentityMemory;
     /** The clock by which keys age; for tests. */
-    readonly now?: () => number;
+    readonly now?: (() => number) | undefined;
   },
 ): Promise<Identity> {
   const { recorder, logger, metrics } = parts;

@@ -165,15 +165,47 @@ describe('the lock-out', () => {
     assert.equal((await of.fetch('/fhir/Patient/1', from('192.0.2.1'))).status, 200);
   });
 
-  it('shuts out a client that is denied again and again, not the address it comes from, and ends', async () => {
+  it('shuts out a client that acts for itself and is denied again and again, not its address, and ends', async () => {
     const of = await start({ config: { lockout: { ...lockout, blockMs: 50 } } });
-    const token = await of.issuer.mint({ client_id: 'prober', roles: [] });
+    const token = await of.issuer.mint({ sub: 'prober', client_id: 'prober', roles: [] });
     for (const _ of [1, 2, 3]) assert.equal((await of.fetch('/fhir/Patient/1', { token })).status, 403);
     const begun = await eventBy(of, ({ operation }) => operation === 'lockout-begun');
+    assert.equal(begun.outcome.reason, 'lockout-client');
     assert.deepEqual(begun.targets, [{ type: 'Client', id: 'prober', role: 'object' }]);
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
     await eventBy(of, ({ operation }) => operation === 'lockout-ended');
     assert.equal((await of.fetch('/fhir/Patient/1', { token })).status, 403);
+  });
+
+  it('shuts out a person, in one client: not who shares it, and not the person in another', async () => {
+    const of = await start({ config: { lockout } });
+    const token = await of.issuer.mint({ sub: 'prober', client_id: 'shared app', roles: [] });
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch('/fhir/Patient/1', { token })).status, 403);
+    const answer = await of.fetch('/fhir/Patient/1', { token });
+    assert.deepEqual([answer.status, answer.json.code], [429, 'locked-out']);
+    const others = [
+      { sub: 'colleague', client_id: 'shared app' },
+      { sub: 'prober', client_id: 'another-app' },
+    ];
+    for (const claims of others)
+      assert.equal((await of.fetch('/fhir/Patient/1', { token: await of.issuer.mint(claims) })).status, 200);
+    const begun = await eventBy(of, ({ operation }) => operation === 'lockout-begun');
+    assert.equal(begun.outcome.reason, 'lockout-person');
+    // The name of that client can't stand in an event.
+    assert.deepEqual(begun.targets, [{ type: 'Actor', id: 'prober', role: 'object' }]);
+    const refused = await eventBy(of, ({ outcome }) => outcome.reason === 'locked-out-person');
+    assert.equal(refused.actor.id, 'prober');
+  });
+
+  it('names the client in which a person is shut out', async () => {
+    const of = await start({ config: { lockout } });
+    const token = await of.issuer.mint({ sub: 'prober', client_id: 'app', roles: [] });
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch('/fhir/Patient/1', { token })).status, 403);
+    const begun = await eventBy(of, ({ operation }) => operation === 'lockout-begun');
+    assert.deepEqual(
+      begun.targets?.map(({ type, id }) => `${type} ${id}`),
+      ['Actor prober', 'Client app'],
+    );
   });
 });
 

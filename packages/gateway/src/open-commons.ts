@@ -19,6 +19,7 @@ import { startDecisionFeed } from './limits/decision-feed.ts';
 import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
+import { type Party, partyOf } from './limits/party.ts';
 import { Rates } from './limits/rates.ts';
 import { RedisRates, type RedisRatesSettings } from './limits/redis-rates.ts';
 import { tellPolicyChange } from './passage/policy-changes.ts';
@@ -105,8 +106,7 @@ export async function openCommons(
       policy: config.policy,
       pollMs: policyPollMs,
       settleMs: policySettleMs,
-      record: (change) =>
-        tellPolicyChange(change, { ...parts, file: config.policyFile, emitter: config.emitter, site: config.site }),
+      record: (change) => tellPolicyChange(change, { ...parts, file: config.policyFile, own: config }),
       onLoaded: (policy) => spread({ kind: 'policy', policy }),
     }),
   );
@@ -152,7 +152,7 @@ function watch(metrics: Metrics, of: Pick<OwnCommons, 'memory' | 'filters' | 'lo
   if (lockout === undefined) return;
   metrics.watch(
     'watchglass_gateway_locked_out',
-    'Addresses and clients that are locked out now',
+    'Addresses, clients and persons that are locked out now',
     () => lockout.blockedCount,
   );
 }
@@ -213,13 +213,14 @@ function tellLockout(
   { kind, key, blockMs }: LockoutNews,
   { recorder, logger }: CommonsParts,
 ): void {
-  const [by, ...rest] = key.split(' ');
-  const id = rest.at(-1) ?? '-';
-  const target = by === 'address' ? { type: 'Address', id: addressOf(id) } : { type: 'Client', id };
+  const party = partyOf(key);
+  const { by } = party;
   const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';
   logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
   const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
-  void recorder.record([ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, target })]);
+  void recorder.record([
+    ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, ...targetsOf(party) }),
+  ]);
 }
 
 function shareRates(
@@ -283,6 +284,25 @@ const decisionOperations = {
   lifted: 'decision-lifted',
   expired: 'decision-expired',
 } as const;
+
+/** Of a person the client is named as well: nobody is shut out of another one. */
+function targetsOf(party: Party): Pick<Parameters<typeof ownEvent>[1], 'target' | 'targets'> {
+  switch (party.by) {
+    case 'address':
+      return { target: { type: 'Address', id: addressOf(party.around) } };
+    case 'client':
+      return { target: { type: 'Client', id: party.client } };
+    case 'person':
+      return {
+        target: { type: 'Actor', id: party.id },
+        ...(/^[!-~]{1,256}$/.test(party.client)
+          ? { targets: [{ type: 'Client', id: party.client, role: 'object' }] }
+          : {}),
+      };
+    default:
+      return party satisfies never;
+  }
+}
 
 /** Of an IPv6 neighbourhood its range. */
 function addressOf(around: string): string {

@@ -77,22 +77,6 @@ describe('a batch', () => {
     );
   });
 
-  it('row 30: with one entry that is not allowed is denied as a whole, and each entry recorded', async () => {
-    const of = await start();
-    const token = await of.issuer.mint({ roles: ['nurse'] });
-    const answer = await of.fetch('/fhir', {
-      ...batch(entry('GET', 'Patient/p-1'), entry('DELETE', 'Patient/p-1')),
-      token,
-    });
-    assert.equal(answer.status, 403);
-    assert.equal(of.asked.length, 0);
-    const events = await eventsOf(of);
-    assert.deepEqual(
-      events.map(({ operation, outcome }) => `${operation} ${outcome.status} ${outcome.reason}`),
-      ['batch denied policy', 'read denied batch-denied', 'delete denied policy'],
-    );
-  });
-
   it('with an entry nobody can read is refused', async () => {
     const of = await start();
     for (const url of ['http://other/fhir/Patient/1', '../admin', 'patient/1', 'Patient/%2e%2e', '']) {

@@ -15,7 +15,7 @@ import {
 } from '@watchglass/sdk';
 import type { Logger } from 'pino';
 
-import { ownEvent } from './capture/own-event.ts';
+import { lapseEvents, ownEvent } from './capture/own-event.ts';
 import { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { policyTargets } from './passage/policy-changes.ts';
@@ -53,6 +53,7 @@ export async function keepRecord(
     mode: config.audit.mode,
     deadlineMs: config.audit.deadlineMs,
     ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
+    lapseEvents: (lapse) => lapseEvents(config, lapse),
   });
   const receipts = stack.use(
     await startRechecker({

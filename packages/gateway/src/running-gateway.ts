@@ -45,6 +45,8 @@ export interface StartOptions {
   readonly replayStore?: ReplayStore;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. Of one process only. */
   readonly disk?: SpoolDisk;
+  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. Of one process only. */
+  readonly now?: () => number;
 }
 
 /** Its URL; undefined where the configuration has none. Closed with the stack. */

@@ -136,6 +136,7 @@ describe('a WebSocket', () => {
 describe('a WebSocket is refused, and the API not asked,', () => {
   for (const [what, status, reason, open] of [
     ['without a token', 401, 'token-missing', { token: null }],
+    ['with its token in the URL', 401, 'token-missing', { token: null, path: '/fhir/websocket?access_token=secret' }],
     ['from a page of another origin', 403, 'origin', { client: { origin: 'https://evil.example' } }],
     ['from a page without an origin', 403, 'origin', { client: { origin: 'null' } }],
   ] as const) {

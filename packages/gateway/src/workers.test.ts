@@ -229,6 +229,23 @@ roles:
     await of.event(() => openings() === 2);
   });
 
+  it('say alike where applications sign people in', async () => {
+    const of = await start({ config: { cors: { origins: ['https://chart.example'] } } });
+    const { issuer, metadata } = of.road.issuer;
+    Object.assign(metadata, { token_endpoint: `${issuer}/token`, code_challenge_methods_supported: ['S256'] });
+    const path = '/fhir/.well-known/smart-configuration';
+    for (const slot of [1, 2]) {
+      const { status, headers, json } = await of.ask(slot, {
+        path,
+        token: null,
+        headers: { origin: 'https://chart.example' },
+      });
+      assert.deepEqual([status, json.issuer, headers['access-control-allow-origin']], [200, issuer, '*']);
+      const read = await of.ask(slot, { headers: { origin: 'https://chart.example' } });
+      assert.equal(read.headers['access-control-allow-origin'], 'https://chart.example');
+    }
+  });
+
   it('follow a decision of the server together, and say so once', async () => {
     let version = 1;
     let waiting: (() => void)[] = [];

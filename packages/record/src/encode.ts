@@ -127,33 +127,26 @@ function compileObject(shape: ObjectShape): Arranger {
   return (value) => {
     if (typeof value !== 'object' || value === null) return unwritable('an object', value);
     const from = value as Record<string, unknown>;
-    const given = Object.keys(from);
-    let copy: Record<string, unknown> | undefined;
     let next = 0;
-    for (const { name, arrange } of members) {
-      const member = from[name];
-      if (member === undefined) continue;
-      const arranged = arrange(member);
+    for (const name in from) {
+      while (next < members.length && members[next]?.name !== name) next++;
+      const member = members[next];
+      const given = from[name];
       // Until something is out of order, unknown, undefined or rearranged, nothing is copied.
-      if (copy === undefined && (arranged !== member || given[next] !== name)) copy = firstMembers(from, members, name);
-      if (copy !== undefined) copy[name] = arranged;
+      if (member === undefined || given === undefined || member.arrange(given) !== given) return copyOf(from, members);
       next++;
     }
-    return copy ?? (next === given.length ? from : firstMembers(from, members, ''));
+    return from;
   };
 }
 
-/** A copy of the members of the schema that stand before `end`. */
-function firstMembers(
+/** The members of the schema, in its order. */
+function copyOf(
   from: Record<string, unknown>,
-  members: readonly { readonly name: string }[],
-  end: string,
+  members: readonly { readonly name: string; readonly arrange: Arranger }[],
 ): Record<string, unknown> {
   const copy: Record<string, unknown> = {};
-  for (const { name } of members) {
-    if (name === end) break;
-    if (from[name] !== undefined) copy[name] = from[name];
-  }
+  for (const { name, arrange } of members) if (from[name] !== undefined) copy[name] = arrange(from[name]);
   return copy;
 }
 

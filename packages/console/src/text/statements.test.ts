@@ -289,6 +289,11 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     { kind: 'system', operation: 'rates-alone', targets: redis },
     'Counts requests by itself, with a share, since nothing comes from 127.0.0.1:6379',
   ],
+  [
+    { kind: 'system', operation: 'record-failed', outcome: { status: 'error', reason: 'spool-full' } },
+    'From here on could not record what it was asked for',
+  ],
+  [{ kind: 'system', operation: 'record-resumed' }, 'Records again what it is asked for'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [
     { kind: 'system', operation: 'front-outcome' },

@@ -1,18 +1,21 @@
 /**
  * The event of a request: what is known when it arrives, who is calling once that is verified, how it ended. No id of a path, no value of a
- * query and no header value gets in here, except the user agent and, by policy, the purpose of use.
+ * query and no header value gets in here, except the user agent and, by policy, the purpose of use. Members stand in the order of the schema, so that nobody has to
+ * arrange them (docs/format.md, "Packed records").
  */
 import type { IncomingMessage } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { parametersMax } from '../http/canonical.ts';
-import { plainAddress } from '../http/source.ts';
+import { peerAddress } from '../http/source.ts';
 import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
 import { parseTraceparent, type RequestTrace } from '../trace/request-trace.ts';
+import type { Counted } from './counters.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
+import { timestamp } from './timestamp.ts';
 
 /** What every event of one request shares. */
 export interface Captured {
@@ -29,6 +32,7 @@ export interface Captured {
   readonly site: string | undefined;
   /** Where its phases are told; undefined without tracing. */
   readonly trace?: RequestTrace | undefined;
+  readonly counted: Counted;
 }
 
 export function capture(
@@ -36,6 +40,7 @@ export function capture(
   options: {
     readonly id: string;
     readonly auditId: string;
+    readonly timeMs: number;
     readonly address: string | undefined;
     readonly site: string | undefined;
     readonly trace?: RequestTrace | undefined;
@@ -44,11 +49,11 @@ export function capture(
   const userAgent = request.headers['user-agent'];
   const certificate = certificateThumbprint(request.socket);
   // A port says nothing once a proxy stands in between.
-  const port = options.address === plainAddress(request.socket.remoteAddress) ? request.socket.remotePort : undefined;
+  const port = options.address === peerAddress(request.socket) ? request.socket.remotePort : undefined;
   return {
     id: options.id,
     auditId: options.auditId,
-    timeMs: Date.now(),
+    timeMs: options.timeMs,
     startedMs: performance.now(),
     method: plainMethod(request.method),
     traceparent: options.trace?.traceparent ?? continueTrace(request.headers.traceparent),
@@ -61,6 +66,7 @@ export function capture(
     certificate,
     site: options.site,
     trace: options.trace,
+    counted: { fate: undefined },
   };
 }
 
@@ -71,17 +77,27 @@ export function plainMethod(method: string | undefined): string {
 
 /** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */
 export function continueTrace(inbound: string | string[] | undefined): string {
-  const span = drawBytes(8).toString('hex');
+  const drawn = drawBytes(24).toString('hex');
+  const span = drawn.slice(32);
   const caller = parseTraceparent(inbound);
-  return caller === undefined
-    ? `00-${drawBytes(16).toString('hex')}-${span}-00`
-    : `00-${caller.traceId}-${span}-${caller.flags}`;
+  return caller === undefined ? `00-${drawn.slice(0, 32)}-${span}-00` : `00-${caller.traceId}-${span}-${caller.flags}`;
 }
 
 export const anonymous: Actor = { id: 'anonymous' };
 
+/** One for each token that is remembered. */
+const actors = new WeakMap<Principal, Actor>();
+
 /** Who it was, as the verified token says. */
 export function actorOf(principal: Principal): Actor {
+  const known = actors.get(principal);
+  if (known !== undefined) return known;
+  const actor = makeActor(principal);
+  actors.set(principal, actor);
+  return actor;
+}
+
+function makeActor(principal: Principal): Actor {
   const { id, roles, client, session, tokenId, method = 'bearer', mfa, assurance, authenticatedAt } = principal;
   return {
     id,
@@ -113,14 +129,14 @@ export function namedTargets(interaction: Interaction): readonly Target[] {
     targets.push({
       type,
       ...(id === undefined ? {} : { id }),
-      role: interaction.name === 'search' || interaction.name === 'history' ? 'query' : 'object',
       ...(version === undefined ? {} : { version }),
       ...patientOf(interaction),
+      role: interaction.name === 'search' || interaction.name === 'history' ? 'query' : 'object',
     });
   }
   if (compartment !== undefined) {
     const patient = compartment.type === 'Patient' ? { patient: compartment.id } : {};
-    targets.push({ type: compartment.type, id: compartment.id, role: 'compartment', ...patient });
+    targets.push({ type: compartment.type, id: compartment.id, ...patient, role: 'compartment' });
   }
   return targets;
 }
@@ -140,22 +156,23 @@ export function interactionEvent(input: {
   readonly facts: RequestFacts;
   readonly rest?: Partial<Pick<EventDraftFacts, 'id' | 'targets' | 'exposure' | 'completes' | 'purpose'>>;
 }): EventDraftFacts {
-  const { captured, interaction, parameterNames } = input;
+  const { captured, interaction, parameterNames, rest = {} } = input;
+  const { id, targets = namedTargets(interaction), exposure, purpose, completes } = rest;
+  const query = parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)].slice(0, parametersMax) };
   return {
-    ...shared(captured),
+    ...(id === undefined ? {} : { id }),
+    time: timestamp(captured.timeMs),
     kind: 'api',
     action: interaction.action,
     operation: interaction.operation,
     outcome: input.outcome,
     actor: input.actor,
-    targets: namedTargets(interaction),
-    request: {
-      ...sharedRequest(captured),
-      route: interaction.route,
-      ...(parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)].slice(0, parametersMax) }),
-      ...input.facts,
-    },
-    ...input.rest,
+    ...where(captured),
+    targets,
+    ...(exposure === undefined ? {} : { exposure }),
+    ...(purpose === undefined ? {} : { purpose }),
+    request: requestFacts(captured, { route: interaction.route, ...query, ...input.facts }),
+    ...(completes === undefined ? {} : { completes }),
   };
 }
 
@@ -171,18 +188,18 @@ export function refusalEvent(input: {
 }): EventDraftFacts {
   const { captured } = input;
   return {
-    ...shared(captured),
+    time: timestamp(captured.timeMs),
     kind: input.kind,
     action: 'execute',
     operation: input.operation,
     outcome: { status: input.status < 500 ? 'denied' : 'error', code: input.status, reason: input.reason },
     actor: input.actor ?? anonymous,
-    request: {
-      ...sharedRequest(captured),
+    ...where(captured),
+    request: requestFacts(captured, {
       ...(input.route === undefined ? {} : { route: input.route }),
       status: input.status,
       durationMs: elapsedMs(captured),
-    },
+    }),
   };
 }
 
@@ -192,7 +209,7 @@ export function authenticationEvent(captured: Captured, principal: Principal): E
   const said = [...(assurance === undefined ? [] : [assurance]), ...(methods.length === 0 ? [] : [`amr=${methods}`])];
   const actor = actorOf(principal);
   return {
-    ...shared(captured),
+    time: timestamp(captured.timeMs),
     kind: 'auth',
     action: 'execute',
     operation: 'authenticate',
@@ -205,7 +222,8 @@ export function authenticationEvent(captured: Captured, principal: Principal): E
         ...(said.length === 0 ? {} : { assurance: said.join(' ').slice(0, 128).trimEnd() }),
       },
     },
-    request: sharedRequest(captured),
+    ...where(captured),
+    request: requestFacts(captured, {}),
   };
 }
 
@@ -220,18 +238,18 @@ export function discoveryEvent(input: {
   const { captured, status, operation, route, reason } = input;
   const outcome = { status: outcomeOfStatus(status), code: status, ...(reason === undefined ? {} : { reason }) };
   return {
-    ...shared(captured),
+    time: timestamp(captured.timeMs),
     kind: 'api',
     action: 'read',
     operation,
     outcome,
     actor: anonymous,
-    request: {
-      ...sharedRequest(captured),
+    ...where(captured),
+    request: requestFacts(captured, {
       ...(route === undefined ? {} : { route }),
       status,
       durationMs: elapsedMs(captured),
-    },
+    }),
   };
 }
 
@@ -252,7 +270,7 @@ export function logoutEvent(input: {
     ...(issuer === undefined || issuer.length > 256
       ? {}
       : { targets: [{ type: 'Issuer', id: issuer, role: 'object' }] }),
-    request: { ...sharedRequest(captured), route: input.route, status, durationMs: elapsedMs(captured) },
+    request: requestFacts(captured, { route: input.route, status, durationMs: elapsedMs(captured) }),
   };
 }
 
@@ -267,14 +285,10 @@ export function elapsedMs(captured: Captured): number {
   return Math.round((performance.now() - captured.startedMs) * 1_000) / 1_000;
 }
 
-function shared(captured: Captured): Pick<EventDraftFacts, 'time' | 'source' | 'site'> {
-  return {
-    time: new Date(captured.timeMs).toISOString(),
-    source: captured.source,
-    ...(captured.site === undefined ? {} : { site: captured.site }),
-  };
+function where({ source, site }: Captured): Pick<EventDraftFacts, 'source' | 'site'> {
+  return site === undefined ? { source } : { source, site };
 }
 
-function sharedRequest(captured: Captured): RequestFacts {
-  return { method: captured.method, traceparent: captured.traceparent, id: captured.id };
+function requestFacts({ method, traceparent, id }: Captured, facts: RequestFacts): RequestFacts {
+  return { method, ...facts, traceparent, id };
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { type Counters, countersOf, countersToChanges, minimise } from '@watchglass/record';
 import { type Road, type RoadOptions, sendJson, startRoad } from '../gateway.fixture.ts';
-import { RequestCounters } from './counters.ts';
+import { type Counted, RequestCounters } from './counters.ts';
 
 let road: Road | undefined;
 
@@ -81,14 +81,14 @@ describe('request counters', () => {
 
   it('count what nothing was recorded of, and keep what was', () => {
     const counters = new RequestCounters(1);
-    const requests = Array.from({ length: 5 }, () => ({}));
-    for (const request of requests) counters.begin(request);
-    const [first, second, third, fourth] = requests as [object, object, object, object];
+    const request = (): { counted: Counted } => ({ counted: { fate: undefined } });
+    const [first, second, third, fourth, last] = [request(), request(), request(), request(), request()];
+    for (const begun of [first, second, third, fourth, last]) counters.begin(begun);
     counters.mark(first, 'recorded');
     counters.mark(first, 'flooded');
     counters.mark(second, 'flooded');
     counters.mark(third, 'faulted');
-    for (const request of [first, second, third, fourth]) counters.end(request);
+    for (const ended of [first, second, third, fourth]) counters.end(ended);
     counters.end(first);
     const read = counters.read({ recordedCount: 0, pendingCount: 0, unrecordedCount: 0 });
     addsUp(read);

@@ -10,12 +10,21 @@ import type { Counters } from '@watchglass/record';
  */
 export type Fate = 'recorded' | 'flooded' | 'faulted' | 'unrecorded';
 
+/** What a request carries of its count: no table of what is under way, whose churn would cost more than the counting. */
+export interface Counted {
+  /** Undefined while it isn't under way. */
+  fate: Fate | undefined;
+}
+
+interface Request {
+  readonly counted: Counted;
+}
+
 export class RequestCounters {
   readonly #sinceMs: number;
   #received = 0;
   readonly #fates: Record<Fate, number> = { recorded: 0, flooded: 0, faulted: 0, unrecorded: 0 };
-  /** Requests under way, by what was captured of them. */
-  readonly #underWay = new Map<object, Fate>();
+  #inFlight = 0;
   answered = 0;
   refused = 0;
   connectionFaults = 0;
@@ -24,21 +33,22 @@ export class RequestCounters {
     this.#sinceMs = sinceMs;
   }
 
-  begin(request: object): void {
+  begin({ counted }: Request): void {
     this.#received += 1;
-    this.#underWay.set(request, 'unrecorded');
+    this.#inFlight += 1;
+    counted.fate = 'unrecorded';
   }
 
   /** What is recorded stays recorded, whatever comes after it. */
-  mark(request: object, fate: Exclude<Fate, 'unrecorded'>): void {
-    if (this.#underWay.has(request) && this.#underWay.get(request) !== 'recorded') this.#underWay.set(request, fate);
+  mark({ counted }: Request, fate: Exclude<Fate, 'unrecorded'>): void {
+    if (counted.fate !== undefined && counted.fate !== 'recorded') counted.fate = fate;
   }
 
-  end(request: object): void {
-    const fate = this.#underWay.get(request);
-    if (fate === undefined) return;
-    this.#underWay.delete(request);
-    this.#fates[fate] += 1;
+  end({ counted }: Request): void {
+    if (counted.fate === undefined) return;
+    this.#fates[counted.fate] += 1;
+    this.#inFlight -= 1;
+    counted.fate = undefined;
   }
 
   read(events: {
@@ -50,7 +60,7 @@ export class RequestCounters {
       since: this.#sinceMs,
       received: this.#received,
       ...this.#fates,
-      inFlight: this.#underWay.size,
+      inFlight: this.#inFlight,
       answered: this.answered,
       refused: this.refused,
       connectionFaults: this.connectionFaults,

@@ -1,7 +1,7 @@
 /** Events of the gateway itself: what it noticed, what it did to itself, what it was told. */
 import type { Change, countersOperation, OutcomeStatus, Target } from '@watchglass/record';
 
-import type { EventDraftFacts } from './recorder.ts';
+import type { EventDraftFacts, Lapse } from './recorder.ts';
 
 /** Whose events these are. */
 export interface Own {
@@ -14,6 +14,10 @@ export type OwnOperation =
   | 'stop'
   | 'spool-cut'
   | 'receipt-failed'
+  | 'record-failed'
+  | 'record-resumed'
+  | 'policy-loaded'
+  | 'policy-refused'
   | typeof countersOperation
   | 'issuer-keys-stale'
   | 'issuer-keys-gone'
@@ -37,12 +41,17 @@ export type OwnOperation =
   | 'rates-shared'
   | 'rates-alone';
 
+/** A policy is exchanged; everything else just happens. */
+const updates: ReadonlySet<OwnOperation> = new Set(['policy-loaded', 'policy-refused']);
+
 export function ownEvent(
   { emitter, site }: Own,
   facts: {
     readonly operation: OwnOperation;
     readonly status: OutcomeStatus;
     readonly reason?: string;
+    /** When it was; now without it. */
+    readonly timeMs?: number;
     /** What it was about. An id that can't stand in an event is left out. */
     readonly target?: { readonly type: string; readonly id: string };
     /** The policy it began with; what it counted. */
@@ -50,15 +59,15 @@ export function ownEvent(
     readonly changes?: readonly Change[];
   },
 ): EventDraftFacts {
-  const { operation, status, reason, target, changes } = facts;
+  const { operation, status, reason, timeMs = Date.now(), target, changes } = facts;
   const fits = target !== undefined && /^[!-~]{1,256}$/.test(target.id);
   const named: readonly Target[] =
     target === undefined ? [] : [{ ...target, ...(fits ? {} : { id: '-' }), role: 'object' }];
   const targets = [...named, ...(facts.targets ?? [])];
   return {
-    time: new Date().toISOString(),
+    time: new Date(timeMs).toISOString(),
     kind: operation === 'tokens-revoked' ? 'auth' : 'system',
-    action: 'execute',
+    action: updates.has(operation) ? 'update' : 'execute',
     operation,
     outcome: { status, ...(reason === undefined ? {} : { reason }) },
     actor: { id: `gateway:${emitter}`, type: 'service' },
@@ -66,4 +75,12 @@ export function ownEvent(
     ...(changes === undefined ? {} : { changes }),
     ...(site === undefined ? {} : { site }),
   };
+}
+
+/** When the record began to fail and when it worked again: both said afterwards, each with its own time. */
+export function lapseEvents(own: Own, { fromMs, toMs, reason }: Lapse): readonly EventDraftFacts[] {
+  return [
+    ownEvent(own, { operation: 'record-failed', status: 'error', reason, timeMs: fromMs }),
+    ownEvent(own, { operation: 'record-resumed', status: 'success', timeMs: toMs }),
+  ];
 }

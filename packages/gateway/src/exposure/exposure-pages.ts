@@ -7,11 +7,14 @@ import type { ExposedPatient } from '@watchglass/record';
 /** The first event has its targets to carry as well. Together with everything else they stay below what an event may be. */
 const firstBytesMax = 30_000;
 const pageBytesMax = 56_000;
+/** So few fit whatever their ids and classes are, and needn't be measured. */
+const surelyFitCount = 32;
 /** As many as the schema of an event takes. */
 const pageCountMax = 1_024;
 
 /** In the same order, none left out; one empty page for none. */
 export function pagesOf(patients: readonly ExposedPatient[]): readonly (readonly ExposedPatient[])[] {
+  if (patients.length <= surelyFitCount) return [patients];
   const pages: ExposedPatient[][] = [];
   let page: ExposedPatient[] = [];
   let bytes = 0;

@@ -58,8 +58,8 @@ export function learnMapped(
 const unneeded = { value: undefined, whole: true };
 
 /** Whom the places of a map name. */
-class Found {
-  readonly patients = new Map<string, number>();
+export class Found {
+  readonly patients: Map<string, number> = new Map();
   overflow = false;
   /** Somebody whom no id names. */
   nameless = false;
@@ -92,7 +92,10 @@ function readBody(
   return { value, whole: isUtf8(contentType) };
 }
 
-function patientsOf(tallies: ReadonlyMap<string, number>, classes: readonly DataClass[]): readonly ExposedPatient[] {
+export function patientsOf(
+  tallies: ReadonlyMap<string, number>,
+  classes: readonly DataClass[],
+): readonly ExposedPatient[] {
   return [...tallies].map(([id, count]) => ({ id, classes: [...classes], count }));
 }
 

@@ -241,10 +241,13 @@ function onType(method: string, type: string, route: string, parameters: readonl
 }
 
 function onInstance(method: string, type: string, id: string, route: string): Recognition {
+  const read = make({ name: 'read', operation: 'read', action: 'read', type, id, route, permissions: r, safe: true });
+  // Nearly all traffic: the others needn't be made for it.
+  if (method === 'GET' || method === 'HEAD') return { kind: 'interaction', interaction: read };
   const change = (name: 'update' | 'patch' | 'delete', action: EventAction, permissions: number): Interaction =>
     make({ name, operation: name, action, type, id, route, permissions, safe: false });
   return byMethod(method, {
-    GET: make({ name: 'read', operation: 'read', action: 'read', type, id, route, permissions: r, safe: true }),
+    GET: read,
     PUT: change('update', 'update', u),
     PATCH: change('patch', 'update', u),
     DELETE: change('delete', 'delete', d),

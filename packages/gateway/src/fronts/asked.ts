@@ -94,6 +94,7 @@ export function captureAsked(
   const captured = capture(message, {
     id: requestId !== undefined && requestIdPattern.test(requestId) ? requestId : newId(),
     auditId,
+    timeMs: Date.now(),
     address: plainAddress(asked.peerIp),
     site,
   });

@@ -1,5 +1,11 @@
-/** Request bodies: read whole within a bound where something in them decides, streamed within a bound otherwise. */
-import type { IncomingMessage } from 'node:http';
+/**
+ * Request bodies: read whole within a bound where something in them decides, streamed within a bound otherwise. And the end of an answer with its
+ * body.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+/** With its head it stays within what Node writes from its stack, 16 KiB. */
+const textBytesMax = 8_192;
 
 /** The body went past its bound, or broke off. */
 export class RequestBodyError extends Error {
@@ -51,4 +57,13 @@ export class BodyCounter implements AsyncIterable<Uint8Array> {
       throw this.fault;
     }
   }
+}
+
+/**
+ * Ends an answer, its head unwritten yet. A small body goes as text, byte for byte: Node then writes it and the head as one string, where a Buffer would
+ * have it make a vector of two, at a tenth of what a request costs.
+ */
+export function endWithBody(response: ServerResponse, body: Buffer): void {
+  if (body.length <= textBytesMax) response.end(body.toString('latin1'), 'latin1');
+  else response.end(body);
 }

@@ -7,6 +7,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 import type { Parameter } from './canonical.ts';
+import { remembering } from './remembering.ts';
 
 /** RFC 9110 §7.6.1, and the older ones. */
 const hopByHop: ReadonlySet<string> = new Set([
@@ -149,7 +150,8 @@ export function clientHeaders(
 ): Record<string, string | string[]> {
   const named = namedByConnection(upstream.connection);
   const out: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(upstream)) {
+  for (const name in upstream) {
+    const value = upstream[name];
     if (value === undefined || hopByHop.has(name) || named.has(name) || isDropped(name)) continue;
     // undici reads values as UTF-8, and Node writes Latin-1 only: one that doesn't fit is left out, rather than the whole answer.
     if (isWritable(value)) out[name] = value;
@@ -174,13 +176,12 @@ function isDropped(name: string): boolean {
 
 /** Of an upstream that sends two `Connection` fields undici makes a list. */
 function namedByConnection(connection: string | readonly string[] | undefined): ReadonlySet<string> {
-  if (connection === undefined) return none;
-  return new Set(
-    String(connection)
-      .split(',')
-      .map((name) => name.trim().toLowerCase()),
-  );
+  return connection === undefined ? none : namesIn(String(connection));
 }
+
+const namesIn: (connection: string) => ReadonlySet<string> = remembering(
+  (connection) => new Set(connection.split(',').map((name) => name.trim().toLowerCase())),
+);
 
 function isWritable(value: string | readonly string[]): boolean {
   return !/[^\t\x20-\x7e\x80-\xff]/.test(String(value));
@@ -212,21 +213,40 @@ export function chooseAccept(
 ): AcceptChoice {
   if (!parameters.every(wantsJson)) return { kind: 'unreadable' };
   if (accept === undefined || accept.trim() === '') return { kind: 'json', accept: json };
+  const { wants, rest } = readAccept(accept);
+  switch (wants) {
+    case 'json':
+      return { kind: 'json', accept: json };
+    case 'ndjson':
+      return { kind: 'json', accept: rest };
+    case 'unreadable':
+      return { kind: 'unreadable' };
+    case 'other':
+      return { kind: 'other', accept: rest };
+    default:
+      return wants satisfies never;
+  }
+}
+
+interface ReadAccept {
+  readonly wants: 'json' | 'ndjson' | 'unreadable' | 'other';
+  /** What can't be read is not asked for, beside what can. */
+  readonly rest: string;
+}
+
+const readAccept: (accept: string) => ReadAccept = remembering((accept) => {
   const ranges = accept.split(',').map((range) => (range.split(';', 1)[0] as string).trim().toLowerCase());
-  // What can't be read is not asked for, beside what can.
   const rest = accept
     .split(',')
     .filter((_, position) => !isUnreadable(ranges[position] as string))
     .map((range) => range.trim())
     .join(', ');
   if (ranges.some((range) => range === 'application/fhir+ndjson' || range === 'application/ndjson'))
-    return { kind: 'json', accept: rest };
-  if (ranges.some((range) => range === '*/*' || range === 'application/*' || range.endsWith('json'))) {
-    return { kind: 'json', accept: json };
-  }
-  if (ranges.every(isUnreadable)) return { kind: 'unreadable' };
-  return { kind: 'other', accept: rest };
-}
+    return { wants: 'ndjson', rest };
+  if (ranges.some((range) => range === '*/*' || range === 'application/*' || range.endsWith('json')))
+    return { wants: 'json', rest };
+  return { wants: ranges.every(isUnreadable) ? 'unreadable' : 'other', rest };
+});
 
 function isUnreadable(range: string): boolean {
   return range.includes('xml') || range.includes('turtle') || range === 'text/html';

@@ -27,7 +27,9 @@ const openBracket = 0x5b;
 const closeBracket = 0x5d;
 
 export class JsonPieces {
-  readonly #names = new Set<string>();
+  /** Of the members so far; '' of a document that is a list. */
+  readonly names: Set<string> = new Set();
+  readonly #lists: boolean;
   #depth = 0;
   #inString = false;
   #escaped = false;
@@ -41,6 +43,8 @@ export class JsonPieces {
   #open: 'nothing' | 'scalar' | 'container' = 'nothing';
   #marks: PieceMark[] = [];
   #over = false;
+  /** The document is a list. */
+  #isList = false;
   #begun = false;
 
   /** Not a JSON object, one with a member twice, or one with more members than anybody reads. */
@@ -49,6 +53,11 @@ export class JsonPieces {
   /** It came to its end, and there was nothing behind it. */
   get whole(): boolean {
     return this.#over && !this.broken;
+  }
+
+  /** `lists`: the document may be a list as well, whose items are its pieces. */
+  constructor(options: { readonly lists: boolean } = { lists: false }) {
+    this.#lists = options.lists;
   }
 
   /** Whose value is not known to be at its end; undefined between two of them. */
@@ -131,14 +140,15 @@ export class JsonPieces {
   #endName(bytes: readonly number[]): void {
     this.#name = undefined;
     const name = unescaped(Buffer.from(bytes).toString('utf8'));
-    this.broken ||= name === undefined || this.#names.has(name) || this.#names.size === membersMax;
+    this.broken ||= name === undefined || this.names.has(name) || this.names.size === membersMax;
     this.#member = name ?? '';
-    this.#names.add(this.#member);
+    this.names.add(this.#member);
     this.#expects = 'colon';
   }
 
   #outside(byte: number, at: number): void {
-    if (this.#over || (this.#depth === 0 && byte !== openBrace && !this.#skipsMark(byte))) {
+    const begins = byte === openBrace || (byte === openBracket && this.#lists) || this.#skipsMark(byte);
+    if (this.#over || (this.#depth === 0 && !begins)) {
       this.broken = true;
       return;
     }
@@ -174,13 +184,24 @@ export class JsonPieces {
   }
 
   #enter(byte: number, at: number): void {
-    if (this.#depth === 0) this.#begun = true;
-    else if (this.#depth === 1 && byte === openBracket) this.#list = true;
+    if (this.#depth === 0) {
+      this.#begun = true;
+      if (byte === openBracket) this.#enterDocument();
+    } else if (this.#depth === 1 && byte === openBracket) this.#list = true;
     else if (this.#isSlot) {
       this.#mark('start', at);
       this.#open = 'container';
     }
     this.#depth += 1;
+  }
+
+  /** As if it were the only member, without a name. */
+  #enterDocument(): void {
+    this.#depth = 1;
+    this.#isList = true;
+    this.#list = true;
+    this.#expects = 'value';
+    this.names.add('');
   }
 
   #leave(byte: number, at: number): void {
@@ -192,6 +213,7 @@ export class JsonPieces {
     } else if (this.#depth === 1 && this.#list) {
       this.broken ||= byte !== closeBracket;
       this.#list = false;
+      this.#over = this.#isList;
     }
   }
 

@@ -1,4 +1,5 @@
 /** What kind of body a `Content-Type` says it is, and whether its bytes have one reading only. */
+import { remembering } from './remembering.ts';
 
 /** Server-sent events: they come as they come, and there is no last one. */
 export function isEventStream(contentType: string | undefined): boolean {
@@ -6,12 +7,16 @@ export function isEventStream(contentType: string | undefined): boolean {
 }
 
 export function isJson(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/(?:[a-z0-9.+-]+\+)?json *(?:;|$)/i.test(contentType);
+  return contentType !== undefined && saysJson(contentType);
 }
 
+const saysJson = remembering((contentType) => /^application\/(?:[a-z0-9.+-]+\+)?json *(?:;|$)/i.test(contentType));
+
 export function isNdjson(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/(?:fhir\+)?(?:x-)?ndjson *(?:;|$)/i.test(contentType);
+  return contentType !== undefined && saysNdjson(contentType);
 }
+
+const saysNdjson = remembering((contentType) => /^application\/(?:fhir\+)?(?:x-)?ndjson *(?:;|$)/i.test(contentType));
 
 export function isForm(contentType: string | undefined): boolean {
   return /^application\/x-www-form-urlencoded *(?:;|$)/i.test(contentType ?? '');
@@ -26,7 +31,10 @@ const charset = /;[ \t]*charset="?([^";]*)/gi;
  * a character.
  */
 export function isUtf8(contentType: string | undefined): boolean {
-  if (contentType === undefined) return true;
+  return contentType === undefined || saysUtf8(contentType);
+}
+
+const saysUtf8 = remembering((contentType) => {
   if (!sound.test(contentType)) return false;
   return [...contentType.matchAll(charset)].every(([, name = '']) => /^(?:utf-?8|us-ascii)$/i.test(name.trim()));
-}
+});

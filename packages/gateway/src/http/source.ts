@@ -43,7 +43,7 @@ export function clientAddress(
   request: Pick<IncomingMessage, 'headers' | 'socket'>,
   proxies: TrustedProxies,
 ): string | undefined {
-  let address = plainAddress(request.socket.remoteAddress);
+  let address = peerAddress(request.socket);
   if (address === undefined || !proxies.includes(address)) return address;
   const forwarded = request.headers['x-forwarded-for'];
   const hops = (Array.isArray(forwarded) ? forwarded.join(',') : (forwarded ?? '')).split(',').slice(-hopsMax);
@@ -53,6 +53,18 @@ export function clientAddress(
     address = next;
     if (!proxies.includes(address)) return address;
   }
+  return address;
+}
+
+/** Read once for each connection. */
+const peers = new WeakMap<object, string>();
+
+/** Who is at the other end of the connection. */
+export function peerAddress(socket: IncomingMessage['socket']): string | undefined {
+  const known = peers.get(socket);
+  if (known !== undefined) return known;
+  const address = plainAddress(socket.remoteAddress);
+  if (address !== undefined) peers.set(socket, address);
   return address;
 }
 

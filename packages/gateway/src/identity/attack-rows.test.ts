@@ -8,7 +8,7 @@ import type { Event } from '@watchglass/record';
 import { pino } from 'pino';
 import { Agent, request } from 'undici';
 
-import type { EventDraftFacts } from '../capture/recorder.ts';
+import { attack, type Mark, own, person, type Strike, unauthenticated } from '../attack.fixture.ts';
 import { selfSigned } from '../certificate.fixture.ts';
 import { readGatewayConfig } from '../config.ts';
 import { type Fetched, isFirstUse, type Road, startRoad } from '../gateway.fixture.ts';
@@ -20,6 +20,8 @@ import { openIdentityMemory } from './memory.ts';
 
 let road: Road;
 let prover: Prover;
+/** Of a gateway whose keys age faster. */
+let agingMs = 0;
 
 before(async () => {
   road = await startRoad({ tls: true });
@@ -52,83 +54,122 @@ async function refused(of: Road, answer: Fetched, reason: string, challenge: Reg
   return event;
 }
 
-describe('row 22: DPoP', () => {
-  const bound = (): Promise<string> => road.issuer.mint({ cnf: { jkt: prover.thumbprint } });
+/** 401 or 503, with this challenge where there is one; the API hears nothing. */
+function unproven(
+  mark: Mark,
+  challenge: RegExp | undefined,
+  show: (of: Road) => Promise<Fetched>,
+  at: Strike['at'] = () => road,
+): Strike {
+  return {
+    at,
+    leaves: [mark],
+    async strike(of) {
+      const answer = await show(of);
+      assert.equal(answer.status, mark.code);
+      if (challenge !== undefined) assert.match(String(answer.headers['www-authenticate']), challenge);
+    },
+  };
+}
 
+const bound = (of: Road): Promise<string> => of.issuer.mint({ cnf: { jkt: prover.thumbprint } });
+const noProof = /^DPoP .*error="invalid_dpop_proof", algs="ES256/;
+
+/** A proof that is sound but for one thing. */
+function wrongProof(
+  reason: string,
+  wrong: (facts: { readonly url: string; readonly token: string }) => Parameters<Prover['prove']>[0],
+  by?: Promise<Prover>,
+): Strike {
+  return unproven(unauthenticated(reason, person), noProof, async (of) => {
+    const token = await bound(of);
+    return withProof(of, token, await ((await by) ?? prover).prove(wrong({ url: urlOf(of), token })));
+  });
+}
+
+attack(22, 'DPoP', {
+  'refuses a proof that was used, also by who holds the token': {
+    at: () => road,
+    asksCount: 1,
+    leaves: [unauthenticated('dpop-replay', person)],
+    async strike(of) {
+      const token = await bound(of);
+      const proof = await prover.prove({ url: urlOf(of), token });
+      assert.equal((await withProof(of, token, proof)).status, 200);
+      const answer = await withProof(of, token, proof);
+      assert.equal(answer.status, 401);
+      assert.match(String(answer.headers['www-authenticate']), /^DPoP .*invalid_dpop_proof/);
+      assert.equal((await of.settled()).at(-1)?.actor.authentication?.method, 'dpop');
+    },
+  },
+  'refuses a missing proof': unproven(unauthenticated('dpop-missing', person), noProof, async (of) =>
+    withProof(of, await bound(of)),
+  ),
+  'refuses a proof for another method': wrongProof('dpop-method', (facts) => ({ ...facts, method: 'POST' })),
+  'refuses a proof for another resource': wrongProof('dpop-url', ({ url, token }) => ({ url: `${url}0`, token })),
+  'refuses a proof for another token': wrongProof('dpop-token', ({ url, token }) => ({ url, token: `${token}x` })),
+  'refuses a proof by another key': wrongProof('dpop-binding', (facts) => facts, makeProver()),
+  'refuses a bound token as a bearer token, with a proof': unproven(
+    unauthenticated('dpop-downgrade', person),
+    /^DPoP .*invalid_token/,
+    async (of) => {
+      const token = await bound(of);
+      return withProof(of, token, await prover.prove({ url: urlOf(of), token }), 'Bearer');
+    },
+  ),
+  'refuses a bound token as a bearer token, without a proof': unproven(
+    unauthenticated('dpop-downgrade', person),
+    /^DPoP/,
+    async (of) => withProof(of, await bound(of), undefined, 'Bearer'),
+  ),
+  'refuses a plain token with a proof': unproven(
+    unauthenticated('dpop-unbound', person),
+    /^DPoP .*invalid_token/,
+    async (of) => {
+      const token = await of.issuer.mint({ jti: 'plain' });
+      return withProof(of, token, await prover.prove({ url: urlOf(of), token }));
+    },
+  ),
+  'is 503 when its memory is full, and bearer tokens go on': {
+    at: () => startRoad({ config: { identity: { dpop: { proofsMax: 100 } } } }),
+    asksCount: 51,
+    leaves: [unauthenticated('dpop-memory-full', { status: 'error', code: 503 })],
+    async strike(of) {
+      const token = await bound(of);
+      const statuses: number[] = [];
+      for (let n = 0; n < 60; n++)
+        statuses.push((await withProof(of, token, await prover.prove({ url: urlOf(of), token }))).status);
+      assert.deepEqual([statuses.indexOf(503), statuses.at(-1)], [50, 503]);
+      assert.equal((await of.fetch(path)).status, 200);
+    },
+  },
+  'asks for a nonce where the configuration says so': {
+    at: () => startRoad({ config: { identity: { dpop: { nonce: true } } } }),
+    asksCount: 1,
+    leaves: [unauthenticated('dpop-nonce', person)],
+    async strike(of) {
+      const token = await bound(of);
+      const first = await withProof(of, token, await prover.prove({ url: urlOf(of), token }));
+      assert.equal(first.status, 401);
+      assert.match(String(first.headers['www-authenticate']), /^DPoP .*error="use_dpop_nonce"/);
+      const nonce = first.headers['dpop-nonce'];
+      assert.equal(typeof nonce, 'string');
+      const second = await withProof(of, token, await prover.prove({ url: urlOf(of), token }, { nonce }));
+      assert.equal(second.status, 200);
+    },
+  },
+});
+
+describe('DPoP', () => {
   it('lets in who holds the key, again with every new proof', async () => {
-    const token = await bound();
+    const token = await road.issuer.mint({ jti: 'many-proofs', cnf: { jkt: prover.thumbprint } });
     for (let n = 0; n < 3; n++) {
       const proof = await prover.prove({ url: urlOf(road), token });
       assert.equal((await withProof(road, token, proof)).status, 200);
     }
-    const uses = (await road.settled()).filter((event) => isFirstUse(event));
+    const uses = (await road.settled()).filter((one) => isFirstUse(one) && one.actor.tokenId === 'many-proofs');
     assert.equal(uses.length, 1);
     assert.equal(uses[0]?.actor.authentication?.method, 'dpop');
-  });
-
-  it('refuses a proof that was used, also by who holds the token', async () => {
-    const token = await bound();
-    const proof = await prover.prove({ url: urlOf(road), token });
-    assert.equal((await withProof(road, token, proof)).status, 200);
-    const asked = road.asked.length;
-    const event = await refused(road, await withProof(road, token, proof), 'dpop-replay', /^DPoP .*invalid_dpop_proof/);
-    assert.equal(event.actor.id, 'person-1');
-    assert.equal(event.actor.authentication?.method, 'dpop');
-    assert.equal(road.asked.length, asked);
-  });
-
-  it('refuses a missing proof, and one for another method, resource, token or key', async () => {
-    const token = await bound();
-    const url = urlOf(road);
-    const cases: readonly (readonly [string, string | undefined])[] = [
-      ['dpop-missing', undefined],
-      ['dpop-method', await prover.prove({ url, token, method: 'POST' })],
-      ['dpop-url', await prover.prove({ url: `${url}0`, token })],
-      ['dpop-token', await prover.prove({ url, token: `${token}x` })],
-      ['dpop-binding', await (await makeProver()).prove({ url, token })],
-    ];
-    for (const [reason, proof] of cases)
-      await refused(
-        road,
-        await withProof(road, token, proof),
-        reason,
-        /^DPoP .*error="invalid_dpop_proof", algs="ES256/,
-      );
-  });
-
-  it('refuses the downgrade: a bound token as a bearer token, and a plain one with a proof', async () => {
-    const token = await bound();
-    const proof = await prover.prove({ url: urlOf(road), token });
-    await refused(road, await withProof(road, token, proof, 'Bearer'), 'dpop-downgrade', /^DPoP .*invalid_token/);
-    await refused(road, await withProof(road, token, undefined, 'Bearer'), 'dpop-downgrade', /^DPoP/);
-    const plain = await road.issuer.mint({ jti: 'plain' });
-    const wrong = await prover.prove({ url: urlOf(road), token: plain });
-    await refused(road, await withProof(road, plain, wrong), 'dpop-unbound', /^DPoP .*invalid_token/);
-  });
-
-  it('when its memory is full is 503, and bearer tokens go on', async () => {
-    const of = await startRoad({ config: { identity: { dpop: { proofsMax: 100 } } } });
-    const token = await of.issuer.mint({ cnf: { jkt: prover.thumbprint } });
-    const statuses: number[] = [];
-    for (let n = 0; n < 60; n++)
-      statuses.push((await withProof(of, token, await prover.prove({ url: urlOf(of), token }))).status);
-    assert.deepEqual([statuses.indexOf(503), statuses.at(-1)], [50, 503]);
-    assert.equal((await of.fetch(path)).status, 200);
-    assert.ok(
-      (await of.settled()).some(({ outcome }) => outcome.reason === 'dpop-memory-full' && outcome.code === 503),
-    );
-    await of.close();
-  });
-
-  it('asks for a nonce where the configuration says so', async () => {
-    const of = await startRoad({ config: { identity: { dpop: { nonce: true } } } });
-    const token = await of.issuer.mint({ cnf: { jkt: prover.thumbprint } });
-    const first = await withProof(of, token, await prover.prove({ url: urlOf(of), token }));
-    await refused(of, first, 'dpop-nonce', /^DPoP .*error="use_dpop_nonce"/);
-    const nonce = first.headers['dpop-nonce'];
-    assert.equal(typeof nonce, 'string');
-    assert.equal((await withProof(of, token, await prover.prove({ url: urlOf(of), token }, { nonce }))).status, 200);
-    await of.close();
   });
 });
 
@@ -241,104 +282,95 @@ describe('a connection that is resumed', () => {
   });
 });
 
-describe('row 21: an issuer that is away', () => {
-  it('has the beginning and the end of the time with old keys on record, then lets nobody in, and comes back', async () => {
-    const of = await startRoad();
-    const records: EventDraftFacts[] = [];
-    let nowMs = 0;
-    const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
-    await using memory = await openIdentityMemory({ settings: config.identity, directory: of.folder });
-    await using identity = await identify(
-      { ...config, spool: { ...config.spool, dir: of.folder } },
-      {
-        recorder: {
-          record: (drafts) => {
-            records.push(...drafts);
-            return Promise.resolve({ kind: 'durable' });
-          },
-        },
-        logger: pino({ level: 'silent' }),
-        metrics: new Metrics(),
-        memory,
-        now: () => nowMs,
-      },
-    );
-    const ask = async (jti: string): Promise<string> =>
-      (await identity.authenticator.authenticate(`Bearer ${await of.issuer.mint({ jti })}`)).kind;
-    const said = (): readonly (string | undefined)[] => records.map(({ operation }) => operation);
-    assert.equal(await ask('1'), 'authenticated');
-    const { issuer } = of.issuer;
-    of.issuer.down.is = true;
-    nowMs += 11 * 60_000;
-    assert.equal(await ask('2'), 'authenticated');
-    assert.equal(await ask('3'), 'authenticated');
-    assert.deepEqual(said(), ['issuer-keys-stale']);
-    assert.deepEqual(records[0]?.targets, [{ type: 'Issuer', id: issuer, role: 'object' }]);
-    assert.deepEqual(identity.keysState(), { fresh: 0, stale: 1, gone: 0 });
-    nowMs += 60 * 60_000;
-    assert.equal(await ask('4'), 'unavailable');
-    assert.equal(await identity.isReady(), false);
-    assert.deepEqual(said(), ['issuer-keys-stale', 'issuer-keys-gone']);
-    of.issuer.down.is = false;
-    nowMs += 60_000;
-    assert.equal(await ask('5'), 'authenticated');
-    assert.deepEqual(said(), ['issuer-keys-stale', 'issuer-keys-gone', 'issuer-keys-fresh']);
-    await of.close();
-  });
-
-  it('from the start is 503, and nobody is called a liar', async () => {
-    const of = await startRoad();
-    of.issuer.down.is = true;
-    const answer = await of.fetch(path);
-    assert.deepEqual([answer.status, answer.json.code], [503, 'identity-unavailable']);
-    assert.equal(answer.headers['retry-after'], '2');
-    const event = (await of.settled()).at(-1) as Event;
-    assert.deepEqual(
-      [event.kind, event.outcome.status, event.outcome.reason],
-      ['auth', 'error', 'issuer-keys-unavailable'],
-    );
-    assert.equal(of.asked.length, 0);
-    await of.close();
-  });
+attack(21, 'an issuer that is away', {
+  'has the beginning and the end of the time with old keys on record, then lets nobody in, and comes back': {
+    at: () => startRoad({ now: () => agingMs }),
+    asksCount: 5,
+    leaves: [
+      own('issuer-keys-stale', 'failed'),
+      own('issuer-keys-gone', 'error'),
+      unauthenticated('issuer-keys-unavailable', { status: 'error', code: 503 }),
+      own('issuer-keys-fresh', 'success'),
+    ],
+    async strike(of) {
+      const ask = async (jti: string): Promise<number> =>
+        (await of.fetch(path, { token: await of.issuer.mint({ jti }) })).status;
+      const said = async (): Promise<readonly (string | undefined)[]> =>
+        (await of.settled()).map(({ operation }) => operation).filter((one) => one?.startsWith('issuer-keys-'));
+      assert.equal(await ask('1'), 200);
+      of.issuer.down.is = true;
+      agingMs += 11 * 60_000;
+      assert.equal(await ask('2'), 200);
+      assert.equal(await ask('3'), 200);
+      assert.deepEqual(await said(), ['issuer-keys-stale']);
+      const stale = (await of.settled()).find(({ operation }) => operation === 'issuer-keys-stale');
+      assert.deepEqual(stale?.targets, [{ type: 'Issuer', id: of.issuer.issuer, role: 'object' }]);
+      agingMs += 60 * 60_000;
+      assert.equal(await ask('4'), 503);
+      assert.deepEqual(await said(), ['issuer-keys-stale', 'issuer-keys-gone']);
+      of.issuer.down.is = false;
+      agingMs += 60_000;
+      assert.equal(await ask('5'), 200);
+      assert.equal(await ask('6'), 200);
+    },
+  },
+  'is 503 from the start, and nobody is called a liar': {
+    at: () => startRoad(),
+    leaves: [unauthenticated('issuer-keys-unavailable', { status: 'error', code: 503 })],
+    async strike(of) {
+      of.issuer.down.is = true;
+      const answer = await of.fetch(path);
+      assert.deepEqual([answer.status, answer.json.code], [503, 'identity-unavailable']);
+      assert.equal(answer.headers['retry-after'], '2');
+    },
+  },
 });
 
-describe('row 23: a revoked token', () => {
-  it('is out at once where it was remembered, stays out across a restart, and others stay in', async () => {
-    const of = await startRoad();
-    const mine = await of.issuer.mint({ sub: 'person-7', jti: 'mine' });
-    const other = await of.issuer.mint({ sub: 'person-8', jti: 'other' });
-    for (const token of [mine, other]) assert.equal((await of.fetch(path, { token })).status, 200);
-    await of.gateway.revoke({ sub: 'person-7' });
-    const asked = of.asked.length;
-    const event = await refused(of, await of.fetch(path, { token: mine }), 'token-revoked', /^Bearer .*invalid_token/);
-    assert.equal(event.actor.id, 'person-7');
-    assert.equal(of.asked.length, asked);
-    assert.equal((await of.fetch(path, { token: other })).status, 200);
-    const revoked = (await of.settled()).find(({ operation }) => operation === 'tokens-revoked');
-    assert.deepEqual(revoked?.targets, [{ type: 'Actor', id: 'person-7', role: 'object' }]);
-    await of.gateway.revoke({ jti: 'other' });
-    assert.equal((await of.fetch(path, { token: other })).status, 401);
-    await of.gateway.revoke({ client: 'demo-cli' });
-    assert.equal((await of.fetch(path)).status, 401);
-    await of.gateway[Symbol.asyncDispose]();
-    const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
-    await using memory = await openIdentityMemory({ settings: config.identity, directory: config.spool.dir });
-    await using again = await identify(config, {
-      memory,
-      recorder: { record: () => Promise.resolve({ kind: 'durable' }) },
-      logger: pino({ level: 'silent' }),
-      metrics: new Metrics(),
-    });
-    const verdict = await again.authenticator.authenticate(`Bearer ${mine}`);
-    assert.equal(verdict.kind === 'invalid' && verdict.reason, 'token-revoked');
-    await of.close();
-  });
-
-  it('may not live longer than it is remembered to be revoked', async () => {
-    const seconds = Math.floor(Date.now() / 1_000);
-    const token = await road.issuer.mint({ exp: seconds + 8 * 86_400 });
-    await refused(road, await road.fetch(path, { token }), 'token-too-long-lived', /^Bearer/);
-  });
+attack(23, 'a revoked token', {
+  'is out at once where it was remembered, stays out across a restart, and others stay in': {
+    at: () => startRoad(),
+    asksCount: 3,
+    leaves: [
+      own('tokens-revoked', 'success', { kind: 'auth', reason: 'subject' }),
+      own('tokens-revoked', 'success', { kind: 'auth', reason: 'token' }),
+      own('tokens-revoked', 'success', { kind: 'auth', reason: 'client' }),
+      unauthenticated('token-revoked', { ...person, actor: 'person-7' }),
+      unauthenticated('token-revoked', { ...person, actor: 'person-8' }),
+      unauthenticated('token-revoked', person),
+    ],
+    async strike(of) {
+      const mine = await of.issuer.mint({ sub: 'person-7', jti: 'mine' });
+      const other = await of.issuer.mint({ sub: 'person-8', jti: 'other' });
+      for (const token of [mine, other]) assert.equal((await of.fetch(path, { token })).status, 200);
+      await of.gateway.revoke({ sub: 'person-7' });
+      const answer = await of.fetch(path, { token: mine });
+      assert.equal(answer.status, 401);
+      assert.match(String(answer.headers['www-authenticate']), /^Bearer .*invalid_token/);
+      assert.equal((await of.fetch(path, { token: other })).status, 200);
+      const revoked = (await of.settled()).find(({ operation }) => operation === 'tokens-revoked');
+      assert.deepEqual(revoked?.targets, [{ type: 'Actor', id: 'person-7', role: 'object' }]);
+      await of.gateway.revoke({ jti: 'other' });
+      assert.equal((await of.fetch(path, { token: other })).status, 401);
+      await of.gateway.revoke({ client: 'demo-cli' });
+      assert.equal((await of.fetch(path)).status, 401);
+      await of.gateway[Symbol.asyncDispose]();
+      const config = readGatewayConfig(`${of.folder}/gateway.yaml`);
+      await using memory = await openIdentityMemory({ settings: config.identity, directory: config.spool.dir });
+      await using again = await identify(config, {
+        memory,
+        recorder: { record: () => Promise.resolve({ kind: 'durable' }) },
+        logger: pino({ level: 'silent' }),
+        metrics: new Metrics(),
+      });
+      const verdict = await again.authenticator.authenticate(`Bearer ${mine}`);
+      assert.equal(verdict.kind === 'invalid' && verdict.reason, 'token-revoked');
+    },
+  },
+  'may not live longer than it is remembered to be revoked': unproven(
+    unauthenticated('token-too-long-lived', person),
+    /^Bearer/,
+    async (of) => of.fetch(path, { token: await of.issuer.mint({ exp: Math.floor(Date.now() / 1_000) + 8 * 86_400 }) }),
+  ),
 });
 
 describe('issuers', () => {

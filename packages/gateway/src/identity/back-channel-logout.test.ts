@@ -1,34 +1,45 @@
 /** The end of sessions as the issuer tells it: what of a logout token is held against it, and what it ends (OIDC Back-Channel Logout 1.0 §2.4 to §2.8). */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 
 import type { Event } from '@watchglass/record';
 
-import { type Fetched, type Road, startRoad } from '../gateway.fixture.ts';
+import { FaultyDisk, type Fetched, type Road, type RoadOptions, startRoad, systemError } from '../gateway.fixture.ts';
 
 const event = 'http://schemas.openid.net/event/backchannel-logout';
 const logoutPath = '/backchannel-logout';
 let road: Road;
 let tokens = 0;
 
-before(async () => {
-  road = await startRoad({
+async function startLogoutRoad(options: RoadOptions = {}): Promise<Road & AsyncDisposable> {
+  const made = await startRoad({
     config: { identity: { logoutPath } },
     adjust: (config) => ({
       ...config,
       issuers: config.issuers.map((issuer) => ({ ...issuer, logoutClientId: 'watchglass-gateway' })),
     }),
+    ...options,
   });
+  return { ...made, [Symbol.asyncDispose]: () => made.close() };
+}
+
+before(async () => {
+  road = await startLogoutRoad();
 });
 after(() => road.close());
 
-function logoutToken(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}): Promise<string> {
+function logoutToken(
+  claims: Record<string, unknown> = {},
+  header: Record<string, unknown> = {},
+  of: Road = road,
+): Promise<string> {
   tokens += 1;
   const seconds = Math.floor(Date.now() / 1_000);
   const none = Object.fromEntries(
     ['client_id', 'roles', 'scope', 'tenant', 'acr', 'amr', 'auth_time'].map((name) => [name, undefined]),
   );
-  return road.issuer.mint(
+  return of.issuer.mint(
     {
       ...none,
       aud: 'watchglass-gateway',
@@ -41,8 +52,8 @@ function logoutToken(claims: Record<string, unknown> = {}, header: Record<string
   );
 }
 
-function post(body: string, headers: Record<string, string> = {}): Promise<Fetched> {
-  return road.fetch(logoutPath, {
+function post(body: string, headers: Record<string, string> = {}, of: Road = road): Promise<Fetched> {
+  return of.fetch(logoutPath, {
     method: 'POST',
     token: null,
     headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
@@ -52,7 +63,8 @@ function post(body: string, headers: Record<string, string> = {}): Promise<Fetch
 
 const end = async (claims: Record<string, unknown>): Promise<number> =>
   (await post(`logout_token=${await logoutToken(claims)}`)).status;
-const use = async (token: string): Promise<number> => (await road.fetch('/fhir/Patient/1', { token })).status;
+const use = async (token: string, of: Road = road): Promise<number> =>
+  (await of.fetch('/fhir/Patient/1', { token })).status;
 
 describe('a logout token', () => {
   it('ends its session, what is remembered of it too, and no other one of the same person', async () => {
@@ -136,6 +148,27 @@ describe('a logout token', () => {
     assert.equal((await post(`logout_token=${token}`)).status, 200);
     assert.equal((await post(`logout_token=${token}`)).status, 400);
     assert.equal((await road.settled()).at(-1)?.outcome.reason, 'logout-replay');
+  });
+
+  it('counts again where it could not be recorded: what it ended is over, and the issuer can say it once more', async () => {
+    const faulty = new FaultyDisk();
+    await using of = await startLogoutRoad({ disk: faulty.disk });
+    const session = await of.issuer.mint({ sub: 'p-6', sid: 's-6', jti: 'g' });
+    assert.equal(await use(session, of), 200);
+    const body = `logout_token=${await logoutToken({ sub: 'p-6', sid: 's-6' }, {}, of)}`;
+    faulty.writeError = systemError('ENOSPC');
+    const failed = await post(body, {}, of);
+    assert.deepEqual([failed.status, failed.json.code, failed.headers['retry-after']], [503, 'audit-unavailable', '2']);
+    faulty.writeError = undefined;
+    while (of.gateway.spool.status.state.kind !== 'open') await setTimeout(20);
+    assert.equal(await use(session, of), 401);
+    assert.equal((await post(body, {}, of)).status, 200);
+    const said = (await of.settled()).filter(({ operation }) => operation === 'backchannel-logout');
+    assert.deepEqual(
+      said.map(({ outcome, actor }) => [outcome.status, actor.session]),
+      [['success', 's-6']],
+    );
+    assert.equal((await post(body, {}, of)).status, 400);
   });
 
   it('is heard on its own path and by POST only', async () => {

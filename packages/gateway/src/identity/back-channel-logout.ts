@@ -41,7 +41,8 @@ export interface EndedSession {
 }
 
 export type LogoutVerdict =
-  | { readonly kind: 'ended'; readonly ended: EndedSession }
+  /** `unhear` is for who can't say it on: the same token may then come again. What it ended stays ended. */
+  | { readonly kind: 'ended'; readonly ended: EndedSession; readonly unhear: () => Promise<void> }
   | { readonly kind: 'refused'; readonly reason: string }
   /** In force or not, it can't be kept, or can't be checked; the issuer may try again. */
   | { readonly kind: 'unavailable'; readonly reason: string; readonly ended?: EndedSession };
@@ -129,14 +130,15 @@ export class BackChannelLogout {
         return { kind: 'unavailable', reason: 'logout-memory-full' };
     }
     const ended: EndedSession = { issuer: issuer.issuer, actor, session };
+    const unhear = async (): Promise<void> => this.#seen.release(issuer.issuer, jti);
     try {
       await this.#revocations.add(revocationsOf(ended, iat));
     } catch {
       // In force, but not kept: the issuer may say it again.
-      await this.#seen.release(issuer.issuer, jti);
+      await unhear();
       return { kind: 'unavailable', reason: 'logout-not-kept', ended };
     }
-    return { kind: 'ended', ended };
+    return { kind: 'ended', ended, unhear };
   }
 }
 

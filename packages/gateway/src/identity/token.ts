@@ -5,7 +5,7 @@
  * A verified token is remembered under the SHA-256 of its header for at most a minute, and forgotten at once when it is revoked. Nothing in a token is believed before its signature is verified,
  * except `iss`, which only chooses among configured issuers. A token that is bound to a key is taken only with a proof of that key, whatever is remembered.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { type JWTPayload, jwtVerify } from 'jose';
 import { dpopChallenge, type Presentation, ProofChecker } from './dpop.ts';
@@ -123,7 +123,7 @@ export class Authenticator {
   ): Authentication | Promise<Authentication> {
     if (authorization === undefined) return { kind: 'missing' };
     if (authorization.length > tokenCharsMax) return { kind: 'invalid', reason: 'token-too-long' };
-    const digest = createHash('sha256').update(authorization).digest('base64');
+    const digest = hash('sha256', authorization, 'base64');
     const remembered = this.#recall(digest);
     if (remembered?.key === undefined && remembered?.certificate === undefined && remembered !== undefined)
       return remembered.authentication;

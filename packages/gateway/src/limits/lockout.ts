@@ -2,7 +2,7 @@
  * Shuts out for a while who fails too often: so many failures within a window, and nothing more is heard from there until a time has passed that doubles with
  * every further block. Bounded: the oldest key that isn't blocked is forgotten first.
  *
- * What a key is the caller says: an address, the /64 of an IPv6 one, a client whose token held. Never a proxy: everybody behind it would be shut out with one.
+ * What a key is `party.ts` says: an address, the /64 of an IPv6 one, a client or a person whose token held. Never a proxy: everybody behind it would be shut out with one.
  */
 
 export interface LockoutSettings {

@@ -32,7 +32,7 @@ import { isForm, isJson, isUtf8 } from '../http/media-type.ts';
 import { hasBody, messageFault } from '../http/message.ts';
 import { parseOneReading } from '../http/one-reading.ts';
 import type { Presentation } from '../identity/dpop.ts';
-import type { Authenticator, Principal } from '../identity/token.ts';
+import type { Authentication, Authenticator, Principal } from '../identity/token.ts';
 import { type Allowed, type Asker, authorise, authoriseEntry, openToAll } from '../policy/authorise.ts';
 import { circumstancesOf } from '../policy/conditions.ts';
 import type { Policy } from '../policy/tables.ts';
@@ -123,7 +123,8 @@ export class Admission {
     const { interaction, ...recognised } = this.#recognise(request, target, captured);
     captured.trace?.note({ route: interaction.route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
-    const principal = open ? undefined : await this.#authenticate(request, captured, interaction);
+    const known = open ? undefined : this.#authenticate(request, captured, interaction);
+    const principal = known instanceof Promise ? await known : known;
     captured.trace?.begin('decide');
     const purpose = purposeOf(request, policy);
     const asked = {
@@ -133,7 +134,8 @@ export class Admission {
       actor: principal === undefined ? anonymous : actorOf(principal),
       purpose: purpose === 'refused' ? undefined : purpose,
     };
-    await this.#parts.limiting.known(asked, principal);
+    const counted = this.#parts.limiting.known(asked, principal);
+    if (counted !== undefined) await counted;
     const page = followedPage(asked, this.#parts.pageLinks);
     // A page is judged as the search that it continues.
     const parameters = page?.parameters ?? asked.parameters;
@@ -179,14 +181,19 @@ export class Admission {
     return recognition.kind === 'interaction' && recognition.interaction.name === 'subscribe';
   }
 
-  /** Reads the body, as far as something in it decides. */
-  async readRequest(admitted: Admitted): Promise<Carried> {
+  /** Reads the body, as far as something in it decides. A promise only where there is one. */
+  readRequest(admitted: Admitted): Carried | Promise<Carried> {
     const { request, interaction, parameters, decision } = admitted;
     const nothing: Carried = { body: null, parameters, entries: [], decision, learned: undefined };
     if (!hasBody(request)) {
       if (interaction.name === 'batch') throw denied(admitted, 'body-unreadable', 'body-missing');
       return interaction.form ? { ...nothing, ...this.#readForm(admitted, Buffer.alloc(0)) } : nothing;
     }
+    return this.#readBody(admitted, nothing);
+  }
+
+  async #readBody(admitted: Admitted, nothing: Carried): Promise<Carried> {
+    const { request, interaction } = admitted;
     const bytesMax = this.#bodyBytesMax(admitted);
     // Until here a client that waits for 100 Continue hasn't sent a byte of it.
     if (request.headers.expect !== undefined) admitted.response.writeContinue();
@@ -249,15 +256,20 @@ export class Admission {
     }
   }
 
-  async #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Promise<Principal> {
-    const authentication = await within(captured.trace, 'authenticate', () =>
+  #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Principal | Promise<Principal> {
+    const found = within(captured.trace, 'authenticate', () =>
       this.#parts.authenticator.authenticate(request.headers.authorization, () => this.#present(request, captured)),
     );
+    return found instanceof Promise
+      ? found.then((authentication) => this.#letIn(captured, route, authentication))
+      : this.#letIn(captured, route, found);
+  }
+
+  #letIn(captured: Captured, route: string, authentication: Authentication): Principal | Promise<Principal> {
     switch (authentication.kind) {
       case 'authenticated': {
         const { principal, unsaid } = authentication;
-        if (unsaid !== undefined) await this.#recordFirstUse(captured, principal, unsaid);
-        return principal;
+        return unsaid === undefined ? principal : this.#recordFirstUse(captured, principal, unsaid);
       }
       case 'missing':
         throw notAuthenticated(captured, 'token-missing', { reason: 'token-missing', route });
@@ -287,11 +299,11 @@ export class Admission {
   }
 
   /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
-  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<void> {
+  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<Principal> {
     const recorded = await this.#parts.recorder.record([authenticationEvent(captured, principal)]);
     if (recorded.kind === 'durable') {
       this.#parts.counters.mark(captured, 'recorded');
-      return;
+      return principal;
     }
     unsaid();
     throw new Refused('audit-unavailable', undefined);

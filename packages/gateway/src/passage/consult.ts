@@ -38,11 +38,25 @@ export interface Consulted {
 /** Nobody could say whether the patient agreed, and the policy lets it pass. */
 const unchecked: Target = { type: 'Consent', role: 'unchecked' };
 
-export async function consultBefore(admitted: Admitted, carried: Carried, parts: ConsultParts): Promise<Consulted> {
+/** A promise only where somebody is asked. */
+export function consultBefore(
+  admitted: Admitted,
+  carried: Carried,
+  parts: ConsultParts,
+): Consulted | Promise<Consulted> {
   const { asker } = admitted;
   if (asker === undefined) return { admitted, carried, events: [], commit: () => undefined };
   const { consent } = asker.policy;
   if (consent === undefined || mayPassConsent(asker, carried.decision)) return breakGlass(admitted, carried, parts);
+  return askBefore(admitted, carried, { ...parts, asker, rule: consent });
+}
+
+async function askBefore(
+  admitted: Admitted,
+  carried: Carried,
+  parts: ConsultParts & { readonly asker: Asker; readonly rule: ConsentRule },
+): Promise<Consulted> {
+  const { asker, rule: consent } = parts;
   const { patients, unknown } = patientsBefore(admitted, carried);
   const answer = await ask(admitted, asker, consent, patients, parts);
   if (answer === 'denied') {
@@ -55,18 +69,27 @@ export async function consultBefore(admitted: Admitted, carried: Carried, parts:
 }
 
 /** Whom the answer is about: they are asked before it leaves. Returns what the event has to say besides. */
-export async function consultAfter(
+export function consultAfter(
   admitted: Admitted,
   carried: Carried,
   learned: Learned,
   parts: ConsultParts,
-): Promise<Admitted> {
+): Admitted | Promise<Admitted> {
   const { asker, interaction } = admitted;
   const consent = asker?.policy.consent;
   // What was changed is changed: whom that was about was asked before.
   if (asker === undefined || consent === undefined || !interaction.safe || interaction.name === 'capabilities')
     return admitted;
   if (mayPassConsent(asker, carried.decision)) return admitted;
+  return askAfter(admitted, learned, { ...parts, asker, rule: consent });
+}
+
+async function askAfter(
+  admitted: Admitted,
+  learned: Learned,
+  parts: ConsultParts & { readonly asker: Asker; readonly rule: ConsentRule },
+): Promise<Admitted> {
+  const { asker, rule: consent } = parts;
   const patients = new Set(learned.exposure.patients?.map(({ id }) => id));
   const answer = await ask(admitted, asker, consent, patients, parts);
   if (answer === 'denied') throw denied(admitted, 'consent-refused', 'consent');

@@ -21,6 +21,8 @@ export interface DoorAnswer {
   readonly event: EventDraftFacts;
   /** There where it may come without end: then the first ones are events, and the rest is counted. */
   readonly floodKey?: string;
+  /** Where the event can't be recorded: who said it has to be able to say it again. */
+  readonly unhear?: () => Promise<void>;
 }
 
 /** Recorded before it is answered; but what an issuer says is in force before that: a record that fails must keep nobody in. Throws `Refused`. */
@@ -36,9 +38,12 @@ export async function serveDoor(
 ): Promise<void> {
   const { request, response, captured } = exchange;
   const { floods, counters } = parts;
-  const { status, headers, body, event, floodKey } = await door.serve(request, captured);
+  const { status, headers, body, event, floodKey, unhear } = await door.serve(request, captured);
   if (floodKey !== undefined && !floods.admit(floodKey, event)) counters.mark(captured, 'flooded');
-  else if ((await parts.record(event)).kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
+  else if ((await parts.record(event)).kind === 'unrecorded') {
+    await unhear?.();
+    throw new Refused('audit-unavailable', undefined);
+  }
   if (response.headersSent || response.destroyed) return;
   const length = status === 204 ? {} : { 'content-length': String(Buffer.byteLength(body ?? '')) };
   response.writeHead(status, { ...parts.securityHeaders, ...ownAnswerHeaders, ...headers, ...length });

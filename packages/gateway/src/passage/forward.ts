@@ -8,6 +8,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 
 import type { Dispatcher, Pool } from 'undici';
 
+import type { Deadlines, Wait } from '../http/deadlines.ts';
 import { isEventStream } from '../http/media-type.ts';
 
 export interface UpstreamRequest {
@@ -65,34 +66,40 @@ export type Held = HeldWhole | HeldBeginning | Faulted;
 export interface HoldOptions {
   readonly holdBytesMax: number;
   /** From asking to having the whole of what is held. */
-  readonly timeoutMs: number;
-  /** The client went away. */
-  readonly signal: AbortSignal;
+  readonly deadlines: Deadlines;
+  /** Whose going away ends it; undefined where it is seen to its end. */
+  readonly client: ServerResponse | undefined;
   /** Set for what changes nothing: where the connection broke it may be asked for a second time, there. */
   readonly again: (() => Pool) | undefined;
 }
 
 /** Never rejects: what goes wrong is a `fault`. */
-export async function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
-  const first = await new Exchange(pool, request, options).held;
-  // A kept-alive connection that the upstream closed meanwhile, or a replica that is gone: asking again is safe for what only reads.
-  const again =
-    first.kind === 'fault' &&
-    first.fault === 'upstream-unreachable' &&
-    (request.method === 'GET' || request.method === 'HEAD') &&
-    !options.signal.aborted
-      ? options.again?.()
-      : undefined;
-  return again === undefined ? first : new Exchange(again, request, options).held;
+export function hold(pool: Pool, request: UpstreamRequest, options: HoldOptions): Promise<Held> {
+  return new Promise((resolve) => {
+    // A kept-alive connection that the upstream closed meanwhile, or a replica that is gone: asking again is safe for what only reads.
+    const mayAskAgain = request.method === 'GET' || request.method === 'HEAD';
+    new Exchange(options, (held) => {
+      const again =
+        mayAskAgain && held.kind === 'fault' && held.fault === 'upstream-unreachable' && !hasLeft(options.client)
+          ? options.again?.()
+          : undefined;
+      if (again === undefined) resolve(held);
+      else new Exchange(options, resolve).begin(again, request);
+    }).begin(pool, request);
+  });
+}
+
+function hasLeft(client: ServerResponse | undefined): boolean {
+  return client !== undefined && (client.destroyed || client.req.socket.destroyed);
 }
 
 class Exchange implements Dispatcher.DispatchHandler {
-  readonly held: Promise<Held>;
   readonly #resolve: (held: Held) => void;
   readonly #holdBytesMax: number;
-  readonly #signal: AbortSignal;
-  readonly #timer: NodeJS.Timeout;
-  readonly #onAbort = (): void => this.#stop('client-closed');
+  readonly #deadlines: Deadlines;
+  readonly #wait: Wait;
+  readonly #client: ServerResponse | undefined;
+  readonly #onClose = (): void => this.#stop('client-closed');
   #controller: Dispatcher.DispatchController | undefined;
   #fault: UpstreamFault | undefined;
   #status = 0;
@@ -114,15 +121,17 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Who looks on is not ready for more. */
   #tapWaits = false;
 
-  constructor(pool: Pool, request: UpstreamRequest, options: HoldOptions) {
-    const { promise, resolve } = Promise.withResolvers<Held>();
-    this.held = promise;
+  constructor(options: HoldOptions, resolve: (held: Held) => void) {
     this.#resolve = resolve;
     this.#holdBytesMax = options.holdBytesMax;
-    this.#signal = options.signal;
-    this.#timer = setTimeout(() => this.#stop('upstream-timeout'), options.timeoutMs);
-    options.signal.addEventListener('abort', this.#onAbort, { once: true });
-    if (options.signal.aborted) {
+    this.#deadlines = options.deadlines;
+    this.#client = options.client;
+    this.#wait = options.deadlines.begin(() => this.#stop('upstream-timeout'));
+    options.client?.on('close', this.#onClose);
+  }
+
+  begin(pool: Pool, request: UpstreamRequest): void {
+    if (hasLeft(this.#client)) {
       this.#stop('client-closed');
       return;
     }
@@ -259,8 +268,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   #settle(held: Held): void {
-    clearTimeout(this.#timer);
-    this.#signal.removeEventListener('abort', this.#onAbort);
+    this.#deadlines.end(this.#wait);
+    this.#client?.off('close', this.#onClose);
     this.#resolve(held);
   }
 

@@ -5,6 +5,7 @@ import { BundleReader } from '../exposure/bundle-reader.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
 import { learnMapped } from '../exposure/json-exposure.ts';
 import { isMapped } from '../exposure/json-map.ts';
+import { MappedReader } from '../exposure/mapped-reader.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { isJson, isNdjson, isUtf8 } from '../http/media-type.ts';
 import { asFile, learnedNothing, readOn } from './export.ts';
@@ -51,11 +52,19 @@ export function readerBehind(
 ): PassingReader | undefined {
   if (interaction.operation === 'export-file') return readOn(held, bytesMax);
   const contentType = held.headers['content-type'];
-  if (typeof contentType !== 'string' || isMapped(interaction) || !isPlain(held) || !isUtf8(contentType))
-    return undefined;
+  // Whom path and query name is known.
+  if (isMapped(interaction) && interaction.map.patients.every((source) => source.in !== 'response')) return nobodyThere;
+  if (typeof contentType !== 'string' || !isPlain(held) || !isUtf8(contentType)) return undefined;
+  if (isMapped(interaction)) {
+    return isJson(contentType) && held.status < 400
+      ? new MappedReader(held.beginning, { interaction, pieceBytesMax: bytesMax })
+      : undefined;
+  }
   if (isNdjson(contentType)) return readOn(held, bytesMax);
   return isJson(contentType) ? new BundleReader(held.beginning, { pieceBytesMax: bytesMax }) : undefined;
 }
+
+const nobodyThere: PassingReader = { push: () => undefined, finish: async () => learnedNothing(0) };
 
 /** Learns from what passes. */
 export interface PassingReader {

@@ -13,6 +13,7 @@ import type { ConcurrencyBy, ConcurrencyLimits } from '../limits/concurrency.ts'
 import type { Decisions, Verdict } from '../limits/decisions.ts';
 import type { Filters } from '../limits/filters.ts';
 import type { Lockouts } from '../limits/lockout.ts';
+import { callerOf, keyOf } from '../limits/party.ts';
 import { type KnownKeys, type RateExceeded, type RateLimits, rateHeaders } from '../limits/rates.ts';
 import type { RefusalCode } from './refusal.ts';
 import { refusals } from './refusal.ts';
@@ -48,8 +49,8 @@ const countedDenials: ReadonlySet<RefusalCode> = new Set(['forbidden', 'insuffic
 
 export class Limiting {
   readonly #parts: LimitingParts;
-  /** The client of a request whose token held. */
-  readonly #clients = new WeakMap<Captured, string>();
+  /** Who is behind a request whose token held. */
+  readonly #callers = new WeakMap<Captured, string>();
 
   constructor(parts: LimitingParts) {
     this.#parts = parts;
@@ -63,7 +64,7 @@ export class Limiting {
     const around = neighbourhood(address);
     if (reason !== undefined) throw atDoor(captured, { code: 'address-refused', reason, around });
     if (decisions.forAddress(address)) throw atDoor(captured, { code: 'blocked', reason: 'blocked-address', around });
-    const blockedMs = lockout?.blockedMs(`address ${around}`) ?? 0;
+    const blockedMs = lockout?.blockedMs(keyOf({ by: 'address', around })) ?? 0;
     if (blockedMs > 0) {
       const headers = retryAfter(blockedMs);
       throw atDoor(captured, { code: 'locked-out', reason: 'locked-out-address', around, headers });
@@ -92,12 +93,13 @@ export class Limiting {
             authenticatedAt: principal.authenticatedAt,
           });
     if (verdict !== undefined) throw decided(facts, verdict);
-    const client = clientOf(principal);
-    if (lockout !== undefined && client !== undefined) {
-      this.#clients.set(captured, client);
-      const blockedMs = lockout.blockedMs(`client ${client}`);
+    if (lockout !== undefined && principal !== undefined) {
+      const caller = callerOf(principal);
+      const key = keyOf(caller);
+      this.#callers.set(captured, key);
+      const blockedMs = lockout.blockedMs(key);
       if (blockedMs > 0)
-        throw once(facts, 'locked-out', 'locked-out-client', { key: client, headers: retryAfter(blockedMs) });
+        throw once(facts, 'locked-out', `locked-out-${caller.by}`, { key, headers: retryAfter(blockedMs) });
     }
     const keys = this.#keysOf(interaction, principal);
     const judgeEntry = (by: ConcurrencyBy | undefined): void => {
@@ -153,8 +155,9 @@ export class Limiting {
   }
 
   /**
-   * Counts what may end in a lock-out. Invalid tokens count for the address, denials for the client whose token held: who merely claims to be a client can't
-   * lock it out, nor one person with too few rights the address of a whole hospital. A trusted proxy is never locked out: it stands for everybody behind it.
+   * Counts what may end in a lock-out. Invalid tokens count for the address, denials for the caller whose token held: who merely claims to be somebody can't
+   * lock them out, nor one person with too few rights the address of a whole hospital, or the app that all of it shares. A trusted proxy is never locked out: it
+   * stands for everybody behind it.
    * The answer waits for it: a lock-out is in force before it is heard of.
    */
   refused(captured: Captured, { code, event }: Refused): void | Promise<void> {
@@ -163,11 +166,11 @@ export class Limiting {
     const { address } = captured.source;
     if (code === 'token-invalid') {
       if (event?.outcome.reason === 'token-expired' || address === undefined || proxies.includes(address)) return;
-      return lockout.fail(`address ${neighbourhood(address)}`);
+      return lockout.fail(keyOf({ by: 'address', around: neighbourhood(address) }));
     }
     if (countedDenials.has(code)) {
-      const client = this.#clients.get(captured);
-      if (client !== undefined) return lockout.fail(`client ${client}`);
+      const caller = this.#callers.get(captured);
+      if (caller !== undefined) return lockout.fail(caller);
     }
   }
 

@@ -114,8 +114,11 @@ export function createListener(parts: {
    */
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request;
-    const line = connections.get(socket) ?? { serving: undefined, waiting: [] };
-    connections.set(socket, line);
+    let line = connections.get(socket);
+    if (line === undefined) {
+      line = { serving: undefined, waiting: [] };
+      connections.set(socket, line);
+    }
     if (line.serving !== undefined) {
       line.waiting.push({ request, response });
       if (line.waiting.length > pipelinedMax) {

@@ -36,8 +36,10 @@ export class LogoutDoor implements Door {
     const body = hasBody(request) ? await this.#read(request, captured) : '';
     const verdict = await this.#logout.receive(body);
     switch (verdict.kind) {
-      case 'ended':
-        return { status: 200, event: this.#event(captured, { status: 200, ended: verdict.ended }) };
+      case 'ended': {
+        const { ended, unhear } = verdict;
+        return { status: 200, event: this.#event(captured, { status: 200, ended }), unhear };
+      }
       case 'refused':
         throw this.#refused(captured, verdict.reason);
       case 'unavailable': {

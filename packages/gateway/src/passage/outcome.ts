@@ -194,13 +194,17 @@ function changedTargets(interaction: Interaction, sent: Learned | undefined, rec
   const returned = received?.targets.find(
     ({ type, id }) => type === named.type && (named.id === undefined || id === named.id),
   );
-  const patient = returned?.patient ?? sent?.exposure.patients?.[0]?.id;
-  const classes = returned?.classes ?? sent?.exposure.patients?.[0]?.classes;
+  const whole = { ...returned, ...named };
+  const patient = whole.patient ?? sent?.exposure.patients?.[0]?.id;
+  const classes = whole.classes ?? sent?.exposure.patients?.[0]?.classes;
+  const { type, id, version, role } = whole;
   const changed: Target = {
+    type,
+    ...(id === undefined ? {} : { id }),
+    ...(version === undefined ? {} : { version }),
     ...(patient === undefined ? {} : { patient }),
     ...(classes === undefined ? {} : { classes }),
-    ...returned,
-    ...named,
+    ...(role === undefined ? {} : { role }),
   };
   return [changed, ...others, ...(received?.targets.filter((target) => target !== returned) ?? [])];
 }

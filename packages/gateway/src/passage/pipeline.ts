@@ -25,7 +25,7 @@ import {
 import { isExportLink } from '../exposure/export-links.ts';
 import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import { declaredLength } from '../http/body.ts';
+import { declaredLength, endWithBody } from '../http/body.ts';
 import type { Cors } from '../http/cors.ts';
 import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
@@ -171,12 +171,12 @@ export class Pipeline {
 
   #capture(request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined }): Captured {
     const { recorder, proxies, site } = this.#parts;
-    const nowMs = Date.now();
+    const timeMs = Date.now();
     const address = clientAddress(request, proxies);
-    const auditId = recorder.newId(nowMs);
+    const auditId = recorder.newId(timeMs);
     const { traceparent } = request.headers;
     const trace = this.#parts.tracing?.begin({ traceparent, method: plainMethod(request.method), auditId });
-    return capture(request, { id: recorder.newId(nowMs), auditId, address, site, trace });
+    return capture(request, { id: recorder.newId(timeMs), auditId, timeMs, address, site, trace });
   }
 
   async #serve(
@@ -185,7 +185,8 @@ export class Pipeline {
     captured: Captured,
     upgrading: Upgrading | undefined,
   ): Promise<void> {
-    await this.#parts.limiting.atTheDoor(captured);
+    const toCome = this.#parts.limiting.atTheDoor(captured);
+    if (toCome !== undefined) await toCome;
     const door = this.#parts.doors.find((one) => one.isAskedFor(request));
     if (door !== undefined) {
       const record = (event: EventDraftFacts): Promise<Recorded> => this.#record(captured, [event]);
@@ -197,9 +198,11 @@ export class Pipeline {
     if (asksForEvents(admitted)) refuseLasting(admitted, this.#parts.lasting);
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
-    const carried = await this.#admission.readRequest(admitted);
+    const read = this.#admission.readRequest(admitted);
+    const carried = read instanceof Promise ? await read : read;
     refuseUnsealed(admitted, carried, this.#parts);
-    const consulted = await consultBefore(admitted, carried, this.#parts);
+    const consulting = consultBefore(admitted, carried, this.#parts);
+    const consulted = consulting instanceof Promise ? await consulting : consulting;
     captured.trace?.finish('decide');
     using lease = this.#lease(consulted);
     const reservation = this.#parts.recorder.reserve(
@@ -246,7 +249,8 @@ export class Pipeline {
       if (held.kind === 'beginning') held.abandon();
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     }
-    admitted = await this.#consultAfter(admitted, carried, held, learned);
+    const consulting = this.#consultAfter(admitted, carried, held, learned);
+    admitted = consulting instanceof Promise ? await consulting : consulting;
     const recorded = await this.#record(
       admitted.captured,
       outcomeEvents(admitted, carried, { held, learned, intents }),
@@ -289,13 +293,6 @@ export class Pipeline {
     { change, lease }: { readonly change: boolean; readonly lease: Lease | undefined },
   ): Promise<Held> {
     const { request, response, interaction } = admitted;
-    const { timeoutMs } = this.#upstreamOf(interaction);
-    const gone = new AbortController();
-    const onClose = (): void => {
-      if (!change) gone.abort();
-    };
-    response.on('close', onClose);
-    if (!change && (response.destroyed || request.socket.destroyed)) gone.abort();
     const ask = (): Promise<Held> =>
       hold(
         lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
@@ -309,13 +306,12 @@ export class Pipeline {
         },
         {
           holdBytesMax: this.#parts.exposureBytesMax,
-          timeoutMs,
-          signal: gone.signal,
+          deadlines: this.#upstreamOf(interaction).deadlines,
+          client: change ? undefined : response,
           again: change || lease === undefined ? undefined : () => lease.moveOn(),
         },
       );
     const held = await within(admitted.captured.trace, 'upstream', ask, (got) => saidOf(got, lease));
-    response.off('close', onClose);
     if (lease !== undefined) noteHeld(lease, held);
     return held;
   }
@@ -363,18 +359,18 @@ export class Pipeline {
     return withholdReason({ ...asker, interaction, parameters, decision, learned });
   }
 
-  async #consultAfter(
+  #consultAfter(
     admitted: Admitted,
     carried: Carried,
     held: HeldWhole | HeldBeginning,
     learned: Learned,
-  ): Promise<Admitted> {
-    try {
-      return await consultAfter(admitted, carried, learned, this.#parts);
-    } catch (refused) {
+  ): Admitted | Promise<Admitted> {
+    const consulted = consultAfter(admitted, carried, learned, this.#parts);
+    if (!(consulted instanceof Promise)) return consulted;
+    return consulted.catch((refused: unknown) => {
       if (held.kind === 'beginning') held.abandon();
       throw refused;
-    }
+    });
   }
 
   #release(admitted: Admitted, held: HeldWhole): void {
@@ -383,7 +379,8 @@ export class Pipeline {
     if (response.headersSent || response.destroyed) return;
     const bodyless = request.method === 'HEAD' || held.status === 204 || held.status === 304;
     this.#writeHead(admitted, held, bodyless ? undefined : String(held.body.length));
-    bodyless ? response.end() : response.end(held.body.toString('latin1'), 'latin1');
+    if (bodyless) response.end();
+    else endWithBody(response, held.body);
     this.#observe(interaction.name, held.status, captured);
   }
 

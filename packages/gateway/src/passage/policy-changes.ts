@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import type { Target } from '@watchglass/record';
 import type { Logger } from 'pino';
 
+import { type Own, ownEvent } from '../capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import type { PolicyChange } from '../policy/policy-keeper.ts';
 import type { Policy } from '../policy/tables.ts';
@@ -11,8 +12,7 @@ import type { Metrics } from '../watch/metrics.ts';
 
 export interface PolicyChangeParts {
   readonly file: string;
-  readonly emitter: string;
-  readonly site: string | undefined;
+  readonly own: Own;
   readonly recorder: Recorder;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -36,27 +36,15 @@ export async function tellPolicyChange(change: PolicyChange, parts: PolicyChange
   return true;
 }
 
-function eventOf(change: PolicyChange, { file, emitter, site }: PolicyChangeParts): EventDraftFacts {
-  const own = {
-    time: new Date().toISOString(),
-    kind: 'system',
-    action: 'update',
-    actor: { id: `gateway:${emitter}`, type: 'service' },
-    ...(site === undefined ? {} : { site }),
-  } as const;
+function eventOf(change: PolicyChange, { file, own }: PolicyChangeParts): EventDraftFacts {
   return change.kind === 'loaded'
-    ? {
-        ...own,
-        operation: 'policy-loaded',
-        outcome: { status: 'success' },
-        targets: policyTargets(change.policy, file),
-      }
-    : {
-        ...own,
+    ? ownEvent(own, { operation: 'policy-loaded', status: 'success', targets: policyTargets(change.policy, file) })
+    : ownEvent(own, {
         operation: 'policy-refused',
-        outcome: { status: 'failed', reason: change.code },
+        status: 'failed',
+        reason: change.code,
         targets: [policyTarget(file, change.digest)],
-      };
+      });
 }
 
 /** Which policy it is: that of a start is in the event of the start. */

@@ -45,6 +45,7 @@ export interface UpgradeParts extends StandingParts, ConsultParts {
   readonly recorder: Recorder;
   readonly upstreams: Upstreams;
   readonly metrics: Metrics;
+  readonly counters: { answered: number };
   readonly lasting: LastingOnes;
   readonly webSockets: WebSocketSettings;
   readonly publicUrl: URL;
@@ -190,6 +191,7 @@ export class Upgrades {
     response.detachSocket(client as Parameters<ServerResponse['detachSocket']>[0]);
     if (client.writable) client.write(this.#agreement(captured, handshake, chosen));
     metrics.requests.inc({ interaction: interaction.name, status: '101' });
+    this.#parts.counters.answered += 1;
     // The trace is of how it came to be: it isn't kept open for hours.
     captured.trace?.note({ status: 101 });
     captured.trace?.end();
@@ -268,7 +270,7 @@ const inOrder: ReadonlySet<string> = new Set([
 function endedEvent(admitted: Admitted, end: TunnelEnd): EventDraftFacts {
   const { captured, interaction, actor } = admitted;
   const { reason, closeCode, receivedBytes, sentBytes } = end;
-  const broken = /-gone$|^message-too-large$|-frame-/.test(reason);
+  const broken = /-gone$|^message-too-large$|-frame-|^gateway-fault$/.test(reason);
   return interactionEvent({
     captured,
     interaction,

@@ -59,7 +59,7 @@ export class LastingOnes implements Disposable {
   look(): void {
     const nowMs = this.#now();
     for (const one of this.#all) {
-      const reason = one.standing(nowMs);
+      const reason = standingOf(one, nowMs);
       if (reason !== undefined) one.end(reason);
     }
   }
@@ -78,5 +78,14 @@ export class LastingOnes implements Disposable {
     if (this.#all.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+}
+
+/** Who can't be judged may not go on. */
+function standingOf(one: Lasting, nowMs: number): string | undefined {
+  try {
+    return one.standing(nowMs);
+  } catch {
+    return 'gateway-fault';
   }
 }

@@ -22,6 +22,7 @@ const closeTimeoutMs = 2_000;
 /** RFC 6455 §7.4.1, and 1014 of the registry: the other end is gone. */
 const closeCodes: Readonly<Record<string, number>> = {
   'going-away': 1_001,
+  'gateway-fault': 1_011,
   'message-too-large': 1_009,
   'upstream-gone': 1_014,
   'client-gone': 1_001,

@@ -5,6 +5,7 @@
 import type { Pool } from 'undici';
 
 import type { ExportLinks } from '../exposure/export-links.ts';
+import { Deadlines } from '../http/deadlines.ts';
 import type { Replica } from './replica.ts';
 
 export type Balance = 'round-robin' | 'least-pending';
@@ -18,7 +19,8 @@ export class Upstream {
   readonly name: string;
   readonly replicas: readonly Replica[];
   readonly origins: readonly string[];
-  readonly timeoutMs: number;
+  /** How long it has to answer. */
+  readonly deadlines: Deadlines;
   readonly forwardAuthorization: boolean;
   readonly forwardHeaders: readonly string[];
   /** What it may point to in the answers of an export. */
@@ -41,7 +43,7 @@ export class Upstream {
     this.name = options.name;
     this.replicas = options.replicas;
     this.origins = options.replicas.map(({ origin }) => origin);
-    this.timeoutMs = options.timeoutMs;
+    this.deadlines = new Deadlines(options.timeoutMs);
     this.forwardAuthorization = options.forwardAuthorization;
     this.forwardHeaders = options.forwardHeaders;
     this.exportLinks = options.exportLinks;

@@ -86,6 +86,9 @@ export interface TestServerOptions {
 
 const testPage = '<!doctype html><title>Evidence</title><script type="application/json" id="evidence"></script>\n';
 
+/** One pair for all servers of a test's process: making one takes as long as many a test. */
+let issuerKeys: ReturnType<typeof generateKeyPair> | undefined;
+
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'server-'));
   await using stack = new AsyncDisposableStack();
@@ -149,7 +152,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     options.beforeRecord?.();
     return await recordOwn.placed(event);
   };
-  const keys = await generateKeyPair('RS256');
+  issuerKeys ??= generateKeyPair('RS256');
+  const keys = await issuerKeys;
   const jwks = createLocalJWKSet({ keys: [{ ...(await exportJWK(keys.publicKey)), kid: 'k', alg: 'RS256' }] });
   const access = stack.use(
     await openAccess({

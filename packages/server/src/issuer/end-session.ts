@@ -4,9 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { jwtVerify } from 'jose';
+import { accountPath } from './account.ts';
 import { setPageHeaders } from './interaction.ts';
 import type { IssuerClient } from './issuer-client.ts';
-import { renderErrorPage, renderSignedOutPage, renderSignOutPage } from './pages.ts';
+import { renderNotSignedOutPage, renderSignedOutPage, renderSignOutPage } from './pages.ts';
 import { addressOf, comesFromOurPage, readForm } from './request.ts';
 import type { SessionsEnd } from './sessions-end.ts';
 import type { AppSignIn, SignIns } from './sign-ins.ts';
@@ -76,7 +77,7 @@ export function createEndSession(parts: {
   return async (request, response) => {
     if (request.method !== 'GET' && request.method !== 'POST') {
       response.setHeader('allow', 'GET, POST');
-      return send(response, 405, renderErrorPage('This page takes GET and POST.'));
+      return send(response, 405, notEnded('This page takes GET and POST.'));
     }
     const query = new URL(request.url ?? '', parts.origin).searchParams;
     const said = request.method === 'GET' ? query : await readForm(request);
@@ -84,23 +85,27 @@ export function createEndSession(parts: {
       said === undefined ||
       carried.some((name) => said.getAll(name).length > 1 || (said.get(name)?.length ?? 0) > valueCharsMax)
     )
-      return send(response, 400, renderErrorPage('The application sent you here with something that can’t be read.'));
+      return send(response, 400, notEnded('The application sent you here with something that can’t be read.'));
     const wish = await wishOf(said);
-    if (typeof wish === 'string') return send(response, 400, renderErrorPage(wish));
+    if (typeof wish === 'string') return send(response, 400, notEnded(wish));
     const { client, signIn, backTo } = wish;
     const confirmed = said.get('confirm') === 'yes' && request.method === 'POST';
     if (confirmed && !comesFromOurPage(request, parts.origin))
-      return send(response, 403, renderErrorPage('The form was sent from another site.'));
+      return send(response, 403, notEnded('The form was sent from another site.'));
     if (signIn !== undefined && !confirmed) {
       const fields = carried.flatMap((name) => (said.has(name) ? [{ name, value: said.get(name) ?? '' }] : []));
       const page = renderSignOutPage({ action: endSessionPath, clientName: client?.name ?? 'the application', fields });
       return send(response, 200, page, backTo);
     }
     if (signIn !== undefined) await sessionsEnd.one(signIn, addressOf(request));
-    if (backTo === undefined) return send(response, 200, renderSignedOutPage());
+    if (backTo === undefined) return send(response, 200, signIn === undefined ? notEnded() : renderSignedOutPage());
     setPageHeaders(response, "'none'");
     response.writeHead(303, { location: backTo }).end();
   };
+}
+
+function notEnded(problem?: string): string {
+  return renderNotSignedOutPage({ accountUrl: accountPath, ...(problem === undefined ? {} : { problem }) });
 }
 
 function send(response: ServerResponse, status: number, body: string, backTo?: string): void {

@@ -150,6 +150,16 @@ export function renderSignedOutPage(): string {
   });
 }
 
+/** Nobody was signed out: there was nobody, or it isn't done for who asks. Everything can be ended at one's account. */
+export function renderNotSignedOutPage(page: { readonly accountUrl: string; readonly problem?: string }): string {
+  return renderPage({
+    title: 'Nothing was ended',
+    body: html`<h1>Nothing was ended</h1>
+<p>To sign out of every application, go to <a href="${page.accountUrl}">your account</a>.</p>
+${problemOf(page.problem)}`,
+  });
+}
+
 /** A code, a passkey, or both. */
 export function renderSecondFactorPage(page: {
   readonly action: string;

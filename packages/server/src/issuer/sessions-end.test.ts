@@ -115,6 +115,8 @@ test('signing out goes nowhere that is not registered, believes no foreign token
     { client_id: 'nobody' },
   ])
     assert.deepEqual([(await visit(parameters)).status, (await visit(parameters)).back], [400, undefined]);
+  const nobody = await visit({});
+  assert.deepEqual([nobody.status, /Nothing was ended/.test(nobody.page)], [200, true]);
   const response = await fetch(`${url}/session/end`, {
     method: 'POST',
     headers: { origin: 'https://evil.example' },
