@@ -22,6 +22,7 @@ import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
 import { authorizationPath, postedAuthorization } from './authorization-checks.ts';
 import { createBackChannel } from './back-channel.ts';
+import { grantScopes } from './claims.ts';
 import { createEndSession, endSessionPath } from './end-session.ts';
 import { createInteraction, setPageHeaders } from './interaction.ts';
 import type { IssuerClient } from './issuer-client.ts';
@@ -46,6 +47,7 @@ const headerBytesMax = 16_384;
 /** The client in the tokens with which the issuer looks patients up for whoever has to choose one. */
 const ownClientId = 'watchglass-issuer';
 const lookupSeconds = 60;
+const lookupScope = 'user/Patient.rs';
 
 type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -120,7 +122,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     patients:
       smart === undefined ? undefined : createPatientSearch({ ...smart, ...(options.ca ? { ca: options.ca } : {}) }),
     mint: (person, assurance, authTimeSeconds) =>
-      mint({ person, clientId: ownClientId, lifetimeSeconds: lookupSeconds, assurance, authTimeSeconds }),
+      mint({
+        ...{ person, clientId: ownClientId, lifetimeSeconds: lookupSeconds, assurance, authTimeSeconds },
+        // A gateway may pass tokens on to the API behind it: this one is good for nothing else.
+        scope: grantScopes([lookupScope], { roles: person.roles, client: undefined, patient: undefined }).join(' '),
+      }),
   });
   const doors: readonly (readonly [path: string, handle: Door])[] = [
     ['/interaction/', createInteraction({ provider, steps, launchStep, world, origin, clientName })],

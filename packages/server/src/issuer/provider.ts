@@ -191,7 +191,8 @@ function configurationOf(options: ProviderOptions): Configuration {
       const patient = signIns.ofGrant(token.grantId ?? '')?.context?.patient;
       return {
         ...personClaims(person, from?.authTime ?? Math.floor(options.world.clock.now() / 1_000), assurance),
-        ...(sid === undefined ? {} : { sid }),
+        // What works offline goes on without the session that has ended: with its name every token would be refused that is renewed after it.
+        ...(sid === undefined || signIns.get(sid) === undefined ? {} : { sid }),
         ...(patient === undefined ? {} : { patient }),
       };
     },

@@ -138,6 +138,9 @@ test('an application that works offline keeps its refresh token when its person 
   await fetch(`${url}/session/end`, { method: 'POST', headers: { origin: url }, body });
   const renewed = await client.refreshTokenGrant(app, tokens.refresh_token ?? '');
   assert.match(renewed.scope ?? '', /offline_access/);
+  // The gateway heard that this session is over, and refuses whatever names it.
+  assert.ok(decodeJwt(tokens.access_token).sid);
+  assert.equal(decodeJwt(renewed.access_token).sid, undefined);
   await access.people.disable(nurse.id, 'server');
   await assert.rejects(client.refreshTokenGrant(app, renewed.refresh_token ?? ''), { error: 'invalid_grant' });
 });
