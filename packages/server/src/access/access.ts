@@ -121,7 +121,7 @@ export interface People {
   revokeRole(id: string, role: string, by: Author): Promise<Person>;
   setPassword(id: string, password: string, by: Author): Promise<void>;
   disable(id: string, by: Author): Promise<Person>;
-  /** Who the person is in the FHIR API from the next sign-in on. */
+  /** Who the person is in the FHIR API from the next sign-in on; where they were somebody else until then, everything they had as that ends. */
   setFhirUser(id: string, fhirUser: string, by: Author): Promise<Person>;
   /** Ends what the person is signed in to, here and at every application. */
   signOut(id: string, by: Author, origin?: Origin): Promise<void>;
@@ -130,7 +130,7 @@ export interface People {
    * for its second step, a token.
    */
   endedMs(id: string): number;
-  /** Told once a change is in force that ends what a person had: disabled, signed out, another password, factors reset, a role less. */
+  /** Told once a change is in force that ends what a person had: disabled, signed out, another password, factors reset, somebody else in the FHIR API, a role less. */
   onEnd(listener: (end: AccessEnd) => void): void;
   /** Argon2id, the same work for unknown people; ten failures in fifteen minutes lock the username and the address. Recorded. */
   signIn(attempt: {

@@ -236,10 +236,17 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             changes: [{ path: '/fhirUser', op: 'replace', after: digestOf(fhirUser) }],
           };
         },
-        apply: () => {
-          updateFhirUser.run(fhirUser, id);
-          return mustGet(id);
-        },
+        apply: () =>
+          inTransaction(state, () => {
+            const { fhirUser: before } = mustGet(id);
+            updateFhirUser.run(fhirUser, id);
+            // Of a patient the tokens that were given open the record of whoever they were taken for, and would be renewed for it.
+            if (before !== undefined && before !== fhirUser) {
+              endEverything(id);
+              ended({ person: id, of: 'everything' });
+            }
+            return mustGet(id);
+          }),
       }),
     signOut: (id, by, origin) =>
       changes.make({

@@ -1,6 +1,8 @@
 /** What was begun before a person's access ended isn't finished after it: whoever knows yesterday's password keeps no door open with it. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { parseTenantId } from '@watchglass/record';
+import { decodeJwt } from 'jose';
 import * as client from 'openid-client';
 import { password, redirectUri, startIssuer } from './issuer.fixture.ts';
 import { authorize, configure, signInTo, Visitor } from './visitor.fixture.ts';
@@ -108,4 +110,26 @@ test('an access token given before its person was signed out everywhere is refus
   assert.ok(await access.tokens.verify(fresh.access_token));
   const { back } = await authorize(app, { scope: 'openid watchglass' });
   assert.ok(back?.searchParams.has('code'));
+});
+
+test('who was taken for another patient loses what opens that record, and what would renew it', async (context) => {
+  const { app, access } = await start(context);
+  const { id } = await access.people.add(
+    {
+      username: 'p.atient',
+      name: 'P. Atient',
+      tenant: parseTenantId('clinic'),
+      roles: ['patient'],
+      password,
+      fhirUser: 'Patient/another',
+    },
+    'server',
+  );
+  const asked = { scope: 'openid launch/patient patient/*.rs', more: { aud: fhirUrl }, username: 'p.atient' };
+  const wrong = await signInTo(app, asked);
+  assert.equal(decodeJwt(wrong.access_token).patient, 'another');
+  await access.people.setFhirUser(id, 'Patient/own', 'server');
+  await assert.rejects(client.refreshTokenGrant(app, wrong.refresh_token ?? ''), { error: 'invalid_grant' });
+  assert.ok(access.people.endedMs(id) > 0);
+  assert.equal(decodeJwt((await signInTo(app, asked)).access_token).patient, 'own');
 });
