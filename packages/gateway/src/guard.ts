@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
-import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
+import { type EventDraftFacts, type Recorder, smallEventBytesMax } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
@@ -56,6 +56,8 @@ export interface GuardParts {
 /** Requests that were cut off get this long to be recorded. */
 export const lastEventsMs = 5_000;
 const linkSecretBytesMin = 32;
+/** Of the spool: room for the ends of what lasts, which stays taken for as long. */
+const lastingSpoolShare = 1 / 4;
 
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
@@ -108,7 +110,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   };
   const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
   const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
-  const lasting = new LastingOnes({ countMax, perHolderMax });
+  const roomFor = Math.floor((config.spool.maxBytes * lastingSpoolShare) / smallEventBytesMax);
+  const lasting = new LastingOnes({ countMax: Math.min(countMax, roomFor), perHolderMax });
   metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
