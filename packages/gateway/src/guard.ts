@@ -3,6 +3,7 @@
  * reverse: the door first, then what is under way, then what it needed.
  */
 import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
@@ -158,8 +159,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     }),
   );
   const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
-  stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
-  stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.defer(() => drain(listener, pipeline, config.limits.drainMs));
   stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(port);
   const resources = stack.move();
@@ -193,6 +193,13 @@ async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8A
     'config-invalid',
     `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
+}
+
+/** One patience for the connections and for what is under way behind them: a change is seen to its end also when its client is gone. */
+async function drain(listener: Server, pipeline: Pipeline, drainMs: number): Promise<void> {
+  const untilMs = performance.now() + drainMs;
+  await closeServer(listener, drainMs);
+  await idleWithin(pipeline, Math.max(0, untilMs - performance.now()));
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
