@@ -56,7 +56,11 @@ describe('a gateway that is stopped', () => {
   });
 
   it('has one patience, not one for connections and another for what they asked', async () => {
-    const of = await start({ upstream: () => undefined, config: { limits: { drainMs: 2_000 } } });
+    const of = await start({
+      upstream: () => undefined,
+      config: { limits: { drainMs: 2_000 } },
+      adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 60_000 } }),
+    });
     const change = of.fetch('/fhir/Patient/1', { method: 'DELETE' }).catch(() => undefined);
     await asked(of, 1);
     const startedMs = performance.now();
