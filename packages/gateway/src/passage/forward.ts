@@ -158,7 +158,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // Informational responses end here; the final one follows.
     if (status < 200) return;
-    if (status > 599) {
+    // With two content types everybody may read it as another thing (RFC 9110 §5.3).
+    if (status > 599 || typeof (headers['content-type'] ?? '') !== 'string') {
       this.#stop('upstream-invalid');
       return;
     }
