@@ -61,7 +61,7 @@ export function pagesThroughGateway(
   const { admitted, carried } = exchange;
   const { interaction } = admitted;
   const batch = interaction.name === 'batch';
-  if (held.status !== 200 || isMapped(interaction) || !(batch || hasPages(interaction))) return held;
+  if (held.status >= 300 || isMapped(interaction) || !(batch || hasPages(interaction))) return held;
   // The same links in fields of the answer, for clients that look there.
   const { link: _link, 'content-location': _location, ...headers } = held.headers;
   const type = headers['content-type'];
@@ -73,6 +73,7 @@ export function pagesThroughGateway(
   if (held.kind === 'beginning') return batch ? { ...held, headers } : relinked({ ...held, headers }, relink);
   const body = openedBody(held, parts.exposureBytesMax);
   if (body === undefined) return { ...held, headers };
+  if (batch && !carried.entries.some((entry) => hasPages(entry.interaction))) return { ...held, headers };
   const changed = batch
     ? relinkBatch(body, (position) => ofEntry(exchange, position, parts))
     : relinkBundle(body, relink);
@@ -85,8 +86,9 @@ function relinked(held: HeldBeginning, relink: Relink): HeldBeginning | undefine
   const encoding = held.headers['content-encoding'] ?? 'identity';
   const trial = new BundleLinks(relink);
   const beginning = encoding === 'identity' ? trial.change(held.beginning) : undefined;
-  if (encoding !== 'identity' || trial.broken) return held;
+  if (encoding !== 'identity') return held;
   if (beginning === undefined) return undefined;
+  if (trial.broken) return held;
   const links = new BundleLinks(relink);
   return {
     ...held,
@@ -142,19 +144,18 @@ function relinkOf(
   const origin = search.origins.length > 1 ? search.origin : undefined;
   return (link) => {
     if (typeof link.url !== 'string') return link;
+    // Nobody goes on by it, so it need not end here.
+    const bare = link.relation === 'self' ? { ...link, url: publicBase + path } : undefined;
     const target = targetOf(link.url, { path, prefix, origins });
     const continued = target === undefined ? undefined : ofTarget(target, { interaction, prefix });
-    if (target === undefined || continued === undefined) {
-      // Nobody goes on by it, so it need not end here.
-      if (link.relation === 'self') return { ...link, url: publicBase + path };
-      return paging.has(link.relation) ? undefined : link;
-    }
+    if (target === undefined || continued === undefined) return bare ?? (paging.has(link.relation) ? undefined : link);
     if (clear && link.relation === 'self' && isBelow(target, prefix)) return { ...link, url: publicBase + target };
     const names = new Set(parameters.map(({ name }) => name));
     const all = [...parameters, ...continued.filter(({ name }) => !names.has(name))];
     const actor = admitted.actor.id;
     const sealed = pageLinks.seal({ target, origin, actor, parameters: all }, interaction, admitted.captured.timeMs);
-    return sealed === undefined ? undefined : { ...link, url: publicBase + sealed };
+    // What was searched for by POST can be longer than any URL.
+    return sealed === undefined ? bare : { ...link, url: publicBase + sealed };
   };
 }
 
