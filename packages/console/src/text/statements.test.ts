@@ -125,6 +125,32 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'person-added', targets: [] }, 'Added a person'],
   [{ kind: 'access-change', operation: 'person-added', targets: person }, 'Added the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'person-disabled', targets: person }, 'Disabled the person wg-pr-0007'],
+  [
+    { kind: 'access-change', operation: 'person-signed-out', targets: person },
+    'Signed out everywhere the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'fhir-user-set', targets: person },
+    'Named the record in the API of the person wg-pr-0007',
+  ],
+  [{ operation: 'person-fhir-user', targets: person }, 'Asked to name the record in the API of the person wg-pr-0007'],
+  [
+    { kind: 'system', operation: 'upstream-up', targets: upstream },
+    'Found by its probes that it is well again: https://api.example',
+  ],
+  [{ kind: 'auth', operation: 'launch-context', targets: person }, 'Opened an application with wg-pr-0007'],
+  [{ operation: 'person-disable', targets: person }, 'Asked to disable the person wg-pr-0007'],
+  [{ operation: 'person-sign-out', targets: person }, 'Asked to sign out everywhere the person wg-pr-0007'],
+  [{ kind: 'auth', operation: 'launch-made', targets: person }, 'Prepared the launch of an application for wg-pr-0007'],
+  [{ kind: 'auth', operation: 'launch', outcome: denied }, 'Tried to launch an application'],
+  [
+    { kind: 'auth', operation: 'authorization', outcome: denied },
+    'Tried to be let in, with a request that is not good',
+  ],
+  [
+    { kind: 'system', operation: 'upstream-down', targets: upstream },
+    'Found by its probes that it is not well: https://api.example',
+  ],
   [{ kind: 'access-change', operation: 'password-set', targets: person }, 'Set the password of the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'role-granted', targets: person }, 'Granted a role to the person wg-pr-0007'],
   [
