@@ -28,15 +28,19 @@ export interface PagingParts {
   readonly opaqueParameters: ReadonlySet<string>;
 }
 
+/** Does it name a page without saying which search that is of? */
+export function isOpaque({ name }: Parameter, { opaqueParameters }: Pick<PagingParts, 'opaqueParameters'>): boolean {
+  return opaqueParameters.has(name.toLowerCase());
+}
+
 /** By what no seal vouches for nobody knows which search would go on. Throws `Refused`. */
 export function refuseUnsealed(
   admitted: Admitted,
   { parameters, entries }: Pick<Carried, 'parameters' | 'entries'>,
-  { opaqueParameters }: Pick<PagingParts, 'opaqueParameters'>,
+  parts: Pick<PagingParts, 'opaqueParameters'>,
 ): void {
   if (isMapped(admitted.interaction)) return;
-  const isUnsealed = (parameter: Parameter): boolean =>
-    isPageParameter(parameter) || opaqueParameters.has(parameter.name.toLowerCase());
+  const isUnsealed = (parameter: Parameter): boolean => isPageParameter(parameter) || isOpaque(parameter, parts);
   const own = admitted.page !== undefined ? [] : parameters;
   if (own.some(isUnsealed) || entries.some((entry) => entry.parameters.some(isUnsealed)))
     throw denied({ ...admitted, parameters }, 'page-refused', 'page-unsealed');
