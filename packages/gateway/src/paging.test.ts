@@ -1,6 +1,7 @@
 /** The pages of a search through a whole gateway, of an upstream that knows a page by a token alone, and calls itself by another name. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
 
@@ -274,6 +275,29 @@ describe('the links of a Bundle', () => {
     await assert.rejects(raw.fetch('/fhir/Observation?patient=p-1'));
     const end = (await eventsUpTo(raw, 12)).at(-1);
     assert.deepEqual([end?.outcome.reason, end?.exposure?.truncated], ['stream-cut-off', true]);
+    await raw.close();
+  });
+
+  it('are not passed on in what is compressed, though nobody asked for that, and too large to open', async () => {
+    const entry = Array.from({ length: 4_000 }, (_, n) => ({ resource: observation(`o-${n}`, `p-${n % 7}`) }));
+    const small = of(next('?page=2'));
+    let answer = Buffer.alloc(0);
+    const raw = await startRoad({
+      policy,
+      config: { exposure: { maxBytes: 16_384 } },
+      upstream: (_request, response) => response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(answer),
+    });
+    for (const [bundle, level, status] of [
+      [small, 9, 200],
+      // Opened it is too large, and packed as well.
+      [{ ...small, entry }, 9, 502],
+      [{ ...small, entry }, 0, 502],
+    ] as const) {
+      answer = gzipSync(JSON.stringify(bundle), { level });
+      const got = await raw.fetch('/fhir/Observation?patient=p-1');
+      assert.equal(got.status, status);
+      assert.equal(got.text.includes('?page=2'), false);
+    }
     await raw.close();
   });
 

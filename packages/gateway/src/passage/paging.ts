@@ -76,8 +76,10 @@ export function pagesThroughGateway(
   );
   if (held.kind === 'beginning') return batch ? { ...held, headers } : relinked({ ...held, headers }, relink);
   const body = openedBody(held, parts.exposureBytesMax);
-  if (body === undefined) return { ...held, headers };
-  if (batch && !carried.entries.some((entry) => hasPages(entry.interaction))) return { ...held, headers };
+  if (batch && (body === undefined || !carried.entries.some((entry) => hasPages(entry.interaction))))
+    return { ...held, headers };
+  // The API was asked for plain bytes; its links would lead past the gateway.
+  if (body === undefined) return undefined;
   const changed = batch
     ? relinkBatch(body, (position) => ofEntry(exchange, position, parts))
     : relinkBundle(body, relink);
@@ -90,7 +92,6 @@ function relinked(held: HeldBeginning, relink: Relink): HeldBeginning | undefine
   const encoding = held.headers['content-encoding'] ?? 'identity';
   const trial = new BundleLinks(relink);
   const beginning = encoding === 'identity' ? trial.change(held.beginning) : undefined;
-  if (encoding !== 'identity') return held;
   if (beginning === undefined) return undefined;
   if (trial.broken) return held;
   const links = new BundleLinks(relink);
