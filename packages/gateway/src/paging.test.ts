@@ -310,6 +310,25 @@ describe('the links of a Bundle', () => {
     await raw.close();
   });
 
+  it('are sealed in a redirect, too, and one that leads elsewhere is 502', async () => {
+    let location = '';
+    const raw = await startRoad({
+      policy,
+      upstream: (request, response) =>
+        request.method === 'POST' ? response.writeHead(303, { location }).end() : sendJson(response, 200, of()),
+    });
+    const search = { method: 'POST', headers: form, body: 'name=Zeffirelli' };
+    location = 'https://fhir.internal.example/fhir/Patient?name=Zeffirelli';
+    const answer = await raw.fetch('/fhir/Patient/_search', search);
+    const to = new URL(String(answer.headers.location));
+    assert.deepEqual([answer.status, to.origin, to.href.includes('Zeffirelli')], [303, raw.gateway.url, false]);
+    assert.equal((await raw.fetch(to.pathname + to.search)).status, 200);
+    assert.equal(raw.asked.at(-1)?.target, '/fhir/Patient?name=Zeffirelli');
+    for (location of ['https://elsewhere.example/other', 'javascript:0', '/fhir/Condition?name=x'])
+      assert.equal((await raw.fetch('/fhir/Patient/_search', search)).status, 502, location);
+    await raw.close();
+  });
+
   it('to itself may be longer than a URL after a search by POST: it names the path then', async () => {
     const query = `code=${'x'.repeat(9_000)}`;
     bundle = of(self(`https://fhir.internal.example/fhir/Observation?${query}`), next(opaque));

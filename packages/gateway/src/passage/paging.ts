@@ -65,15 +65,18 @@ export function pagesThroughGateway(
   const { admitted, carried } = exchange;
   const { interaction } = admitted;
   const batch = interaction.name === 'batch';
-  if (held.status >= 300 || isMapped(interaction) || !(batch || hasPages(interaction))) return held;
-  // The same links in fields of the answer, for clients that look there.
-  const { link: _link, 'content-location': _location, ...headers } = held.headers;
-  const type = headers['content-type'];
-  if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
+  if (isMapped(interaction) || !(batch || hasPages(interaction))) return held;
   const relink = relinkOf(
     { ...exchange, interaction, parameters: carried.parameters, clear: isClear(admitted) },
     parts,
   );
+  if (held.status >= 300 && held.status < 400) return redirected(held, relink);
+  // What was only taken on has no pages yet.
+  if (held.status >= 400 || held.status === 202) return held;
+  // The same links in fields of the answer, for clients that look there.
+  const { link: _link, 'content-location': _location, ...headers } = held.headers;
+  const type = headers['content-type'];
+  if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
   if (held.kind === 'beginning') return batch ? { ...held, headers } : relinked({ ...held, headers }, relink);
   const body = openedBody(held, parts.exposureBytesMax);
   if (batch && (body === undefined || !carried.entries.some((entry) => hasPages(entry.interaction))))
@@ -85,6 +88,15 @@ export function pagesThroughGateway(
     : relinkBundle(body, relink);
   if (changed === undefined) return undefined;
   return changed === body ? { ...held, headers } : { ...held, headers: ofChanged(headers), body: changed };
+}
+
+/** Whoever follows it goes where a page would be, and what was searched for by POST would stand in its URL. */
+function redirected(held: HeldWhole | HeldBeginning, relink: Relink): HeldWhole | HeldBeginning | undefined {
+  const { location } = held.headers;
+  if (location === undefined) return held;
+  // Said twice, it is a list.
+  const moved = typeof location === 'string' ? relink({ relation: 'next', url: location }) : undefined;
+  return moved === undefined ? undefined : { ...held, headers: { ...held.headers, location: String(moved.url) } };
 }
 
 /** Of one that is too large to hold: a link is held until it ends, wherever it stands. */
