@@ -106,6 +106,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     metrics,
     publicUrl,
     site: config.site,
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
@@ -124,7 +125,6 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     securityHeaders,
     doors: openDoors(config, { ...identity, cors }),
     cors,
-    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;

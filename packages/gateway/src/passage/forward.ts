@@ -247,7 +247,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     const onClose = (): void => this.#stop('client-closed');
     response.on('drain', onDrain);
     response.on('close', onClose);
+    const before = this.#fault;
     for (const [position, chunk] of this.#chunks.entries()) {
+      // Behind what may not leave nothing leaves.
+      if (this.#fault !== before) break;
       // What came since it was held has not been seen by anybody.
       if (position >= this.#beginningCount) void tap?.(chunk);
       this.#write(response, chunk, change);
