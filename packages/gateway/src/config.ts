@@ -8,11 +8,12 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { isLoopbackHost, safeUrl, url } from './config-address.ts';
 import { type CorsSection, corsSchema } from './config-cors.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
-import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { identitySchema, issuersSchema, readIssuers } from './config-identity.ts';
 import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
@@ -308,8 +309,4 @@ function readProxies(ranges: readonly string[], file: string): TrustedProxies {
   } catch (cause) {
     throw new GatewayError('config-invalid', `${file}: trustedProxies: ${(cause as Error).message}`, { cause });
   }
-}
-
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
