@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { Aside } from './canary.fixture.ts';
+import { canaries, map, policy } from './canary-doors.fixture.ts';
 import { FrameWriter, frameTypes } from './fronts/spop-frames.ts';
 import {
   type FetchOptions,
@@ -18,72 +19,6 @@ import {
   serve,
   startRoad,
 } from './gateway.fixture.ts';
-
-const canaries = {
-  exportQuery: 'Montefiore',
-  exportStatus: 'Castellanos',
-  exportFile: 'Kowalczyk',
-  exportElsewhere: 'Bjornsdottir',
-  storeError: 'Achterberg',
-  mapPath: 'Quisling',
-  mapQuery: 'Lindqvist',
-  mapBody: 'Papageorgiou',
-  mapAnswer: 'Okafor',
-  pageQuery: 'Villanueva',
-  pageLink: 'Throckmorton',
-  pageChanged: 'Hernadi',
-  largeBundle: 'Vukovic',
-  lateLink: 'Ostrowski',
-  form: 'Umbridge',
-  batchUrl: 'Featherstone',
-  batchBody: 'Nakagawa',
-  batchCondition: 'Rosenkranz',
-  batchAnswer: 'Iannucci',
-  condition: 'Dubrovsky',
-  existing: 'Steinhauer',
-  postOnly: 'Castlebrook',
-  limited: 'Pemberton',
-  large: 'Zubkov',
-  glassReason: 'Winterbottom',
-  glassPatient: 'Halvorsen',
-  consent: 'Mascarenhas',
-  consentError: 'Tchaikovsky',
-  purpose: 'Greenleaf',
-  proof: 'Abernathy',
-  logout: 'Ravensworth',
-  frontTarget: 'Blackwood',
-  frontHeader: 'Silverstone',
-  frontLog: 'Marchetti',
-  spop: 'Goldsborough',
-  malformed: 'Fairweather',
-  upstreamError: 'Delacroix',
-} as const;
-
-const policy = (consentUrl: string): string => `
-version: 1
-purposeOfUse: {header: X-Purpose-Of-Use, allow: [TREAT, BTG]}
-consent: {url: '${consentUrl}', patientsMax: 500, onFailure: allow-and-flag}
-breakGlass: {reasons: [emergency], overridesConsent: true}
-roles:
-  physician:
-    allow:
-      - {interactions: [read, search, history, create, update, patch, delete], types: ['*']}
-      - {operations: [$export, $everything, $merge], types: ['*']}
-      - {interactions: [batch, capabilities]}
-  nurse:
-    allow:
-      - {interactions: [read], types: [Appointment]}
-    breakGlass:
-      - {interactions: [read, search], types: ['*']}
-`;
-
-const map = `
-version: 1
-routes:
-  GET /patients/{id}: {type: Patient, patient: path id}
-  GET /visits: {type: Encounter, patient: ["query who", "response $.visits[*].who"], count: "$.visits[*]"}
-  POST /visits: {type: Encounter, patient: request $.who}
-`;
 
 const json = { 'content-type': 'application/json' };
 const fhir = { 'content-type': 'application/fhir+json' };

@@ -8,6 +8,16 @@ const head = ['Host: localhost\r\n', 'Authorization: Bearer {token}\r\n'];
 const json = 'Content-Type: application/fhir+json\r\n';
 const hidden = ['DELETE /fhir/Patient/p-9 HTTP/1.1\r\n', ...head, '\r\n'];
 
+const webSocket = [
+  'GET /fhir/websocket HTTP/1.1\r\n',
+  ...head,
+  'Upgrade: websocket\r\n',
+  'Connection: Upgrade\r\n',
+  'Sec-WebSocket-Version: 13\r\n',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+  '\r\n',
+];
+
 export const kept: Readonly<Record<string, Pieces>> = {
   'CL.TE': [
     'POST /fhir/Observation HTTP/1.1\r\n',
@@ -83,6 +93,17 @@ export const kept: Readonly<Record<string, Pieces>> = {
     'Content-Length: 2\r\n',
     '\r\n',
     '{}',
+  ],
+  // The client says no more, and has to be let go of all the same.
+  'a WebSocket whose client had said its last': webSocket,
+  'a request behind a WebSocket': [...webSocket, ...hidden],
+  'a WebSocket behind a request': [...hidden, ...webSocket],
+  'a WebSocket behind an expectation that is refused': [
+    'GET /fhir/Patient/p-1 HTTP/1.1\r\n',
+    ...head,
+    'Expect: 200-ok\r\n',
+    '\r\n',
+    ...webSocket,
   ],
   'a form with an encoded name': [
     'POST /fhir/Patient/_search?name=a HTTP/1.1\r\n',

@@ -62,6 +62,9 @@ listen:
   host: 127.0.0.1
   port: 9441
 
+# Processes that serve: one, or auto for one a core of a machine that is the gateway's own.
+# workers: auto
+
 # Made by \`watchglass init\` for localhost and good for a year; tls/ca.pem is what a client trusts. Put your own here.
 tls:
   cert: ./tls/gateway.pem

@@ -84,9 +84,6 @@ describe('a worker without its primary', () => {
     assert.equal(lockouts.blockedMs('address 192.0.2.9'), 0);
     for (let n = 0; n < 3; n++) await lockouts.fail('address 192.0.2.8');
     assert.ok(lockouts.blockedMs('address 192.0.2.8') > 0);
-    const long = `client ${'x'.repeat(5_000)}`;
-    lockouts.hear(`client x#shortened`, hourMs);
-    assert.equal(lockouts.blockedMs(long), 0);
   });
 
   it('lets its share of requests run at once, and gives back what it took', async () => {

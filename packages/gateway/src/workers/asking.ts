@@ -131,13 +131,13 @@ export class HeardLockouts implements Lockouts {
   }
 
   blockedMs(key: string): number {
-    const untilMs = this.#untilMs.size === 0 ? undefined : this.#untilMs.get(shortened(key));
+    const untilMs = this.#untilMs.size === 0 ? undefined : this.#untilMs.get(key);
     return Math.max(0, (untilMs ?? 0) - performance.now(), this.#alone.blockedMs(key));
   }
 
   async fail(key: string): Promise<void> {
     try {
-      await this.#primary.ask('fail', shortened(key), answerMsMax);
+      await this.#primary.ask('fail', key, answerMsMax);
     } catch {
       this.#alone.fail(key);
     }

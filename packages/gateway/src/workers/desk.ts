@@ -12,7 +12,8 @@ import type { GlassAnswer, GlassQuestion } from '../policy/glass.ts';
 import { revocationsSchema } from './beginning.ts';
 import type { OwnedCommons } from './commons.ts';
 
-const textCharsMax = 2_048;
+/** A token is shorter, and so is everything in it. */
+const textCharsMax = 20_000;
 /** As many tickets as a worker may have requests under way, whatever it is configured to. */
 const ticketsMax = 100_000;
 const consentMsMax = 15_000;
