@@ -37,6 +37,39 @@ test('a row says what was done to what', () => {
   );
 });
 
+test('a WebSocket is about to be opened, is opened, and was open until it ended', () => {
+  const subscription: Partial<ListedEvent> = {
+    action: 'execute',
+    operation: 'subscribe',
+    targets: [{ type: 'Subscription', role: 'query' }],
+    request: { status: 101 },
+  };
+  const intent = { ...subscription, outcome: { status: 'success', reason: 'intent' } } as const;
+  const opened = {
+    ...subscription,
+    outcome: { status: 'success', code: 101, reason: 'opened' },
+    completes: 'i',
+  } as const;
+  const ended = {
+    ...subscription,
+    outcome: { status: 'denied', code: 1008, reason: 'token-expired' },
+    completes: 'o',
+  } as const;
+  assert.equal(row(intent), 'About to open a WebSocket for Subscription');
+  assert.equal(row(opened), 'Opened a WebSocket for Subscription');
+  assert.equal(row(ended), 'Had a WebSocket open for Subscription');
+  assert.equal(
+    plainText(summariseEvent({ ...base, ...ended })),
+    'nurse-ito (nurse) had a WebSocket open for Subscription; it ended: the token has expired.',
+  );
+  assert.equal(
+    plainText(
+      summariseEvent({ ...base, ...ended, outcome: { status: 'success', code: 1000, reason: 'closed-by-client' } }),
+    ),
+    'nurse-ito (nurse) had a WebSocket open for Subscription; it ended: whoever opened it closed it.',
+  );
+});
+
 test('a search names the type asked for, and the patient where all was about one', () => {
   const found = [
     { type: 'Observation', role: 'query' },
