@@ -226,12 +226,21 @@ test('a name belongs to a person: a patient or a service of the same id has none
 test('exposure says what left, and that there was more', () => {
   assert.equal(describeExposure(base), undefined);
   assert.equal(describeExposure({ ...base, exposure: { count: 0 } }), 'Nothing about a patient left.');
+  // Nobody reads what is said in a WebSocket: that nothing left would be a guess.
+  assert.equal(
+    describeExposure({ ...base, operation: 'subscribe', exposure: { bytes: 3_402, truncated: true } }),
+    'What left was not read, or not all of it: whom it was about is not known.',
+  );
+  assert.equal(
+    describeExposure({ ...base, exposure: { patients: [{ id: '·A' }], count: 2, truncated: true } }),
+    '1 patient in 2 resources left in the response. More may have left than is listed.',
+  );
   assert.equal(
     describeExposure({ ...base, exposure: { count: 3, patients: [{ id: '·A', classes: ['demographics', 'notes'] }] } }),
     'Demographics and notes of 1 patient in 3 resources left in the response.',
   );
   assert.equal(
     describeExposure({ ...base, exposure: { count: 4, truncated: true } }),
-    'No patient’s data, but 4 resources left in the response. More left than could be listed.',
+    '4 resources left in the response, and maybe more: whom it was about is not known.',
   );
 });

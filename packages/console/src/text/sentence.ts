@@ -98,13 +98,19 @@ export function describeExposure(event: ListedEvent): string | undefined {
   }
   const patients = patientCount(event);
   const resources = exposure.count ?? 0;
+  if (patients === 0 && exposure.truncated) {
+    // A WebSocket, an answer behind another proxy, a PDF: it was not read, and may have been about anybody.
+    return resources === 0
+      ? 'What left was not read, or not all of it: whom it was about is not known.'
+      : `${capital(plural(resources, 'resource'))} left in the response, and maybe more: whom it was about is not known.`;
+  }
   if (patients === 0 && resources === 0) return 'Nothing about a patient left.';
   const classes = [...new Set(exposure.patients?.flatMap((patient) => patient.classes ?? []) ?? [])].map(plainWords);
   const what =
     classes.length > 0 ? `${listWords(classes)} of ${plural(patients, 'patient')}` : plural(patients, 'patient');
   const subject = patients > 0 ? what : 'No patient’s data, but';
   const size = resources > 0 ? `${patients > 0 ? ' in' : ''} ${plural(resources, 'resource')}` : '';
-  const bound = exposure.truncated ? ' More left than could be listed.' : '';
+  const bound = exposure.truncated ? ' More may have left than is listed.' : '';
   return `${capital(`${subject}${size} left in the response.`)}${bound}`;
 }
 
@@ -187,7 +193,7 @@ function statementObject(event: ListedEvent, { object }: Statement, people: Peop
   switch (object) {
     case 'named': {
       if (target?.id === undefined) return [];
-      const name = target.type === 'Person' ? people[target.id]?.name : undefined;
+      const name = target.type === 'Person' || target.type === 'Actor' ? people[target.id]?.name : undefined;
       return [name === undefined ? id(target.id) : { kind: 'person', text: name, id: target.id }];
     }
     case 'numbered':
