@@ -2,7 +2,6 @@
  * `gateway.yaml`, read once: unknown keys refused, files it names read, paths resolved against its own folder. What comes out has everything the
  * gateway needs, and is the only thing it reads.
  */
-import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { parseVerifierKey } from '@watchglass/record';
@@ -37,6 +36,7 @@ import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
+import { readNamedFile } from './policy/named-file.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 import type { TracingSettings } from './trace/tracing.ts';
@@ -211,12 +211,12 @@ export function readGatewayConfig(
   held?: { readonly text: string; readonly policy: PolicyTexts },
 ): GatewayConfig {
   const file = resolve(path);
-  const text = held?.text ?? readText(file, 'the configuration');
+  const text = held?.text ?? readNamedFile(file, 'the configuration');
   const raw = parseStrictYaml(text, { schema, file, code: 'config-invalid' });
   const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
   const optional = (name: string | undefined, what: string): string | undefined =>
-    name === undefined ? undefined : readText(from(name), what);
-  const files = { file, from, read: (name: string, what: string): string => readText(from(name), what) };
+    name === undefined ? undefined : readNamedFile(from(name), what);
+  const files = { file, from, read: (name: string, what: string): string => readNamedFile(from(name), what) };
   if (raw.tls === undefined && !isLoopbackHost(raw.listen.host)) {
     throw new GatewayError(
       'config-invalid',
@@ -272,21 +272,8 @@ export function readGatewayConfig(
   };
 }
 
-function readText(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new GatewayError(
-      'config-unreadable',
-      `expected ${what} in ${path}, got ${reason}; check the path and who may read it`,
-      { cause },
-    );
-  }
-}
-
 function readWriteKey(path: string): string {
-  const key = readText(path, 'server.writeKeyFile').trim();
+  const key = readNamedFile(path, 'server.writeKeyFile').trim();
   if (/^wgk_[A-Za-z0-9_-]{16,}$/.test(key)) return key;
   throw new GatewayError(
     'config-invalid',
