@@ -155,7 +155,7 @@ export function renderNotSignedOutPage(page: { readonly accountUrl: string; read
   return renderPage({
     title: 'Nothing was ended',
     body: html`<h1>Nothing was ended</h1>
-<p>To sign out of every application, go to <a href="${page.accountUrl}">your account</a>.</p>
+<p>${page.problem === undefined ? 'You are not signed in there, or not any more. ' : ''}To sign out of every application, go to <a href="${page.accountUrl}">your account</a>.</p>
 ${problemOf(page.problem)}`,
   });
 }
