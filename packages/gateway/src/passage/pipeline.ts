@@ -27,7 +27,7 @@ import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { declaredLength, endWithBody } from '../http/body.ts';
 import type { Cors } from '../http/cors.ts';
-import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
+import { clientHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
 import { asksForWebSocket } from '../http/websocket.ts';
@@ -43,6 +43,7 @@ import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld, readerBehind } from './learn.ts';
 import { leaseOf, type Means, noteHeld, saidOf } from './lease.ts';
+import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
@@ -334,19 +335,11 @@ export class Pipeline {
   }
 
   #upstreamHeaders(admitted: Admitted, carried: Carried): string[] {
-    const { request, captured, accept } = admitted;
+    const { request, interaction } = admitted;
     const { body } = carried;
-    const { publicUrl } = this.#parts;
-    const { forwardAuthorization, forwardHeaders } = this.#upstreamOf(admitted.interaction);
     const contentLength = body === null ? undefined : Buffer.isBuffer(body) ? body.length : declaredLength(request);
-    return upstreamHeaders(request, {
-      accept,
-      requestId: captured.id,
-      traceparent: captured.trace?.outgoing ?? captured.traceparent,
-      clientAddress: captured.source.address,
-      publicUrl,
-      forwardAuthorization,
-      forwardHeaders,
+    return onwardHeaders(admitted, this.#upstreamOf(interaction), {
+      publicUrl: this.#parts.publicUrl,
       unconditional: needsSight(admitted, carried),
       ...(contentLength === undefined ? {} : { contentLength }),
     });

@@ -13,7 +13,6 @@ import type { Reservation } from '@watchglass/sdk';
 import { type Captured, elapsedMs, interactionEvent } from '../capture/capture.ts';
 import { drawBytes } from '../capture/random.ts';
 import { type EventDraftFacts, type Recorded, type Recorder, smallEventBytesMax } from '../capture/recorder.ts';
-import { upstreamHeaders } from '../http/headers.ts';
 import { acceptOf, type Handshake, ownProtocol, readHandshake } from '../http/websocket.ts';
 import { within } from '../trace/request-trace.ts';
 import { type Dialled, dial } from '../tunnel/dial.ts';
@@ -26,6 +25,7 @@ import type { Admission, Admitted, Carried } from './admission.ts';
 import { type ConsultParts, consultBefore } from './consult.ts';
 import { placeOf } from './event-stream.ts';
 import { leaseOf } from './lease.ts';
+import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents } from './outcome.ts';
 import { refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
@@ -131,21 +131,12 @@ export class Upgrades {
   }
 
   async #dial({ admitted, handshake }: Opening, upstream: Upstream, lease: Lease): Promise<Dialled> {
-    const { request, captured, accept, target } = admitted;
+    const { captured, target } = admitted;
     const { publicUrl, webSockets } = this.#parts;
-    const { forwardAuthorization, forwardHeaders } = upstream;
     const ask = (): Promise<Dialled> =>
       dial(lease.pool, {
         path: target,
-        headers: upstreamHeaders(request, {
-          accept,
-          requestId: captured.id,
-          traceparent: captured.trace?.outgoing ?? captured.traceparent,
-          clientAddress: captured.source.address,
-          publicUrl,
-          forwardAuthorization,
-          forwardHeaders,
-        }),
+        headers: onwardHeaders(admitted, upstream, { publicUrl }),
         key: drawBytes(16).toString('base64'),
         protocols: handshake.protocols,
         timeoutMs: webSockets.handshakeTimeoutMs,
