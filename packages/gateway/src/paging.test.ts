@@ -378,6 +378,24 @@ describe('the links of a Bundle', () => {
   });
 });
 
+describe('the answer to a batch that changed something', () => {
+  it('is heard, without the link that leads elsewhere', async () => {
+    const made = await startRoad({
+      policy: policy.replace('read,', 'read, create,'),
+      upstream: (_q, r) => sendJson(r, 200, bundle),
+    });
+    const found = { resource: of(next('https://elsewhere.example/other')), response: { status: '200' } };
+    bundle = { resourceType: 'Bundle', entry: [{ response: { status: '201' } }, found] };
+    const post = { resource: observation('o-1', 'p-1'), request: { method: 'POST', url: 'Observation' } };
+    const entry = [post, { request: { method: 'GET', url: 'Observation?patient=p-1' } }];
+    const body = JSON.stringify({ resourceType: 'Bundle', type: 'transaction', entry });
+    const answer = await made.fetch('/fhir', { method: 'POST', headers: json, body });
+    assert.deepEqual([answer.status, answer.text.includes('elsewhere')], [200, false]);
+    assert.equal((await eventsOf(made)).at(-1)?.outcome.status, 'success');
+    await made.close();
+  });
+});
+
 describe('a Bundle too large to hold', () => {
   // More than comes at once from a socket.
   const entriesCount = 4_000;

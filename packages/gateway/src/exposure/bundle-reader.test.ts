@@ -1,6 +1,9 @@
 /** A Bundle that passes tells what it tells as a whole, and says so when it doesn't. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 import { BundleReader } from './bundle-reader.ts';
 import { type Learned, learnExposure } from './exposure.ts';
@@ -92,5 +95,11 @@ describe('a Bundle that passes', () => {
     for (const [what, learned] of Object.entries(cases)) assert.equal((await learned).exposure.truncated, true, what);
     const long = await read(text.replace('"id":"o-4"', `"id":"o-4","x":"${'y'.repeat(5_000)}"`));
     assert.deepEqual([idsOf(long).includes('p-5'), long.exposure.truncated], [true, true]);
+  });
+
+  it('takes no more memory the longer it is', async () => {
+    const fixture = fileURLToPath(new URL('./long-bundle.fixture.ts', import.meta.url));
+    const { stdout } = await promisify(execFile)(process.execPath, ['--max-old-space-size=64', fixture]);
+    assert.deepEqual(JSON.parse(stdout), { patients: 40, count: 60_000, truncated: true });
   });
 });

@@ -26,6 +26,12 @@ export const exposedPatientsMax = 5_000;
 /** Resources named one by one in an event. */
 export const targetsMax = 100;
 
+/** Entries whose `urn:uuid:…` is remembered, and how long each may be: what is learnt from may be without end. */
+const aliasesMax = 2 * exposedPatientsMax;
+const aliasCharsMax = 1_024;
+/** More than FHIR has. */
+const typesMax = 512;
+
 export interface Learned {
   readonly exposure: Exposure;
   readonly targets: readonly Target[];
@@ -98,7 +104,7 @@ export class Learner {
   /** `urn:uuid:…` of a Bundle's own entries → patient id. */
   readonly #aliases = new Map<string, string>();
   /** Patients without an id of their own → that of the entry they came in. */
-  readonly #entryIds = new Map<Json, string>();
+  readonly #entryIds = new WeakMap<Json, string>();
   /** Still to be looked at: what is found inside goes to the end. */
   #queue: Json[] = [];
   #members = 0;
@@ -160,7 +166,7 @@ export class Learner {
       this.#nameless ||= found.nameless;
       return;
     }
-    const known = /^[A-Za-z]{1,64}$/.test(type);
+    const known = /^[A-Za-z]{1,64}$/.test(type) && (this.#types.size < typesMax || this.#types.has(type));
     this.#types.add(known ? type : 'unknown');
     this.#count += 1;
     const id = bareId(resource.id) ?? this.#entryIds.get(resource);
@@ -196,8 +202,9 @@ export class Learner {
         if (resource.resourceType !== 'Patient' || typeof fullUrl !== 'string') continue;
         const id = bareId(resource.id) ?? patientIdOf(fullUrl) ?? bareId(lastSegment(fullUrl));
         if (id === undefined) continue;
-        this.#aliases.set(fullUrl, id);
         this.#entryIds.set(resource, id);
+        // A URL that says who it is needs no remembering.
+        if (patientIdOf(fullUrl) !== id) this.#remember(fullUrl, id);
         continue;
       }
       const urls = [
@@ -210,6 +217,11 @@ export class Learner {
         .find((found) => found !== undefined);
       if (id !== undefined) this.#tally(id, []);
     }
+  }
+
+  #remember(fullUrl: string, id: string): void {
+    if (fullUrl.length > aliasCharsMax || this.#aliases.size >= aliasesMax) this.#overflow = true;
+    else this.#aliases.set(fullUrl, id);
   }
 
   #subjectsFirst(resource: Json, type: string, id: string | undefined): Set<string> {

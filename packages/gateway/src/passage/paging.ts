@@ -15,6 +15,7 @@ import type { Admitted, Carried } from './admission.ts';
 import { hasPages, isPageParameter } from './followed-page.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
 import { openedBody } from './learn.ts';
+import { isChange } from './outcome.ts';
 import { denied } from './refused.ts';
 
 export interface PagingParts {
@@ -136,7 +137,10 @@ const aboutBytes: ReadonlySet<string> = new Set([
 function ofEntry(exchange: Exchange, position: number, parts: PagingParts): Relink | undefined {
   const entry = exchange.carried.entries[position];
   if (entry === undefined || !hasPages(entry.interaction)) return undefined;
-  return relinkOf({ ...exchange, ...entry, clear: false }, parts);
+  const relink = relinkOf({ ...exchange, ...entry, clear: false }, parts);
+  if (!isChange(exchange.admitted, exchange.carried)) return relink;
+  // What was changed is changed, and the client has to hear of it: a link that leads elsewhere leads nowhere.
+  return (link) => relink(link) ?? Object.fromEntries(Object.entries(link).filter(([name]) => name !== 'url'));
 }
 
 /** The client itself put what it searches for into a URL: there it may stand once more. */
