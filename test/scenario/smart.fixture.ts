@@ -114,8 +114,8 @@ async function addOrigin(demo: Demo, origin: string): Promise<void> {
 }
 
 /** Resolves once its supervisor has started another one. */
-async function killed(demo: Demo, child: 'server' | 'gateway'): Promise<void> {
-  const pid = demo.file.pids[child];
+export async function killed(demo: Demo, child: 'server' | 'gateway'): Promise<void> {
+  const pid = (await demo.readFile()).pids[child];
   assert.ok(pid !== undefined);
   process.kill(pid, 'SIGKILL');
   await until(

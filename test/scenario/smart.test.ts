@@ -12,7 +12,7 @@ import * as client from 'openid-client';
 import { totpCode, totpStep } from '../../packages/server/src/access/totp.ts';
 import { authorize, type Form, signInTo, Visitor } from '../../packages/server/src/issuer/visitor.fixture.ts';
 import { makeFolder, until } from './command.fixture.ts';
-import { mfaAcr, type SmartDemo, startSmartDemo } from './smart.fixture.ts';
+import { killed, mfaAcr, type SmartDemo, startSmartDemo } from './smart.fixture.ts';
 
 const redirect = 'http://127.0.0.1:8/callback';
 let folder: Awaited<ReturnType<typeof makeFolder>>;
@@ -289,6 +289,28 @@ test('whoever is disabled is refused at the gateway within a second, and can ren
   assert.equal(refused.code, 'token-invalid');
   await assert.rejects(client.refreshTokenGrant(app, tokens.refresh_token ?? ''), { error: 'invalid_grant' });
   const told = await recorded('logout-told', ({ targets = [] }) => targets.some(({ id }) => id === sub));
+  assert.equal(told.outcome.status, 'success');
+});
+
+test('who was disabled while the gateway heard nothing is refused there once both are back, though the server was killed meanwhile', async () => {
+  const tokens = await signInTo(app, { scope: 'openid user/Patient.rs', redirect, more: aud(), ...as('physician') });
+  const { sub = '' } = decodeJwt(tokens.access_token);
+  assert.equal((await read('/Patient?_count=1', tokens.access_token)).status, 200);
+  const { gateway } = (await smart.demo.readFile()).pids;
+  assert.ok(gateway !== undefined);
+  process.kill(gateway, 'SIGSTOP');
+  try {
+    assert.equal((await smart.operate(`/v1/people/${sub}/disable`, {})).status, 204);
+    await killed(smart.demo, 'server');
+  } finally {
+    process.kill(gateway, 'SIGCONT');
+  }
+  const refused = await until(async () => {
+    const { status, json } = await read('/Patient?_count=1', tokens.access_token);
+    return status === 401 ? json : undefined;
+  }, 'the refusal');
+  assert.equal(refused.code, 'token-invalid');
+  const told = await recorded('backchannel-logout', ({ targets = [] }) => targets.some(({ id }) => id === sub));
   assert.equal(told.outcome.status, 'success');
 });
 

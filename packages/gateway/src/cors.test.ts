@@ -75,8 +75,47 @@ describe('a script of another page', () => {
       headers: { origin: app, 'access-control-request-method': 'GET', 'access-control-request-headers': 'a;b"<c>' },
     });
     assert.deepEqual([odd.status, odd.headers['access-control-allow-headers']], [204, undefined]);
+    const tricky = await road.raw(
+      `OPTIONS /fhir/../Patient HTTP/1.1\r\nHost: x\r\nOrigin: ${app}\r\nAccess-Control-Request-Method: GET\r\n\r\n`,
+    );
+    assert.match(tricky, /^HTTP\/1\.1 400 /);
+    assert.equal((await road.settled()).at(-1)?.outcome.reason, 'target-dot-segment');
     const plain = await road.fetch('/fhir/Patient', { method: 'OPTIONS', token: null, headers: { origin: app } });
     assert.equal(plain.status, 405);
     assert.equal(road.asked.length, 0);
+  });
+});
+
+describe('an answer about somebody', () => {
+  it('is kept by no cache that others share, whatever the API says', async (context) => {
+    const cases = [
+      ['public, max-age=600', 'private, max-age=600'],
+      ['s-maxage=60, max-age=0, must-revalidate', 'private, max-age=0, must-revalidate'],
+      ['Public, NO-STORE', 'no-store'],
+      ['no-cache', 'private, no-cache'],
+      ['private="authorization", max-age=5', 'private, max-age=5'],
+      ['', 'private'],
+    ] as const;
+    let said = '';
+    const road = await startRoad({
+      upstream: (_request, response) => {
+        response.writeHead(200, {
+          'content-type': 'application/fhir+json',
+          'cache-control': said,
+          'cdn-cache-control': 'max-age=600',
+          'surrogate-control': 'max-age=600',
+          'x-accel-expires': '600',
+        });
+        response.end('{"resourceType":"Patient","id":"p-1"}');
+      },
+    });
+    context.after(() => road.close());
+    for (const [from, to] of cases) {
+      said = from;
+      const { headers } = await road.fetch('/fhir/Patient/p-1');
+      assert.equal(headers['cache-control'], to, from);
+      for (const name of ['cdn-cache-control', 'surrogate-control', 'x-accel-expires'])
+        assert.equal(headers[name], undefined, name);
+    }
   });
 });

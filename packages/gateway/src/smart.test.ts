@@ -80,6 +80,17 @@ describe('the SMART configuration', () => {
     assert.equal((await road.fetch('/.well-known/smart-configuration', { token: null })).status, 404);
   });
 
+  it('is the gateway’s own whatever query is asked with it, and the API hears of none', async (context) => {
+    const road = await start(context);
+    for (const query of ['?', '?x=1', '?_format=json']) {
+      const { status, json } = await road.fetch(`${path}${query}`, { token: null });
+      assert.deepEqual([status, json.issuer], [200, road.issuer.issuer]);
+    }
+    const refused = await road.fetch(`${path}?a=%00`, { token: null });
+    assert.equal(refused.status, 400);
+    assert.equal(road.asked.length, 0);
+  });
+
   it('is not there before the issuer could be asked, and stays when it is away', async (context) => {
     const road = await start(context);
     road.issuer.down.is = true;

@@ -3,6 +3,7 @@
  * themselves, and the FHIR base that they are launched for.
  */
 import { z } from 'zod';
+import { watchglassScope } from './issuer/claims.ts';
 import { isSmartScope } from './issuer/smart-scopes.ts';
 
 export interface IssuerClientSettings {
@@ -51,7 +52,9 @@ export const issuerClientsSchema: z.ZodType<readonly IssuerClientKeys[]> = z
         dpop: z.boolean().default(false),
         scopes: z
           .array(
-            z.string().refine(isSmartScope, { error: 'expected a SMART scope such as user/*.rs or system/Patient.rs' }),
+            z.string().refine((scope) => scope === watchglassScope || isSmartScope(scope), {
+              error: 'expected a SMART scope such as user/*.rs or system/Patient.rs, or watchglass',
+            }),
           )
           .min(1)
           .max(64)

@@ -180,7 +180,7 @@ test('what happened to an installation is what its state says; one edit by hand 
     ],
     [
       'somebody nobody added',
-      sql(`INSERT INTO people VALUES ('p-x', 'x', 'X', 'clinic', NULL, 'x', 0, '2026-01-01T00:00:00.000Z', NULL)`),
+      sql(`INSERT INTO people VALUES ('p-x', 'x', 'X', 'clinic', NULL, 'x', 0, '2026-01-01T00:00:00.000Z', NULL, 0)`),
       /^(state-unsaid state\.sqlite: people\/p-x[a-z/]*\n?){4}$/,
     ],
     [

@@ -10,7 +10,7 @@ import type { TokenTrust } from './access/tokens.ts';
 import type { SignInSettings } from './api/server.ts';
 import type { ServerConfig } from './config.ts';
 import { ServerError } from './errors.ts';
-import { apiAudience } from './issuer/claims.ts';
+import { apiAudience, watchglassScope } from './issuer/claims.ts';
 import { demoClientId } from './issuer/demo.ts';
 import { foreignKeys } from './issuer/foreign.ts';
 import type { Issuer } from './issuer/issuer.ts';
@@ -33,6 +33,7 @@ export function trustOf({ issuer }: ServerConfig, signingKey: SigningKey | undef
     algorithms: [issuerAlgorithm],
     keys: signingKey.publicKeys,
     knownPeopleOnly: true,
+    scope: watchglassScope,
   };
 }
 
@@ -92,6 +93,7 @@ export async function startIssuer(parts: {
     ...{ url, world, keysDir, signingKey, record, homeTenant, clients },
     people: access.people,
     factors: access.factors,
+    logouts: access.logouts,
     demo: config.demo !== undefined,
     ...(fhirUrl === undefined ? {} : { smart: { fhirUrl } }),
     ...(ca === undefined ? {} : { ca }),

@@ -90,7 +90,9 @@ const outboundDropped: ReadonlySet<string> = new Set([
   'server',
   'set-cookie',
   'strict-transport-security',
+  'surrogate-control',
   'via',
+  'x-accel-expires',
   'x-break-glass',
   'x-powered-by',
   'x-request-id',
@@ -162,17 +164,27 @@ export function clientHeaders(
     const origin = ours.upstreamOrigins.find((one) => value.startsWith(`${one}/`));
     if (origin !== undefined) out[name] = ours.publicOrigin + value.slice(origin.length);
   }
-  out['cache-control'] ??= 'no-store';
+  out['cache-control'] = cachingOf(upstream['cache-control']);
   out['x-content-type-options'] = 'nosniff';
   out['x-request-id'] = ours.requestId;
   out['x-audit-id'] = ours.auditId;
   return out;
 }
 
-/** Which pages' scripts may read an answer is for the gateway to say (cors.ts). */
+/** Which pages' scripts may read an answer is for the gateway to say (cors.ts), and no cache but the client's own may keep it, whatever such caches are told apart (RFC 9213). */
 function isDropped(name: string): boolean {
-  return outboundDropped.has(name) || name.startsWith('access-control-');
+  return outboundDropped.has(name) || name.startsWith('access-control-') || /^.+-cache-control$/.test(name);
 }
+
+/** Who asks a shared cache that kept an answer shows no token, and leaves no event (RFC 9111 §3.5). */
+const cachingOf = (caching: string | readonly string[] | undefined): string =>
+  caching === undefined ? 'no-store' : ownCacheOnly(String(caching));
+
+const ownCacheOnly: (caching: string) => string = remembering((caching) => {
+  const directives = caching.split(',').map((directive) => directive.trim());
+  const kept = directives.filter((directive) => !/^(?:public|private|s-maxage|proxy-revalidate)\b|^$/i.test(directive));
+  return kept.some((directive) => /^no-store$/i.test(directive)) ? 'no-store' : ['private', ...kept].join(', ');
+});
 
 /** Of an upstream that sends two `Connection` fields undici makes a list. */
 function namedByConnection(connection: string | readonly string[] | undefined): ReadonlySet<string> {

@@ -143,6 +143,14 @@ describe('a logout token', () => {
     assert.equal(await use(token), 200);
   });
 
+  it('signed by a key that is not known (yet) may come again', async () => {
+    for (let twice = 0; twice < 2; twice++) {
+      const answer = await post(`logout_token=${await logoutToken({ sub: 'p-7' }, { kid: 'another' })}`);
+      assert.deepEqual([answer.status, answer.json.code], [503, 'identity-unavailable']);
+      assert.equal((await road.settled()).at(-1)?.outcome.reason, 'token-key');
+    }
+  });
+
   it('counts once', async () => {
     const token = await logoutToken({ sub: 'p-5' });
     assert.equal((await post(`logout_token=${token}`)).status, 200);

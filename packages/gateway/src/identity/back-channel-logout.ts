@@ -4,7 +4,7 @@
  * It is believed only where it can be nothing else: the issuer's signature, our client id, the logout event, no `nonce`, made just now, never seen before. What it says is in force,
  * and kept across restarts, before the issuer hears that it is.
  */
-import { type JWTPayload, jwtVerify } from 'jose';
+import { errors, type JWTPayload, jwtVerify } from 'jose';
 
 import { type IssuerKeys, KeysUnavailableError } from './issuer-keys.ts';
 import { type ActorNames, actorId } from './principal.ts';
@@ -92,6 +92,8 @@ export class BackChannelLogout {
       return await this.#end(payload, issuer);
     } catch (error) {
       if (error instanceof KeysUnavailableError) return { kind: 'unavailable', reason: 'issuer-keys-unavailable' };
+      // Perhaps a new key, within the cooldown that somebody else began: an issuer that hears of a refusal doesn't come again.
+      if (error instanceof errors.JWKSNoMatchingKey) return { kind: 'unavailable', reason: 'token-key' };
       return refuse(verifyFault(error));
     }
   }

@@ -29,7 +29,7 @@ import { BodyCounter, declaredLength, RequestBodyError, readBody } from '../http
 import { canonicalise, type Parameter, parametersMax, parseParameters } from '../http/canonical.ts';
 import { chooseAccept, wantsJson } from '../http/headers.ts';
 import { isForm, isJson, isUtf8 } from '../http/media-type.ts';
-import { hasBody, messageFault } from '../http/message.ts';
+import { hasBody } from '../http/message.ts';
 import { parseOneReading } from '../http/one-reading.ts';
 import type { Presentation } from '../identity/dpop.ts';
 import type { Authentication, Authenticator, Principal } from '../identity/token.ts';
@@ -40,7 +40,16 @@ import { within } from '../trace/request-trace.ts';
 import { followedPage } from './followed-page.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
-import { denied, deniedByPolicy, noRoute, notAuthenticated, Refused, ruleTarget, violation } from './refused.ts';
+import {
+  denied,
+  deniedByPolicy,
+  noRoute,
+  notAuthenticated,
+  Refused,
+  ruleTarget,
+  soundTarget,
+  violation,
+} from './refused.ts';
 import { mustBePosted } from './search-by-post.ts';
 
 export interface AdmissionParts {
@@ -109,17 +118,7 @@ export class Admission {
   /** Judges the head. */
   async admit(request: IncomingMessage, response: ServerResponse, captured: Captured): Promise<Admitted> {
     const policy = this.#parts.policies.current;
-    const fault = messageFault(request);
-    if (fault !== undefined)
-      throw violation(captured, fault === 'too-many-headers' ? 'headers-too-large' : 'protocol-violation', fault);
-    const target = canonicalise(request.url ?? '');
-    if (target.kind === 'refused') {
-      throw violation(
-        captured,
-        target.reason === 'target-too-long' ? 'target-too-long' : 'target-refused',
-        target.reason,
-      );
-    }
+    const target = soundTarget(request, captured);
     const { interaction, ...recognised } = this.#recognise(request, target, captured);
     captured.trace?.note({ route: interaction.route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;

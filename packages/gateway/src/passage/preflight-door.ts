@@ -7,10 +7,9 @@ import type { IncomingMessage } from 'node:http';
 import { type Captured, discoveryEvent } from '../capture/capture.ts';
 import type { Route } from '../exposure/route.ts';
 import type { Cors } from '../http/cors.ts';
-import { messageFault } from '../http/message.ts';
 import { neighbourhood } from '../http/source.ts';
 import type { Door, DoorAnswer } from './door.ts';
-import { violation } from './refused.ts';
+import { soundTarget } from './refused.ts';
 
 export class PreflightDoor implements Door {
   readonly #prefixes: readonly string[];
@@ -30,8 +29,7 @@ export class PreflightDoor implements Door {
 
   async serve(request: IncomingMessage, captured: Captured): Promise<DoorAnswer> {
     const { headers } = request;
-    const fault = messageFault(request);
-    if (fault !== undefined) throw violation(captured, 'protocol-violation', fault);
+    soundTarget(request, captured);
     const requested = headers['access-control-request-headers'];
     return {
       status: 204,

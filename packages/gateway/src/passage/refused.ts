@@ -10,7 +10,8 @@ import {
 } from '../capture/capture.ts';
 import type { EventDraftFacts } from '../capture/recorder.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import type { Parameter } from '../http/canonical.ts';
+import { canonicalise, type Parameter, type Target as RequestTarget } from '../http/canonical.ts';
+import { messageFault } from '../http/message.ts';
 import { neighbourhood } from '../http/source.ts';
 import type { Denied } from '../policy/authorise.ts';
 import type { Assurance } from '../policy/conditions.ts';
@@ -53,6 +54,20 @@ export function violation(captured: Captured, code: RefusalCode, reason: string)
     headers: { connection: 'close' },
     floodKey: `violation ${reason} ${neighbourhood(captured.source.address)}`,
   });
+}
+
+/** What the head asks for, where it has one reading only. Throws `Refused`. */
+export function soundTarget(
+  request: Parameters<typeof messageFault>[0] & { readonly url?: string | undefined },
+  captured: Captured,
+): Extract<RequestTarget, { kind: 'canonical' }> {
+  const fault = messageFault(request);
+  if (fault !== undefined)
+    throw violation(captured, fault === 'too-many-headers' ? 'headers-too-large' : 'protocol-violation', fault);
+  const target = canonicalise(request.url ?? '');
+  if (target.kind === 'canonical') return target;
+  const { reason } = target;
+  throw violation(captured, reason === 'target-too-long' ? 'target-too-long' : 'target-refused', reason);
 }
 
 /** Nothing is served there, or not like that. */

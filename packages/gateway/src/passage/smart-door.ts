@@ -7,11 +7,10 @@ import type { IncomingMessage } from 'node:http';
 
 import { anonymous, type Captured, discoveryEvent } from '../capture/capture.ts';
 import type { Route } from '../exposure/route.ts';
-import { messageFault } from '../http/message.ts';
 import { neighbourhood } from '../http/source.ts';
 import { type SmartDiscovery, smartFreshSeconds } from '../identity/smart-discovery.ts';
 import type { Door, DoorAnswer } from './door.ts';
-import { noRoute, Refused, violation } from './refused.ts';
+import { noRoute, Refused, soundTarget } from './refused.ts';
 
 const suffix = '/.well-known/smart-configuration';
 const cors: Readonly<Record<string, string>> = {
@@ -32,13 +31,13 @@ export class SmartDoor implements Door {
   }
 
   isAskedFor({ url }: Pick<IncomingMessage, 'url'>): boolean {
-    return url !== undefined && this.#paths.has(url);
+    // Whatever is asked besides: with a query it would get to the API, whose own answer leads applications past the issuer.
+    return url !== undefined && this.#paths.has(url.split('?', 1)[0] ?? '');
   }
 
   async serve(request: IncomingMessage, captured: Captured): Promise<DoorAnswer> {
-    const fault = messageFault(request);
-    if (fault !== undefined) throw violation(captured, 'protocol-violation', fault);
-    const { method = '', url: route = '' } = request;
+    const { path: route } = soundTarget(request, captured);
+    const { method = '' } = request;
     const operation = 'smart-configuration';
     const floodKey = `smart ${neighbourhood(captured.source.address)}`;
     if (method === 'OPTIONS')

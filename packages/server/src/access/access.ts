@@ -32,6 +32,24 @@ export interface AccessEnd {
   readonly of: 'everything' | 'access-tokens';
 }
 
+/** A logout that a client has to hear of. */
+export interface Logout {
+  readonly tenant: TenantId;
+  readonly person: string;
+  /** One session; all that the person has without. */
+  readonly sid?: string;
+  /** Who is to be told. */
+  readonly client: string;
+  readonly sinceMs: number;
+}
+
+export interface Logouts {
+  /** Durable when it returns. One that is kept already is kept from now on. */
+  keep(logout: Logout): void;
+  forget(logout: Pick<Logout, 'client' | 'person' | 'sid'>): void;
+  list(): readonly Logout[];
+}
+
 /** Somebody at the door whose proof has been checked. */
 export type Principal = PersonPrincipal | OperatorPrincipal;
 
@@ -103,11 +121,16 @@ export interface People {
   revokeRole(id: string, role: string, by: Author): Promise<Person>;
   setPassword(id: string, password: string, by: Author): Promise<void>;
   disable(id: string, by: Author): Promise<Person>;
-  /** Who the person is in the FHIR API from the next sign-in on. */
+  /** Who the person is in the FHIR API from the next sign-in on; where they were somebody else until then, everything they had as that ends. */
   setFhirUser(id: string, fhirUser: string, by: Author): Promise<Person>;
   /** Ends what the person is signed in to, here and at every application. */
   signOut(id: string, by: Author, origin?: Origin): Promise<void>;
-  /** Told once a change is in force that ends what a person had: disabled, signed out, another password, factors reset, a role less. */
+  /**
+   * When everything the person had was ended last, in milliseconds since 1970; 0 when it never was. What was begun before, and what was given before, is no longer good: a sign-in that waits
+   * for its second step, a token.
+   */
+  endedMs(id: string): number;
+  /** Told once a change is in force that ends what a person had: disabled, signed out, another password, factors reset, somebody else in the FHIR API, a role less. */
   onEnd(listener: (end: AccessEnd) => void): void;
   /** Argon2id, the same work for unknown people; ten failures in fifteen minutes lock the username and the address. Recorded. */
   signIn(attempt: {
@@ -252,6 +275,7 @@ export interface Access extends AsyncDisposable {
   readonly writeKeys: WriteKeys;
   readonly operator: Operator;
   readonly sessions: Sessions;
+  readonly logouts: Logouts;
   readonly tokens: Tokens;
   /** Everything the principal may do. */
   rightsOf(principal: Principal): ReadonlySet<Right>;

@@ -24,7 +24,7 @@ export interface FactorsParts {
   readonly state: State;
   readonly world: World;
   readonly keysDir: string;
-  readonly people: Pick<PeopleStore, 'get' | 'ended'>;
+  readonly people: Pick<PeopleStore, 'get' | 'ended' | 'endEverything'>;
   readonly changes: Changes;
 }
 
@@ -57,7 +57,6 @@ export async function openFactors(parts: FactorsParts): Promise<Factors> {
   const insertCode = state.prepare('INSERT INTO recovery_codes (person, hash) VALUES (?, ?)');
   const deleteCode = state.prepare('DELETE FROM recovery_codes WHERE person = ? AND hash = ?');
   const deleteCodes = state.prepare('DELETE FROM recovery_codes WHERE person = ?');
-  const endSessions = state.prepare('DELETE FROM sessions WHERE person = ?');
 
   const mustGet = (id: string): Person => {
     const person = people.get(id);
@@ -211,9 +210,10 @@ export async function openFactors(parts: FactorsParts): Promise<Factors> {
         changes: () => [{ path: '/factors', op: 'remove' }],
         apply: () => {
           inTransaction(state, () => {
-            for (const statement of [deleteTotp, deletePasskeys, deleteCodes, endSessions]) statement.run(person);
+            for (const statement of [deleteTotp, deletePasskeys, deleteCodes]) statement.run(person);
+            people.endEverything(person);
+            people.ended({ person, of: 'everything' });
           });
-          people.ended({ person, of: 'everything' });
         },
       });
     },

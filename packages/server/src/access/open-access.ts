@@ -4,6 +4,7 @@ import type { Access } from './access.ts';
 import { actorOf, createChanges } from './change.ts';
 import { openFactors } from './factors.ts';
 import { checkKeysDirectory } from './key-file.ts';
+import { openLogouts } from './logouts.ts';
 import { openOperator } from './operator.ts';
 import type { RecordOwn } from './own-event.ts';
 import { openPasswords } from './passwords.ts';
@@ -48,6 +49,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
     factors,
     writeKeys: openWriteKeys({ state, world, tenants, changes }),
     operator,
+    logouts: openLogouts(state),
     sessions: openSessions({ state, world, people, record }),
     tokens: openTokens({ world, trust: options.trust, people, tenants }),
     // Whatever a person is said to be, the operator is whoever holds the token of this machine.

@@ -21,7 +21,9 @@ const passwordLengthMax = 1_024;
 export interface PeopleStore extends Omit<People, 'signIn' | 'prove'> {
   /** The encoded hash of the person's password. */
   passwordOf(id: string): string | undefined;
-  /** Tells those who listen. */
+  /** Everything that the person had is over from now on, within the caller's transaction. */
+  endEverything(id: string): void;
+  /** Tells those who listen, in the same transaction: what they keep is kept, or the change is not made. */
   ended(end: AccessEnd): void;
 }
 
@@ -49,10 +51,17 @@ export function openPeople(parts: PeopleParts): PeopleStore {
   const updatePassword = state.prepare('UPDATE people SET password = ? WHERE id = ?');
   const disablePerson = state.prepare('UPDATE people SET disabled = 1 WHERE id = ?');
   const updateFhirUser = state.prepare('UPDATE people SET fhir_user = ? WHERE id = ?');
-  const endSessions = state.prepare('DELETE FROM sessions WHERE person = ?');
+  const deleteSessions = state.prepare('DELETE FROM sessions WHERE person = ?');
+  const updateEnded = state.prepare('UPDATE people SET ended_ms = ? WHERE id = ?');
+  const selectEnded = state.prepare('SELECT ended_ms FROM people WHERE id = ?');
   const listeners = new Set<(end: AccessEnd) => void>();
   const ended = (end: AccessEnd): void => {
     for (const listener of listeners) listener(end);
+  };
+
+  const endEverything = (id: string): void => {
+    deleteSessions.run(id);
+    updateEnded.run(world.clock.now(), id);
   };
 
   const toPerson = (row: Record<string, unknown>): Person => {
@@ -114,11 +123,12 @@ export function openPeople(parts: PeopleParts): PeopleStore {
           ],
         };
       },
-      apply: () => {
-        (grant ? insertRole : deleteRole).run(id, role);
-        if (!grant) ended({ person: id, of: 'access-tokens' });
-        return mustGet(id);
-      },
+      apply: () =>
+        inTransaction(state, () => {
+          (grant ? insertRole : deleteRole).run(id, role);
+          if (!grant) ended({ person: id, of: 'access-tokens' });
+          return mustGet(id);
+        }),
     });
 
   return {
@@ -206,9 +216,9 @@ export function openPeople(parts: PeopleParts): PeopleStore {
         apply: () => {
           inTransaction(state, () => {
             updatePassword.run(encoded, id);
-            endSessions.run(id);
+            endEverything(id);
+            ended({ person: id, of: 'everything' });
           });
-          ended({ person: id, of: 'everything' });
         },
       });
     },
@@ -226,10 +236,17 @@ export function openPeople(parts: PeopleParts): PeopleStore {
             changes: [{ path: '/fhirUser', op: 'replace', after: digestOf(fhirUser) }],
           };
         },
-        apply: () => {
-          updateFhirUser.run(fhirUser, id);
-          return mustGet(id);
-        },
+        apply: () =>
+          inTransaction(state, () => {
+            const { fhirUser: before } = mustGet(id);
+            updateFhirUser.run(fhirUser, id);
+            // Of a patient the tokens that were given open the record of whoever they were taken for, and would be renewed for it.
+            if (before !== undefined && before !== fhirUser) {
+              endEverything(id);
+              ended({ person: id, of: 'everything' });
+            }
+            return mustGet(id);
+          }),
       }),
     signOut: (id, by, origin) =>
       changes.make({
@@ -247,12 +264,16 @@ export function openPeople(parts: PeopleParts): PeopleStore {
           };
         },
         apply: () => {
-          endSessions.run(id);
-          ended({ person: id, of: 'everything' });
+          inTransaction(state, () => {
+            endEverything(id);
+            ended({ person: id, of: 'everything' });
+          });
         },
       }),
     onEnd: (listener) => void listeners.add(listener),
     ended,
+    endEverything,
+    endedMs: (id) => Number(selectEnded.get(id)?.ended_ms ?? 0),
     disable: (id, by) =>
       changes.make({
         check: () => {
@@ -269,10 +290,10 @@ export function openPeople(parts: PeopleParts): PeopleStore {
         apply: () => {
           const person = inTransaction(state, () => {
             disablePerson.run(id);
-            endSessions.run(id);
+            endEverything(id);
+            ended({ person: id, of: 'everything' });
             return mustGet(id);
           });
-          ended({ person: id, of: 'everything' });
           return person;
         },
       }),

@@ -68,6 +68,15 @@ const migrations: readonly string[] = [
      PRIMARY KEY (person, hash)
    ) STRICT, WITHOUT ROWID;`,
   'ALTER TABLE people ADD COLUMN fhir_user TEXT;',
+  `ALTER TABLE people ADD COLUMN ended_ms INTEGER NOT NULL DEFAULT 0;
+   CREATE TABLE logouts (
+     id TEXT PRIMARY KEY,
+     tenant TEXT NOT NULL,
+     person TEXT NOT NULL,
+     sid TEXT,
+     client TEXT NOT NULL,
+     since_ms INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** Of a file that is up to date. */

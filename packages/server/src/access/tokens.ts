@@ -9,6 +9,7 @@ import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
 import type { PersonPrincipal, Tenants, Tokens } from './access.ts';
 import type { PeopleStore } from './people.ts';
+import { rightsOf } from './rights.ts';
 import { current } from './sessions.ts';
 
 /** Whose tokens are good here. */
@@ -22,6 +23,19 @@ export interface TokenTrust {
   readonly keys: JWTVerifyGetKey;
   /** Only people of access/ are let in: true for the embedded issuer, whose people live nowhere else. False unless said. */
   readonly knownPeopleOnly?: boolean;
+  /**
+   * Whoever has rights here needs it in `scope`: a token that an application got for the FHIR API must not be one for the audit trail, whoever signed in there. Not asked for unless
+   * said: an issuer elsewhere may know of no such scope.
+   */
+  readonly scope?: string;
+}
+
+/** What of a token is good whatever becomes of its person. */
+interface Known {
+  readonly principal: PersonPrincipal;
+  readonly scopes: readonly string[];
+  /** Seconds since 1970. */
+  readonly issuedAt: number;
 }
 
 const toleranceSeconds = 60;
@@ -37,9 +51,15 @@ export function openTokens(parts: {
   readonly tenants: Tenants;
 }): Tokens {
   const { world, trust, people, tenants } = parts;
-  const admit = (principal: PersonPrincipal, { knownPeopleOnly }: TokenTrust): PersonPrincipal | undefined =>
-    knownPeopleOnly === true && people.get(principal.id) === undefined ? undefined : current(principal, people);
-  const cache = new Map<string, { readonly principal: PersonPrincipal; readonly untilMs: number }>();
+  const admit = ({ principal, scopes, issuedAt }: Known, { knownPeopleOnly, scope }: TokenTrust) => {
+    if (knownPeopleOnly === true && people.get(principal.id) === undefined) return undefined;
+    // Of the second in which it ended nobody knows which came first.
+    if (issuedAt <= Math.floor(people.endedMs(principal.id) / 1_000)) return undefined;
+    const admitted = current(principal, people);
+    const needsScope = scope !== undefined && admitted !== undefined && rightsOf(admitted.roles).size > 0;
+    return needsScope && !scopes.includes(scope) ? undefined : admitted;
+  };
+  const cache = new Map<string, Known & { readonly untilMs: number }>();
 
   return {
     async verify(jwt) {
@@ -51,19 +71,21 @@ export function openTokens(parts: {
         cache.delete(key);
         if (nowMs < cached.untilMs) {
           cache.set(key, cached);
-          return admit(cached.principal, trust);
+          return admit(cached, trust);
         }
       }
       const payload = await verifyPayload(jwt, trust, new Date(nowMs));
       const principal = payload === undefined ? undefined : principalOf(payload, tenants);
       if (payload === undefined || principal === undefined) return undefined;
+      const scopes = typeof payload.scope === 'string' ? payload.scope.split(' ') : [];
+      const known = { principal, scopes, issuedAt: payload.iat ?? 0 };
       const expiresMs = (payload.exp ?? 0) * 1_000 + toleranceSeconds * 1_000;
-      cache.set(key, { principal, untilMs: Math.min(nowMs + cacheMs, expiresMs) });
+      cache.set(key, { ...known, untilMs: Math.min(nowMs + cacheMs, expiresMs) });
       if (cache.size > cachedMax) {
         const oldest = cache.keys().next().value;
         if (oldest !== undefined) cache.delete(oldest);
       }
-      return admit(principal, trust);
+      return admit(known, trust);
     },
   };
 }

@@ -9,7 +9,7 @@ import { ServerError } from '../errors.ts';
 import type { World } from '../world/world.ts';
 import { type AccountPage, renderAccountPage } from './account-page.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
-import { type Assurance, mfaAcr, passkeyAcr, passwordAcr } from './claims.ts';
+import { type Assurance, isOver, mfaAcr, passkeyAcr, passwordAcr } from './claims.ts';
 import { sendPage } from './interaction.ts';
 import { renderErrorPage } from './pages.ts';
 import type { Passkeys } from './passkeys.ts';
@@ -24,7 +24,13 @@ const visitsMax = 10_000;
 interface AccountVisit {
   readonly key: string;
   readonly sinceMs: number;
-  signedIn?: { readonly person: string; readonly principal: PersonPrincipal; readonly untilMs: number };
+  signedIn?: {
+    readonly person: string;
+    readonly principal: PersonPrincipal;
+    /** Moved on by what was ended from here. */
+    provenMs: number;
+    readonly untilMs: number;
+  };
   /** Of an app that is being enrolled, until its first code. */
   secret?: Uint8Array;
 }
@@ -94,7 +100,8 @@ export function createAccount(parts: {
     finish: async (person, assurance) => {
       visits.delete(visit.key);
       const principal = principalOf(person, assurance, world.clock.now());
-      const signedIn = { person: person.id, principal, untilMs: now() + visitMs };
+      const { provenMs = world.clock.now() } = assurance;
+      const signedIn = { person: person.id, principal, provenMs, untilMs: now() + visitMs };
       show(response, begin(response, signedIn), person, 200, {});
     },
     giveUp: async () => sendPage(response, 200, renderErrorPage('You left without signing in.')),
@@ -135,6 +142,7 @@ export function createAccount(parts: {
         return { codes: await factors.newRecoveryCodes(person.id, by, from) };
       case 'sign-out':
         await people.signOut(person.id, by, from);
+        if (visit.signedIn !== undefined) visit.signedIn.provenMs = people.endedMs(person.id) + 1;
         return { good: 'You are signed out of every application.' };
       default:
         return { problem: 'Nothing was changed.' };
@@ -144,7 +152,8 @@ export function createAccount(parts: {
   return async (request, response) => {
     const visit = find(request) ?? begin(response);
     const person = visit.signedIn === undefined ? undefined : people.get(visit.signedIn.person);
-    const isIn = person !== undefined && !person.disabled;
+    // Whoever was put out must not be able to enrol a factor of theirs in what is left of ten minutes.
+    const isIn = person !== undefined && !person.disabled && !isOver(visit.signedIn ?? {}, person.id, people);
     if (request.method === 'GET') {
       if (isIn) return show(response, visit, person, 200, {});
       return steps.show(signInVisit(request, response, visit));

@@ -1,12 +1,12 @@
 /**
  * The end of a session, told to those who would go on without hearing of it (OpenID Connect Back-Channel Logout 1.0): a signed logout token, posted as a form.
  *
- * Told at once, and again, a bit later each time, for about a minute; how it ended is an event. Nobody waits for it: what has ended here has ended, whoever hears.
- * In memory: a restart forgets what was not heard yet, and says so by the missing event.
+ * Told at once, again and a bit later each time, and then once a minute for a day: longer than any token lives that would be good where it wasn't heard. It is kept before the first try, so a
+ * server that stops goes on with it after its next start. How it ended is an event, and so is that nobody heard within the first minute. Nobody waits for it: what has ended here has
+ * ended, whoever hears.
  */
-import type { TenantId } from '@watchglass/record';
 import { SignJWT } from 'jose';
-import type { RecordOwn } from '../access/access.ts';
+import type { Logout, Logouts, RecordOwn } from '../access/access.ts';
 import { httpCall } from '../world/http-call.ts';
 import type { World } from '../world/world.ts';
 import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
@@ -14,11 +14,15 @@ import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
 const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
 /** Before each attempt. */
 const waitsMs: readonly number[] = [0, 200, 1_000, 3_000, 8_000, 15_000, 30_000];
+/** Then. */
+const laterMs = 60_000;
+/** No access token lives longer. */
+const tellMs = 24 * 3_600_000;
 const attemptMs = 3_000;
 const tokenSeconds = 120;
 const answerBytesMax = 16_384;
-/** Underway at once; what is beyond is recorded as not told. */
-const tellingsMax = 2_000;
+/** Under way at once; what is beyond is recorded as not told yet. */
+const tellingsMax = 10_000;
 
 /** Somebody who hears of it. */
 export interface Hearer {
@@ -26,17 +30,21 @@ export interface Hearer {
   readonly url: string;
 }
 
-export interface Ended {
-  readonly tenant: TenantId;
-  readonly person: string;
-  /** One session; all that the person has without. */
-  readonly sid?: string;
-}
+export type Ended = Pick<Logout, 'tenant' | 'person' | 'sid'>;
 
 export interface BackChannel extends AsyncDisposable {
+  /** Kept when it returns. Throws where it can't be kept. */
   tell(hearer: Hearer, ended: Ended): void;
+  /** Goes on with what was kept and not heard before this process. */
+  resume(hearers: readonly Hearer[]): void;
   /** Resolves once nothing is under way; for tests. */
   idle(): Promise<void>;
+}
+
+interface Telling {
+  /** When it happened, the last time: it may happen once more while it is being told. */
+  sinceMs: number;
+  settled: Promise<void>;
 }
 
 export function createBackChannel(parts: {
@@ -44,13 +52,14 @@ export function createBackChannel(parts: {
   readonly signingKey: SigningKey;
   readonly world: World;
   readonly record: RecordOwn;
+  readonly logouts: Logouts;
   /** PEM of the authorities that are trusted besides the system's. */
   readonly ca?: string;
   readonly report: (message: string, error: unknown) => void;
 }): BackChannel {
-  const { world, record, report } = parts;
+  const { world, record, report, logouts } = parts;
   const over = new AbortController();
-  const tellings = new Set<Promise<void>>();
+  const tellings = new Map<string, Telling>();
 
   const tokenOf = ({ client }: Hearer, { person, sid }: Ended): Promise<string> => {
     const nowSeconds = Math.floor(world.clock.now() / 1_000);
@@ -85,22 +94,37 @@ export function createBackChannel(parts: {
     }
   };
 
-  const telling = async (hearer: Hearer, ended: Ended): Promise<void> => {
-    let reason: string | undefined = 'stopped';
-    for (const waitMs of waitsMs) {
+  /** Until it is heard, or nobody has to hear any more, or the server stops: then it stays kept. */
+  const telling = async (hearer: Hearer, ended: Ended, of: Pick<Telling, 'sinceMs'>): Promise<void> => {
+    for (let tries = 0; ; ) {
       try {
+        const waitMs = waitsMs[tries] ?? laterMs;
         if (waitMs > 0) await world.clock.sleep(waitMs, over.signal);
       } catch {
-        break;
+        return;
       }
-      reason = await attempt(hearer, ended);
+      const triedMs = world.clock.now();
+      const reason = await attempt(hearer, ended);
+      if (over.signal.aborted && reason !== undefined) return;
+      tries += 1;
+      if (reason === undefined && of.sinceMs > triedMs) {
+        tries = 0;
+        continue;
+      }
       // What it doesn't believe now it won't believe later.
-      if (reason === undefined || reason === 'status-400') break;
+      const isOver = reason === undefined || reason === 'status-400' || triedMs >= of.sinceMs + tellMs;
+      if (isOver || tries === waitsMs.length) await say(hearer, ended, reason);
+      if (!isOver) continue;
+      logouts.forget({ ...ended, client: hearer.client });
+      return;
     }
-    await say(hearer, ended, reason);
   };
 
-  const say = async ({ client }: Hearer, { tenant, person, sid }: Ended, reason: string | undefined): Promise<void> => {
+  const say = async (
+    { client }: Pick<Hearer, 'client'>,
+    { tenant, person, sid }: Ended,
+    reason: string | undefined,
+  ): Promise<void> => {
     await record({
       tenant,
       kind: 'auth',
@@ -116,19 +140,42 @@ export function createBackChannel(parts: {
     }).catch((error: unknown) => report('issuer: what became of a logout could not be recorded', error));
   };
 
+  const begin = (hearer: Hearer, { sinceMs, ...ended }: Logout): void => {
+    const key = JSON.stringify([hearer.client, ended.person, ended.sid]);
+    const running = tellings.get(key);
+    if (running !== undefined) {
+      running.sinceMs = sinceMs;
+      return;
+    }
+    const one: Telling = { sinceMs, settled: Promise.resolve() };
+    // What there is no room for stays kept: the next start tells it.
+    const run = tellings.size >= tellingsMax ? say(hearer, ended, 'too-many') : telling(hearer, ended, one);
+    tellings.set(key, one);
+    one.settled = run
+      .catch((error: unknown) => report('issuer: a logout could not be told', error))
+      .finally(() => tellings.delete(key));
+  };
+
   return {
-    tell(hearer, ended) {
-      const run = tellings.size >= tellingsMax ? say(hearer, ended, 'too-many') : telling(hearer, ended);
-      const settled = run.catch((error: unknown) => report('issuer: a logout could not be told', error));
-      tellings.add(settled);
-      void settled.finally(() => tellings.delete(settled));
+    tell(hearer, { tenant, person, sid }) {
+      const whose = { tenant, person, ...(sid === undefined ? {} : { sid }) };
+      const logout = { ...whose, client: hearer.client, sinceMs: world.clock.now() };
+      logouts.keep(logout);
+      begin(hearer, logout);
+    },
+    resume(hearers) {
+      for (const logout of logouts.list()) {
+        const hearer = hearers.find(({ client }) => client === logout.client);
+        if (hearer !== undefined) begin(hearer, logout);
+        else logouts.forget(logout);
+      }
     },
     async idle() {
-      while (tellings.size > 0) await Promise.all(tellings);
+      while (tellings.size > 0) await Promise.all([...tellings.values()].map(({ settled }) => settled));
     },
     async [Symbol.asyncDispose]() {
       over.abort();
-      await Promise.all(tellings);
+      await Promise.all([...tellings.values()].map(({ settled }) => settled));
     },
   };
 }

@@ -24,17 +24,31 @@ export interface Assurance {
   readonly acr: string;
   /** RFC 8176. */
   readonly methods: readonly string[];
+  /**
+   * When the first of it was about to be looked at, in milliseconds since 1970: where everything of the person has ended since, it proves nothing any more. Undefined for what is given
+   * at once.
+   */
+  readonly provenMs?: number;
+}
+
+/** Signed out, reset or disabled since they proved who they are. */
+export function isOver(
+  { provenMs }: Pick<Assurance, 'provenMs'>,
+  person: string,
+  people: { endedMs(id: string): number },
+): boolean {
+  return provenMs !== undefined && provenMs <= people.endedMs(person);
 }
 
 /**
  * The assurance as a client that asked for some values gets it: the strongest of them that was reached, since whoever asked compares (RFC 9470 §5). Undefined
  * when none was. Values that are not ours ask for nothing.
  */
-export function assuranceFor(wanted: readonly string[], { methods }: Assurance): Assurance | undefined {
+export function assuranceFor(wanted: readonly string[], { methods, provenMs }: Assurance): Assurance | undefined {
   const reached = methods.includes('user') ? 2 : methods.includes('mfa') ? 1 : 0;
   const ours = acrs.filter((acr) => wanted.includes(acr));
   const fit = (ours.length === 0 ? acrs : ours).filter((acr) => acrs.indexOf(acr) <= reached).at(-1);
-  return fit === undefined ? undefined : { acr: fit, methods };
+  return fit === undefined ? undefined : { acr: fit, methods, ...(provenMs === undefined ? {} : { provenMs }) };
 }
 
 const oidcScopes = ['openid', 'profile'] as const;
@@ -78,7 +92,8 @@ export function grantScopes(
   const smart = narrowScopes(wanted, held);
   const limit = by.client === undefined ? undefined : userScopesOf(by.client);
   const limited = limit === undefined ? smart : narrowScopes(smart, limit);
-  return asked.includes(watchglassScope) && held.includes(watchglassScope) ? [watchglassScope, ...limited] : limited;
+  const isWatchglass = [asked, held, limit ?? held].every((scopes) => scopes.includes(watchglassScope));
+  return isWatchglass ? [watchglassScope, ...limited] : limited;
 }
 
 /** Of a client that asks for itself. */

@@ -80,9 +80,10 @@ export function createInteraction(options: InteractionOptions): Handler {
         ...(typeof launch === 'string' ? { launch } : {}),
       },
       finish: (person, assurance) => launchStep.begin(visit, person, assurance),
-      goOn: (person, { acr, methods }, context) =>
+      goOn: (person, { acr, methods, provenMs }, context) =>
         end({
           login: { accountId: person.id, acr, amr: [...methods], remember: false },
+          provenMs,
           ...(context === undefined ? {} : { context }),
         }),
       refuse: (error, error_description) => end({ error, error_description }),

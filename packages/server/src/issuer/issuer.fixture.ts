@@ -9,7 +9,7 @@ import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
 import { realWorld } from '../world/real-world.ts';
-import { apiAudience } from './claims.ts';
+import { apiAudience, watchglassScope } from './claims.ts';
 import type { IssuerClient } from './issuer-client.ts';
 import { loadIssuer } from './load-issuer.ts';
 import { openSigningKey } from './signing-key.ts';
@@ -24,6 +24,8 @@ export interface RunningIssuer extends AsyncDisposable {
   readonly recorded: OwnEvent[];
   readonly nurse: Person;
   readonly idle: () => Promise<void>;
+  /** Stops the process's parts and starts them again over the same files: `access` is another one then. */
+  readonly restart: () => Promise<void>;
 }
 
 export async function startIssuer(
@@ -46,38 +48,55 @@ export async function startIssuer(
     algorithms: ['RS256'],
     keys: signingKey.publicKeys,
     knownPeopleOnly: true,
+    scope: watchglassScope,
   };
-  const access = await openAccess({ path: join(dir, 'state.sqlite'), keysDir, world, record, trust });
+  const open = () => openAccess({ path: join(dir, 'state.sqlite'), keysDir, world, record, trust });
+  let access = await open();
   access.tenants.add(tenant);
   const nurse = await access.people.add(
     { username: 'n.abara', name: 'N. Abara', tenant, roles: ['nurse', 'auditor'], password },
     'server',
   );
   const { openIssuer } = await loadIssuer();
-  const issuer = await openIssuer({
-    url,
-    world,
-    keysDir,
-    signingKey,
-    people: access.people,
-    factors: access.factors,
-    record,
-    homeTenant: tenant,
-    clients,
-    demo: true,
-    ...(options.fhirUrl === undefined ? {} : { smart: { fhirUrl: options.fhirUrl } }),
-    report: (message, error) => console.error(message, error),
-  });
-  await issuer.listen({ host: '127.0.0.1', port: Number(new URL(url).port) });
+  const serve = async () => {
+    const made = await openIssuer({
+      url,
+      world,
+      keysDir,
+      signingKey,
+      people: access.people,
+      factors: access.factors,
+      logouts: access.logouts,
+      record,
+      homeTenant: tenant,
+      clients,
+      demo: true,
+      ...(options.fhirUrl === undefined ? {} : { smart: { fhirUrl: options.fhirUrl } }),
+      report: (message, error) => console.error(message, error),
+    });
+    await made.listen({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    return made;
+  };
+  let issuer = await serve();
+  const stop = async (): Promise<void> => {
+    await issuer[Symbol.asyncDispose]();
+    await access[Symbol.asyncDispose]();
+  };
   return {
     url,
-    access,
+    get access() {
+      return access;
+    },
     recorded,
     nurse,
     idle: () => issuer.idle(),
+    async restart() {
+      await stop();
+      access = await open();
+      issuer = await serve();
+    },
     async [Symbol.asyncDispose]() {
-      await issuer[Symbol.asyncDispose]();
-      await access[Symbol.asyncDispose]();
+      await stop();
       await rm(dir, { recursive: true });
     },
   };

@@ -71,6 +71,7 @@ async function start(context: TestContext): Promise<Running> {
     signingKey,
     people: access.people,
     factors: access.factors,
+    logouts: access.logouts,
     record: async (event) => {
       recorded.push(event);
     },

@@ -22,6 +22,7 @@ import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
 import { authorizationPath, postedAuthorization } from './authorization-checks.ts';
 import { createBackChannel } from './back-channel.ts';
+import { grantScopes } from './claims.ts';
 import { createEndSession, endSessionPath } from './end-session.ts';
 import { createInteraction, setPageHeaders } from './interaction.ts';
 import type { IssuerClient } from './issuer-client.ts';
@@ -46,6 +47,7 @@ const headerBytesMax = 16_384;
 /** The client in the tokens with which the issuer looks patients up for whoever has to choose one. */
 const ownClientId = 'watchglass-issuer';
 const lookupSeconds = 60;
+const lookupScope = 'user/Patient.rs';
 
 type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
@@ -57,6 +59,8 @@ export interface IssuerOptions {
   readonly signingKey: SigningKey;
   readonly people: Access['people'];
   readonly factors: Access['factors'];
+  /** Those that are still to be heard. */
+  readonly logouts: Access['logouts'];
   readonly record: RecordOwn;
   /** Whose log takes what concerns no person. */
   readonly homeTenant: TenantId;
@@ -102,7 +106,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   });
   provider.on('server_error', (_ctx, error) => report('issuer: a request failed', error));
   const calls = { issuer: options.url, signingKey, world, record, report };
-  const backChannel = createBackChannel({ ...calls, ...(options.ca === undefined ? {} : { ca: options.ca }) });
+  const backChannel = createBackChannel({
+    ...calls,
+    logouts: options.logouts,
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+  });
   const sessionsEnd = createSessionsEnd({ provider, people, signIns, clients, backChannel, record, report });
   people.onEnd((end) => sessionsEnd.all(end));
   const passkeys = createPasskeys({ world, factors, origin });
@@ -114,7 +122,11 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     patients:
       smart === undefined ? undefined : createPatientSearch({ ...smart, ...(options.ca ? { ca: options.ca } : {}) }),
     mint: (person, assurance, authTimeSeconds) =>
-      mint({ person, clientId: ownClientId, lifetimeSeconds: lookupSeconds, assurance, authTimeSeconds }),
+      mint({
+        ...{ person, clientId: ownClientId, lifetimeSeconds: lookupSeconds, assurance, authTimeSeconds },
+        // A gateway may pass tokens on to the API behind it: this one is good for nothing else.
+        scope: grantScopes([lookupScope], { roles: person.roles, client: undefined, patient: undefined }).join(' '),
+      }),
   });
   const doors: readonly (readonly [path: string, handle: Door])[] = [
     ['/interaction/', createInteraction({ provider, steps, launchStep, world, origin, clientName })],

@@ -5,7 +5,7 @@
 import type { Access, OwnEvent, Person, RecordOwn } from '../access/access.ts';
 import { sourceOf } from '../access/change.ts';
 import type { World } from '../world/world.ts';
-import { type Assurance, ownPatientOf } from './claims.ts';
+import { type Assurance, isOver, ownPatientOf } from './claims.ts';
 import { renderLaunchPage } from './launch-page.ts';
 import type { Launches, LaunchFault } from './launches.ts';
 import { type Found, type PatientSearch, termCharsMax } from './patient-search.ts';
@@ -49,7 +49,7 @@ interface Choosing {
 }
 
 export function createLaunchStep(parts: {
-  readonly people: Pick<Access['people'], 'get'>;
+  readonly people: Pick<Access['people'], 'get' | 'endedMs'>;
   readonly launches: Launches;
   readonly world: World;
   readonly record: RecordOwn;
@@ -64,7 +64,13 @@ export function createLaunchStep(parts: {
   const find = (visit: Visit): (Choosing & { readonly who: Person }) | undefined => {
     const one = choosing.get(visit.key);
     const who = one === undefined ? undefined : people.get(one.person);
-    if (one !== undefined && who !== undefined && !who.disabled && world.clock.monotonicMs() < one.untilMs)
+    if (
+      one !== undefined &&
+      who !== undefined &&
+      !who.disabled &&
+      !isOver(one.assurance, one.person, people) &&
+      world.clock.monotonicMs() < one.untilMs
+    )
       return { ...one, who };
     choosing.delete(visit.key);
     return undefined;

@@ -9,6 +9,8 @@ export interface TokenOrder {
   readonly person: Person;
   readonly clientId: string;
   readonly lifetimeSeconds: number;
+  /** All that the roles hold, unless said. */
+  readonly scope?: string;
   /** How and when they signed in; by password and now, unless said. */
   readonly assurance?: Assurance;
   readonly authTimeSeconds?: number;
@@ -24,7 +26,7 @@ export function mintAccessToken(
   return new SignJWT({
     ...personClaims(person, authTimeSeconds, assurance),
     client_id: order.clientId,
-    scope: scopesOf(person.roles),
+    scope: order.scope ?? scopesOf(person.roles),
     // A session of its own: it must not end with whichever one of the person's does.
     sid: random(by.world),
     ...(own === undefined ? {} : { patient: own }),

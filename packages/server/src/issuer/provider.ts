@@ -15,6 +15,7 @@ import {
   grantScopes,
   grantServiceScopes,
   isApiScope,
+  isOver,
   passwordAcr,
   passwordAmr,
   personClaims,
@@ -44,7 +45,7 @@ const refreshSeconds = 12 * 60 * 60;
 export interface ProviderOptions {
   readonly issuer: string;
   readonly world: World;
-  readonly people: Pick<Access['people'], 'get'>;
+  readonly people: Pick<Access['people'], 'get' | 'endedMs'>;
   readonly signingKey: SigningKey;
   readonly cookieKeys: readonly string[];
   readonly clients: readonly IssuerClient[];
@@ -160,9 +161,12 @@ function configurationOf(options: ProviderOptions): Configuration {
       RefreshToken: refreshLifetime(options.world),
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}`, policy: signInOnly() },
-    async findAccount(_ctx, sub) {
+    async findAccount(_ctx, sub, token) {
       const person = people.get(sub);
       if (person === undefined || person.disabled) return undefined;
+      // Of a sign-in that isn't known (any more) nobody could end what it renews.
+      if (token?.kind === 'RefreshToken' && signIns.ofGrant(token.grantId ?? '') === undefined) return undefined;
+      await untilTheNextSecond(people.endedMs(sub), options.world);
       return {
         accountId: person.id,
         claims: async () => ({
@@ -187,13 +191,17 @@ function configurationOf(options: ProviderOptions): Configuration {
       const patient = signIns.ofGrant(token.grantId ?? '')?.context?.patient;
       return {
         ...personClaims(person, from?.authTime ?? Math.floor(options.world.clock.now() / 1_000), assurance),
-        ...(sid === undefined ? {} : { sid }),
+        // What works offline goes on without the session that has ended: with its name every token would be refused that is renewed after it.
+        ...(sid === undefined || signIns.get(sid) === undefined ? {} : { sid }),
         ...(patient === undefined ? {} : { patient }),
       };
     },
     async loadExistingGrant(ctx) {
       const { client, account, provider, params, session, result } = ctx.oidc;
       if (client === undefined || account === undefined || session === undefined) return undefined;
+      // What was proven waits here until the browser comes back for it.
+      const provenMs = typeof result?.provenMs === 'number' ? result.provenMs : 0;
+      if (isOver({ provenMs }, account.accountId, people)) throw new errors.AccessDenied('sign in again');
       // A fresh grant each time: what the person may have is decided by today's roles, not by an earlier sign-in.
       const grant = new provider.Grant({ clientId: client.clientId, accountId: account.accountId });
       const asked = typeof params?.scope === 'string' ? params.scope.split(' ') : [];
@@ -266,6 +274,12 @@ function refreshLifetime(world: World): (ctx: KoaContextWithOIDC | undefined) =>
       ? refreshSeconds
       : Math.max(1, began + refreshSeconds - Math.floor(world.clock.now() / 1_000));
   };
+}
+
+/** Tokens say when they were given in whole seconds: one of the second in which all earlier ones ended would pass for one of those. */
+async function untilTheNextSecond(endedMs: number, { clock }: World): Promise<void> {
+  const waitMs = (Math.floor(endedMs / 1_000) + 1) * 1_000 - clock.now();
+  if (waitMs > 0 && waitMs <= 1_000) await clock.sleep(waitMs);
 }
 
 /** The clients are our own, so nobody is asked to consent; what a token may hold is decided in `loadExistingGrant`. */

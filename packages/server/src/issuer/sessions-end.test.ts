@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import * as client from 'openid-client';
 import { redirectUri, startIssuer } from './issuer.fixture.ts';
@@ -15,16 +16,16 @@ interface Heard {
 }
 
 /** Answers with the statuses in order, then with 200. */
-async function hear(context: TestContext, statuses: number[] = []) {
+async function hear(context: TestContext, statuses: (number | Promise<number>)[] = []) {
   const heard: Heard[] = [];
   const server: Server = createServer((request, response) => {
     let text = '';
     request.on('data', (chunk: Buffer) => {
       text += chunk.toString();
     });
-    request.on('end', () => {
+    request.on('end', async () => {
       heard.push({ path: request.url ?? '', token: new URLSearchParams(text).get('logout_token') ?? '' });
-      response.writeHead(statuses.shift() ?? 200).end();
+      response.writeHead((await statuses.shift()) ?? 200).end();
     });
   });
   server.listen(0, '127.0.0.1');
@@ -36,7 +37,7 @@ async function hear(context: TestContext, statuses: number[] = []) {
   return { heard, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-async function start(context: TestContext, statuses: number[] = []) {
+async function start(context: TestContext, statuses: (number | Promise<number>)[] = []) {
   const { heard, url: at } = await hear(context, statuses);
   const base = { redirectUris: [redirectUri], refresh: true, postLogoutRedirectUris: ['http://localhost:1/bye'] };
   const issuer = await startIssuer([
@@ -53,7 +54,8 @@ async function start(context: TestContext, statuses: number[] = []) {
     assert.equal(payload.nonce, undefined);
     return { path, sub: payload.sub, sid: payload.sid };
   };
-  return { ...issuer, heard, verify, app: await configure(issuer.url, 'app', client.None()) };
+  const app = await configure(issuer.url, 'app', client.None());
+  return { ...issuer, running: issuer, heard, verify, app };
 }
 
 const scope = 'openid user/*.rs';
@@ -136,6 +138,9 @@ test('an application that works offline keeps its refresh token when its person 
   await fetch(`${url}/session/end`, { method: 'POST', headers: { origin: url }, body });
   const renewed = await client.refreshTokenGrant(app, tokens.refresh_token ?? '');
   assert.match(renewed.scope ?? '', /offline_access/);
+  // The gateway heard that this session is over, and refuses whatever names it.
+  assert.ok(decodeJwt(tokens.access_token).sid);
+  assert.equal(decodeJwt(renewed.access_token).sid, undefined);
   await access.people.disable(nurse.id, 'server');
   await assert.rejects(client.refreshTokenGrant(app, renewed.refresh_token ?? ''), { error: 'invalid_grant' });
 });
@@ -191,4 +196,41 @@ test('a refresh token that is used twice ends its access tokens too', async (con
     { path: '/app', sub: nurse.id, sid },
     { path: '/gateway', sub: nurse.id, sid },
   ]);
+});
+
+test('a logout that nobody heard is told after a restart, and not once more after the next one', async (context) => {
+  const statuses = Array<number>(4).fill(503);
+  const { running, heard, verify, nurse, recorded } = await start(context, statuses);
+  await running.access.people.disable(nurse.id, 'server');
+  assert.equal(running.access.logouts.list().length, 2);
+  // Each was refused at least once by now.
+  while (statuses.length > 2) await setImmediate();
+  await running.restart();
+  await running.idle();
+  assert.equal(recorded.filter(({ operation }) => operation === 'backchannel-logout').length, 2);
+  const told = await Promise.all(heard.slice(-2).map(verify));
+  assert.deepEqual(
+    told.sort(byPath).map(({ path, sub }) => [path, sub]),
+    [
+      ['/app', nurse.id],
+      ['/gateway', nurse.id],
+    ],
+  );
+  assert.deepEqual(running.access.logouts.list(), []);
+  const before = heard.length;
+  await running.restart();
+  await running.idle();
+  assert.equal(heard.length, before);
+});
+
+test('what ends while its logout is under way is told once more', async (context) => {
+  const answer = Promise.withResolvers<number>();
+  const { access, heard, nurse, idle } = await start(context, [answer.promise]);
+  await access.people.revokeRole(nurse.id, 'auditor', 'server');
+  while (heard.length === 0) await setImmediate();
+  await access.people.revokeRole(nurse.id, 'nurse', 'server');
+  answer.resolve(200);
+  await idle();
+  assert.equal(heard.length, 2);
+  assert.equal(access.logouts.list().length, 0);
 });

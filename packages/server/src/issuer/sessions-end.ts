@@ -55,6 +55,7 @@ export function createSessionsEnd(parts: {
     tell(concerned, signIn.person, signIn.sid);
   });
 
+  backChannel.resume(hearers);
   return {
     async one(signIn, origin) {
       const { sid, person: id, client, grantId, offline } = signIn;

@@ -4,7 +4,7 @@
  */
 import type { Access, Origin, Person, SignIn } from '../access/access.ts';
 import type { World } from '../world/world.ts';
-import { type Assurance, assuranceFor, mfaAcr, passkeyAcr } from './claims.ts';
+import { type Assurance, assuranceFor, isOver, mfaAcr, passkeyAcr } from './claims.ts';
 import { renderSecondFactorPage, renderSignInPage, renderStepUpPage } from './pages.ts';
 import type { Passkeys } from './passkeys.ts';
 
@@ -32,8 +32,14 @@ export interface SignInSteps {
   submit(visit: Visit, form: URLSearchParams | undefined): Promise<void>;
 }
 
+interface First {
+  readonly person: string;
+  readonly provenMs: number;
+  readonly untilMs: number;
+}
+
 export function createSignInSteps(parts: {
-  readonly people: Pick<Access['people'], 'signIn' | 'prove' | 'get'>;
+  readonly people: Pick<Access['people'], 'signIn' | 'prove' | 'get' | 'endedMs'>;
   readonly factors: Access['factors'];
   readonly passkeys: Passkeys;
   readonly world: World;
@@ -42,17 +48,20 @@ export function createSignInSteps(parts: {
   readonly accountUrl: string;
 }): SignInSteps {
   const { people, factors, passkeys, world, demo, accountUrl } = parts;
-  const firsts = new Map<string, { readonly person: string; readonly untilMs: number }>();
+  const firsts = new Map<string, First>();
 
-  const keepFirst = (visit: Visit, person: Person): void => {
-    firsts.set(visit.key, { person: person.id, untilMs: world.clock.monotonicMs() + firstFactorMs });
+  const keepFirst = (visit: Visit, person: Person, provenMs: number): void => {
+    firsts.set(visit.key, { person: person.id, provenMs, untilMs: world.clock.monotonicMs() + firstFactorMs });
     const [oldest] = firsts.keys();
     if (firsts.size > visitsMax && oldest !== undefined) firsts.delete(oldest);
   };
-  const firstOf = (visit: Visit): Person | undefined => {
+  const firstOf = (visit: Visit): (Person & { readonly provenMs: number }) | undefined => {
     const first = firsts.get(visit.key);
-    if (first === undefined) return undefined;
-    if (world.clock.monotonicMs() < first.untilMs) return people.get(first.person);
+    const person = first === undefined ? undefined : people.get(first.person);
+    if (first === undefined || person === undefined) return undefined;
+    // The password may have been changed since, by somebody who wants another one out.
+    const isGood = world.clock.monotonicMs() < first.untilMs && !isOver(first, first.person, people);
+    if (isGood) return { ...person, provenMs: first.provenMs };
     firsts.delete(visit.key);
     return undefined;
   };
@@ -87,10 +96,11 @@ export function createSignInSteps(parts: {
     const typed = form.get('password') ?? '';
     if (username === '' || typed === '')
       return showFirst(visit, { status: 422, username, problem: 'Type your username and your password.' });
+    const provenMs = world.clock.now();
     const signIn = await people.signIn({ username, password: typed, ...originOf(visit) });
-    if (signIn.kind === 'person') return finish(visit, signIn.person, { acr: '', methods: ['pwd'] });
+    if (signIn.kind === 'person') return finish(visit, signIn.person, { acr: '', methods: ['pwd'], provenMs });
     if (signIn.kind === 'first-factor') {
-      keepFirst(visit, signIn.person);
+      keepFirst(visit, signIn.person, provenMs);
       return showSecond(visit, signIn.person, { status: 200 });
     }
     showFirst(visit, {
@@ -120,7 +130,9 @@ export function createSignInSteps(parts: {
         return used ? undefined : 'recovery-code-wrong';
       },
     });
-    if (signIn.kind === 'person') return finish(visit, signIn.person, { acr: '', methods: ['pwd', 'otp', 'mfa'] });
+    const { provenMs } = person;
+    if (signIn.kind === 'person')
+      return finish(visit, signIn.person, { acr: '', methods: ['pwd', 'otp', 'mfa'], provenMs });
     showSecond(
       visit,
       person,
@@ -131,6 +143,7 @@ export function createSignInSteps(parts: {
   async function passkey(visit: Visit, form: URLSearchParams): Promise<void> {
     const answer = form.get('credential') ?? '';
     const first = firstOf(visit);
+    const provenMs = first?.provenMs ?? world.clock.now();
     const named = passkeys.named(answer);
     const owner = named === undefined ? undefined : people.get(named.person);
     const signIn = await people.prove({
@@ -144,7 +157,8 @@ export function createSignInSteps(parts: {
       },
     });
     const key = named?.synced === true ? 'swk' : 'hwk';
-    if (signIn.kind === 'person') return finish(visit, signIn.person, { acr: '', methods: [key, 'user', 'mfa'] });
+    if (signIn.kind === 'person')
+      return finish(visit, signIn.person, { acr: '', methods: [key, 'user', 'mfa'], provenMs });
     const refusal = refusalOf(signIn, 'That passkey could not be accepted. Try again, or sign in another way.');
     if (first === undefined) showFirst(visit, { ...refusal, username: '' });
     else showSecond(visit, first, refusal);
