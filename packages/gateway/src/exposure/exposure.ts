@@ -6,7 +6,6 @@
  * can't be read, and who can't be named by an id, is `truncated`, never silence.
  */
 import type { DataClass, ExposedPatient, Exposure, Target } from '@watchglass/record';
-
 import { dataClassOf, isAboutPatients, mayBeAboutNobody } from '../fhir/fhir-types.ts';
 import {
   bareId,
@@ -19,6 +18,7 @@ import {
   subjectOf,
 } from '../fhir/reference.ts';
 import { isJson, isNdjson, isUtf8 } from '../http/media-type.ts';
+import { parseJson } from '../http/one-reading.ts';
 import { countMembers, parsePartialJson } from '../http/partial-json.ts';
 
 /** More patients than this in one response are counted as `truncated`. */
@@ -115,7 +115,7 @@ export class Learner {
 
   /** False when the text is not FHIR JSON, or has two readings. */
   addText(text: string, complete: boolean): boolean {
-    const value = complete ? parseOrUndefined(text) : parsePartialJson(text);
+    const value = complete ? parseJson(text) : parsePartialJson(text);
     if (value === undefined) return false;
     this.#members = 0;
     this.#queue = [];
@@ -326,12 +326,4 @@ function hasCode(concepts: unknown, code: string): boolean {
 function versionOf(resource: Json): string | undefined {
   const { meta } = resource;
   return isObject(meta) ? bareId(meta.versionId) : undefined;
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -34,3 +34,12 @@ export function parseUtf8(body: Uint8Array): unknown {
     return undefined;
   }
 }
+
+/** Of a text that is in hand already; undefined is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

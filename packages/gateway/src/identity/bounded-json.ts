@@ -3,6 +3,8 @@
  */
 import { type Dispatcher, request } from 'undici';
 
+import { parseJson } from '../http/one-reading.ts';
+
 export interface Asked {
   readonly status: number;
   /** Undefined where the body is no JSON. */
@@ -36,13 +38,5 @@ export async function askJson(
     if (bytes > answerBytesMax) throw new Error(`expected at most ${answerBytesMax} bytes`);
     chunks.push(chunk);
   }
-  return { status: statusCode, json: parse(Buffer.concat(chunks).toString('utf8')) };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  return { status: statusCode, json: parseJson(Buffer.concat(chunks).toString('utf8')) };
 }

@@ -7,9 +7,9 @@
  */
 import { createHmac, hkdfSync } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
-
 import { z } from 'zod';
 
+import { parseJson } from '../http/one-reading.ts';
 import type { BreakGlassRule } from './tables.ts';
 
 /** Broken at once, by everybody together. */
@@ -89,7 +89,7 @@ export class GlassCase implements GlassDesk, AsyncDisposable {
       if (error.code !== 'ENOENT') onFault();
       return undefined;
     });
-    const read = text === undefined ? undefined : fileSchema.safeParse(parseOrUndefined(text));
+    const read = text === undefined ? undefined : fileSchema.safeParse(parseJson(text));
     if (read?.success === false) onFault();
     return new GlassCase({ file, key, onFault, open: read?.data?.open ?? [] });
   }
@@ -159,12 +159,4 @@ export class GlassCase implements GlassDesk, AsyncDisposable {
 
 function isOpen({ sinceMs, untilMs }: Entry, nowMs: number): boolean {
   return nowMs >= sinceMs - skewMs && nowMs < untilMs;
-}
-
-function parseOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

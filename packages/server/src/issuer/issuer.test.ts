@@ -296,6 +296,13 @@ test('an authorization request without PKCE, with plain PKCE, or for another res
   );
 });
 
+test('who comes from an application that nobody knows is told so', async (context) => {
+  const { url } = await start(context);
+  const response = await fetch(`${url}/auth?client_id=nobody&response_type=code&scope=openid`);
+  assert.equal(response.status, 400);
+  assert.match(await response.text(), /The application that sent you here is not known\./);
+});
+
 test('nobody gets a scope their roles do not have', async (context) => {
   const { url } = await start(context);
   const { tokens } = await finish(

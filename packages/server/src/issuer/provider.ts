@@ -235,7 +235,11 @@ function configurationOf(options: ProviderOptions): Configuration {
     },
     renderError(ctx, out) {
       ctx.type = 'html';
-      ctx.body = renderErrorPage(out.error_description ?? out.error);
+      ctx.body = renderErrorPage(
+        out.error === 'invalid_client'
+          ? 'The application that sent you here is not known.'
+          : (out.error_description ?? out.error),
+      );
     },
     // An application in a browser exchanges its code and renews its tokens from where it came.
     clientBasedCORS: (_ctx, origin, client) =>
