@@ -241,3 +241,22 @@ test('every file says first what it promises', () => {
     assert.match(text.trimStart(), /^(\/\*\*|\/\/|#!)/, `${path} begins without a word on what it promises`);
   }
 });
+
+test('every dependency is weighed in docs/decisions/dependencies.md', () => {
+  const weighed = new Set(
+    readFileSync(join(root, 'docs/decisions/dependencies.md'), 'utf8')
+      .split('\n')
+      .flatMap((line) => (line.startsWith('| ') ? (line.split('|')[1] ?? '').split('·') : []))
+      .map((name) => name.trim().replace(/^@[^/]+\//, '')),
+  );
+  // Ours, the types of what is weighed, and Node.js itself.
+  const needless = /^@(watchglass|types)\/|^node-/;
+  const unweighed = new Set<string>();
+  for (const path of globSync(['package.json', '{packages,examples}/*/package.json'], { cwd: root })) {
+    const manifest = JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<string, object | undefined>;
+    for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies', 'peerDependencies'])
+      for (const name of Object.keys(manifest[kind] ?? {}))
+        if (!needless.test(name) && !weighed.has(name.replace(/^@[^/]+\//, ''))) unweighed.add(name);
+  }
+  assert.deepEqual([...unweighed], []);
+});

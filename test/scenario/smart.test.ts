@@ -288,7 +288,7 @@ test('whoever is disabled is refused at the gateway within a second, and can ren
   assert.ok(performance.now() - begin < 1_000);
   assert.equal(refused.code, 'token-invalid');
   await assert.rejects(client.refreshTokenGrant(app, tokens.refresh_token ?? ''), { error: 'invalid_grant' });
-  const told = await recorded('backchannel-logout', ({ targets = [] }) => targets.some(({ id }) => id === sub));
+  const told = await recorded('logout-told', ({ targets = [] }) => targets.some(({ id }) => id === sub));
   assert.equal(told.outcome.status, 'success');
 });
 

@@ -1,7 +1,7 @@
 /** The section of `gateway.yaml` about the files of bulk exports: where else than at the upstream they may lie, and the key that seals the ways to them. */
 import { z } from 'zod';
 
-import { safeUrl } from './config-identity.ts';
+import { safeOrigin } from './config-address.ts';
 
 export interface ExportsSection {
   readonly origins: readonly string[];
@@ -10,10 +10,7 @@ export interface ExportsSection {
 
 export const exportsSchema: z.ZodType<ExportsSection> = z
   .strictObject({
-    origins: z
-      .array(safeUrl.refine((text) => new URL(text).origin === text, { error: 'expected an origin: no path' }))
-      .max(16)
-      .default([]),
+    origins: z.array(safeOrigin).max(16).default([]),
     keyFile: z.string().min(1).optional(),
   })
   .prefault({});

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 
+import { isLoopbackHost } from './config-address.ts';
 import type { ConfigFiles } from './config-identity.ts';
 import { GatewayError } from './errors.ts';
 import type { DoorSettings, FrontSettings } from './fronts/fronts.ts';
@@ -63,7 +64,7 @@ export function readFronts(
     throw invalid('expected authz, spop or grpc, got none of them');
   // Proofs of possession are made for it, and no front can be asked what it is.
   if (url === undefined) throw invalid('expected url: at the top, as clients reach the front');
-  if (outcomes !== undefined && !isLoopback(outcomes.host))
+  if (outcomes !== undefined && !isLoopbackHost(outcomes.host))
     throw invalid('expected outcomes.host to be an address of this machine, since datagrams prove nothing');
   if (outcomes !== undefined && outcomes.port === undefined && authz === undefined && grpc === undefined)
     throw invalid('expected outcomes.port, since without authz or grpc there is no other way for them to come');
@@ -71,9 +72,9 @@ export function readFronts(
     if (section === undefined) return undefined;
     const { socket, host, tls } = section;
     if ((socket === undefined) === (section.port === undefined))
-      throw invalid(`expected either ${name}.socket or ${name}.port`);
+      throw invalid(`expected either ${name}.socket or ${name}.port, got ${socket === undefined ? 'neither' : 'both'}`);
     if (socket !== undefined && tls !== undefined) throw invalid(`expected no ${name}.tls on a unix socket`);
-    if (socket === undefined && tls === undefined && !isLoopback(host))
+    if (socket === undefined && tls === undefined && !isLoopbackHost(host))
       throw invalid(`expected ${name}.tls: {cert, key, clientCa}, since ${name}.host is not this machine only`);
     return {
       socket: socket === undefined ? undefined : files.from(socket),
@@ -97,8 +98,4 @@ export function readFronts(
     searchForms: fronts.searchForms,
     inFlightMax: fronts.inFlightMax,
   };
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -5,10 +5,11 @@
 import { createPrivateKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto';
 
 import { z } from 'zod';
+
+import { safeUrl } from './config-address.ts';
 import { GatewayError } from './errors.ts';
 import type { IdentitySettings, IntrospectionSettings, IssuerSettings } from './identity/identity.ts';
 import type { ClientAuthentication } from './identity/introspection.ts';
-import { isSafeUrl } from './identity/issuer-keys.ts';
 
 const algorithms = [
   'RS256',
@@ -23,11 +24,6 @@ const algorithms = [
   'EdDSA',
   'Ed25519',
 ] as const;
-
-export const url: z.ZodURL = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
-export const safeUrl: z.ZodURL = url.refine(isSafeUrl, {
-  error: 'expected an https URL; plain http only to this machine',
-});
 
 /** As it stands in the file. */
 export interface IntrospectionSection {

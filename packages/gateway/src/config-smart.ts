@@ -1,7 +1,7 @@
 /** The section of `gateway.yaml` about SMART applications: at which issuer they sign people in, and what is supported, where the issuer doesn't say it. */
 import { z } from 'zod';
 
-import { safeUrl } from './config-identity.ts';
+import { safeUrl } from './config-address.ts';
 import { GatewayError } from './errors.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 
@@ -29,7 +29,7 @@ export function readSmart(
   if (issuer !== undefined && !issuers.some((one) => one.issuer === issuer))
     throw new GatewayError(
       'config-invalid',
-      `${file}: smart.issuer: expected one of issuers[].issuer: tokens of others are refused`,
+      `${file}: smart.issuer: expected one of issuers[].issuer, letter for letter: tokens of others are refused`,
     );
   const chosen = issuer ?? (others.length === 0 ? first?.issuer : undefined);
   return chosen === undefined ? undefined : { issuer: chosen, capabilities };

@@ -1,7 +1,8 @@
 /** The section of `gateway.yaml` about traces: where spans are sent, with which secret, and how many of them. */
 import { z } from 'zod';
 
-import { type ConfigFiles, url } from './config-identity.ts';
+import { url } from './config-address.ts';
+import type { ConfigFiles } from './config-identity.ts';
 import { GatewayError } from './errors.ts';
 import type { TracingSettings } from './trace/tracing.ts';
 

@@ -3,9 +3,9 @@
  * name. Certificates are read here.
  */
 import { z } from 'zod';
-
+import { origin, url } from './config-address.ts';
 import { breakerSchema } from './config-edge.ts';
-import { type ConfigFiles, url } from './config-identity.ts';
+import type { ConfigFiles } from './config-identity.ts';
 import { readUpstreamCertificate, type UpstreamCertificate } from './config-tls.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
@@ -61,10 +61,7 @@ const healthSchema = z.strictObject({
 
 export const upstreamSchema: z.ZodType<UpstreamSection> = z.strictObject({
   url,
-  replicas: z
-    .array(url.refine((text) => new URL(text).origin === text, { error: 'expected an origin: no path' }))
-    .max(64)
-    .default([]),
+  replicas: z.array(origin).max(64).default([]),
   balance: z.enum(['round-robin', 'least-pending']).default('round-robin'),
   health: healthSchema.optional(),
   ca: z.string().optional(),

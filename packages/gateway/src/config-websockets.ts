@@ -1,7 +1,7 @@
 /** The section of `gateway.yaml` about what lasts, `websockets`: who may open one from where, how long it goes on, how many there are. */
 import { z } from 'zod';
 
-import { url } from './config-identity.ts';
+import { origin } from './config-address.ts';
 import type { WebSocketSettings } from './passage/upgrade.ts';
 
 export interface WebSocketsSection extends WebSocketSettings {
@@ -14,10 +14,7 @@ const milliseconds = z.int().min(1).max(dayMs);
 
 export const webSocketsSchema: z.ZodType<WebSocketsSection> = z
   .strictObject({
-    origins: z
-      .array(url.refine((text) => new URL(text).origin === text, { error: 'expected an origin: no path' }))
-      .max(64)
-      .default([]),
+    origins: z.array(origin).max(64).default([]),
     handshakeTimeoutMs: milliseconds.default(10_000),
     idleTimeoutMs: milliseconds.default(120_000),
     lifetimeMs: milliseconds.default(28_800_000),

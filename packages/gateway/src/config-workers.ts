@@ -10,12 +10,12 @@ const workersMax = 64;
 const emitterCharsMax = 128;
 export const spoolBytesMin: number = 8 * 1024 * 1024;
 
+const said = { error: `expected auto, or a number from 1 to ${workersMax}` };
+
 export type WorkersSection = number | 'auto';
 
 export const workersSchema: z.ZodDefault<z.ZodType<WorkersSection>> = z
-  .union([z.int().min(1).max(workersMax), z.literal('auto')], {
-    error: `expected auto, or a number from 1 to ${workersMax}`,
-  })
+  .union([z.int(said).min(1, said).max(workersMax, said), z.literal('auto')], said)
   .default(1);
 
 /** `auto` is one for each core, as far as there is room for their spools. */

@@ -144,6 +144,26 @@ describe('gateway.yaml', () => {
       [{ routes: [{ prefix: '/fhir/', kind: 'fhir' }] }, /expected a path such as \/fhir/],
       [{ trustedProxies: ['10.0.0.0/33'] }, /trustedProxies/],
       [{ spool: { dir: 'spool', maxBytes: 5 } }, /expected at least 8388608/],
+      ...['chart.example', '*', 'https://chart.example/', 'https://Chart.example'].flatMap(
+        (origin): (readonly [Record<string, unknown>, RegExp])[] => [
+          [{ cors: { origins: [origin] } }, /line \d+: cors\.origins\.0: expected an/],
+          [{ websockets: { origins: [origin] } }, /line \d+: websockets\.origins\.0: expected an/],
+          [{ exports: { origins: [origin] } }, /line \d+: exports\.origins\.0: expected an/],
+          [{ upstream: { url: 'http://127.0.0.1:1', replicas: [origin] } }, /upstream\.replicas\.0: expected an/],
+        ],
+      ),
+      [{ cors: { origins: '*' } }, /cors\.origins: expected a list, got text/],
+      [{ tracing: true }, /tracing: expected keys below it, got true or false/],
+      [{ tracing: { endpoint: 'http://127.0.0.1:1', sampleRatio: 50 } }, /sampleRatio: expected at most 1$/],
+      [{ workers: 0 }, /workers: expected auto, or a number from 1 to 64/],
+      [{ workers: 65 }, /workers: expected auto, or a number from 1 to 64/],
+      [{ upstreams: { Billing: { url: 'http://127.0.0.1:1' } } }, /upstreams\.Billing: expected a name: small letters/],
+      [{ upstreams: { upstream: { url: 'http://127.0.0.1:1' } } }, /expected another name than upstream/],
+      [
+        { upstream: { url: 'http://127.0.0.1:1', balance: 'x' } },
+        /balance: expected one of round-robin, least-pending/,
+      ],
+      [{ fronts: { grpc: {} }, url: 'https://a.example' }, /either grpc\.socket or grpc\.port, got neither/],
     ];
     for (const [change, message] of cases) {
       await assert.rejects(read(change), (error) => {
@@ -187,7 +207,7 @@ describe('upstream.forwardHeaders', () => {
 describe('a policy', () => {
   it('that cannot be read says where and why, and nothing of what it holds', async () => {
     for (const [text, expected] of [
-      ['', /expected object/],
+      ['', /expected keys below it, got an empty value/],
       ['roles: [', /breaks off at line/],
       ['version: 2\nroles: {}', /version: expected version: 1/],
       ['version: 1\nrole: {}', /unknown key role; did you mean roles/],

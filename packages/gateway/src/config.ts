@@ -2,17 +2,17 @@
  * `gateway.yaml`, read once: unknown keys refused, files it names read, paths resolved against its own folder. What comes out has everything the
  * gateway needs, and is the only thing it reads.
  */
-import { readFileSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { parseVerifierKey } from '@watchglass/record';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
+import { isLoopbackHost, safeUrl, url } from './config-address.ts';
 import { type CorsSection, corsSchema } from './config-cors.ts';
 import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
-import { identitySchema, issuersSchema, readIssuers, safeUrl, url } from './config-identity.ts';
+import { identitySchema, issuersSchema, readIssuers } from './config-identity.ts';
 import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
@@ -36,6 +36,7 @@ import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
 import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
+import { readNamedFile } from './policy/named-file.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
 import type { TracingSettings } from './trace/tracing.ts';
@@ -210,12 +211,12 @@ export function readGatewayConfig(
   held?: { readonly text: string; readonly policy: PolicyTexts },
 ): GatewayConfig {
   const file = resolve(path);
-  const text = held?.text ?? readText(file, 'the configuration');
+  const text = held?.text ?? readNamedFile(file, 'the configuration');
   const raw = parseStrictYaml(text, { schema, file, code: 'config-invalid' });
   const from = (name: string): string => (isAbsolute(name) ? name : join(dirname(file), name));
   const optional = (name: string | undefined, what: string): string | undefined =>
-    name === undefined ? undefined : readText(from(name), what);
-  const files = { file, from, read: (name: string, what: string): string => readText(from(name), what) };
+    name === undefined ? undefined : readNamedFile(from(name), what);
+  const files = { file, from, read: (name: string, what: string): string => readNamedFile(from(name), what) };
   if (raw.tls === undefined && !isLoopbackHost(raw.listen.host)) {
     throw new GatewayError(
       'config-invalid',
@@ -271,21 +272,8 @@ export function readGatewayConfig(
   };
 }
 
-function readText(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new GatewayError(
-      'config-unreadable',
-      `expected ${what} in ${path}, got ${reason}; check the path and who may read it`,
-      { cause },
-    );
-  }
-}
-
 function readWriteKey(path: string): string {
-  const key = readText(path, 'server.writeKeyFile').trim();
+  const key = readNamedFile(path, 'server.writeKeyFile').trim();
   if (/^wgk_[A-Za-z0-9_-]{16,}$/.test(key)) return key;
   throw new GatewayError(
     'config-invalid',
@@ -308,8 +296,4 @@ function readProxies(ranges: readonly string[], file: string): TrustedProxies {
   } catch (cause) {
     throw new GatewayError('config-invalid', `${file}: trustedProxies: ${(cause as Error).message}`, { cause });
   }
-}
-
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }

@@ -55,6 +55,21 @@ describe('a gateway that is stopped', () => {
     assert.ok(performance.now() - startedMs < 5_000);
   });
 
+  it('has one patience, not one for connections and another for what they asked', async () => {
+    const of = await start({
+      upstream: () => undefined,
+      config: { limits: { drainMs: 2_000 } },
+      adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 60_000 } }),
+    });
+    const change = of.fetch('/fhir/Patient/1', { method: 'DELETE' }).catch(() => undefined);
+    await asked(of, 1);
+    const startedMs = performance.now();
+    await of.gateway[Symbol.asyncDispose]();
+    const tookMs = performance.now() - startedMs;
+    assert.ok(tookMs >= 1_900 && tookMs < 3_900, `${tookMs} ms`);
+    await change;
+  });
+
   it('past its patience cuts off what is under way, and has the outcome of every intent on record', async () => {
     const of = await start({
       upstream: () => undefined,

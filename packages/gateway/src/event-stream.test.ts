@@ -5,7 +5,8 @@ import { afterEach, describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 import { type Dispatcher, request } from 'undici';
 
-import { eventsUpTo, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import { smallEventBytesMax } from './capture/recorder.ts';
+import { answerPatient, eventsUpTo, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 
 let road: Road | undefined;
 
@@ -20,7 +21,8 @@ async function start(
 ): Promise<Road & { readonly streams: ServerResponse[]; stream(token?: string): Promise<Dispatcher.ResponseData> }> {
   const streams: ServerResponse[] = [];
   const made = await startRoad({
-    upstream(_request, response) {
+    upstream(asked, response) {
+      if (asked.url?.includes('/Patient/')) return answerPatient(asked, response);
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
       response.write('data: first\n\n');
       streams.push(response);
@@ -139,5 +141,34 @@ describe('a stream of events', () => {
     assert.equal(third.statusCode, 429);
     await third.body.dump();
     for (const { body } of [first, second]) body.on('error', () => undefined).destroy();
+  });
+
+  it('has its place from its first byte on: of many that are asked for at once no more are let in', async () => {
+    const of = await start({ config: { websockets: { perPersonMax: 2 } } });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => of.stream()));
+    assert.equal(answers.filter(({ statusCode }) => statusCode === 200).length, 2);
+    for (const { body } of answers) body.on('error', () => undefined).destroy();
+  });
+
+  it('takes no connection of other requests, and room in the spool only for its end', async () => {
+    const of = await start({
+      adjust: (config) => ({ ...config, upstream: { ...config.upstream, connectionsMax: 1 } }),
+    });
+    const streams = await Promise.all(Array.from({ length: 4 }, () => of.stream()));
+    assert.deepEqual(
+      streams.map(({ statusCode }) => statusCode),
+      [200, 200, 200, 200],
+    );
+    assert.equal((await of.fetch('/fhir/Patient/p-1')).status, 200);
+    assert.equal(of.gateway.spool.status.reservedBytes, 4 * smallEventBytesMax);
+    for (const { body } of streams) body.on('error', () => undefined).destroy();
+  });
+
+  it('that nobody asked for is held like any other answer, and lasts no longer', async () => {
+    const of = await start({ adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 200 } }) });
+    const endless = await of.fetch('/fhir/Observation');
+    assert.deepEqual([endless.status, endless.text.includes('first')], [504, false]);
+    await gone(of.streams[0]);
+    assert.equal(of.gateway.spool.status.reservedBytes, 0);
   });
 });

@@ -3,6 +3,7 @@
  * reverse: the door first, then what is under way, then what it needed.
  */
 import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
@@ -11,7 +12,7 @@ import type { Logger } from 'pino';
 import { RequestCounters } from './capture/counters.ts';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
-import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
+import { type EventDraftFacts, type Recorder, smallEventBytesMax } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
@@ -56,6 +57,8 @@ export interface GuardParts {
 /** Requests that were cut off get this long to be recorded. */
 export const lastEventsMs = 5_000;
 const linkSecretBytesMin = 32;
+/** Of the spool: room for the ends of what lasts, which stays taken for as long. */
+const lastingSpoolShare = 1 / 4;
 
 /** Resolves once it listens. Throws `GatewayError`, having let go of everything. */
 export async function standGuard(config: GatewayConfig, parts: GuardParts): Promise<Guard> {
@@ -103,12 +106,14 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     metrics,
     publicUrl,
     site: config.site,
+    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
   const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
   const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
-  const lasting = new LastingOnes({ countMax, perHolderMax });
+  const roomFor = Math.floor((config.spool.maxBytes * lastingSpoolShare) / smallEventBytesMax);
+  const lasting = new LastingOnes({ countMax: Math.min(countMax, roomFor), perHolderMax });
   metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
@@ -120,7 +125,6 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     securityHeaders,
     doors: openDoors(config, { ...identity, cors }),
     cors,
-    opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     inFlightMax: config.limits.inFlightMax,
   });
   built = pipeline;
@@ -155,8 +159,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     }),
   );
   const port = await listen(listener, config.listen, { together: together !== undefined && kernelShares });
-  stack.defer(() => idleWithin(pipeline, config.limits.drainMs));
-  stack.defer(() => closeServer(listener, config.limits.drainMs));
+  stack.defer(() => drain(listener, pipeline, config.limits.drainMs));
   stack.use(lasting);
   if (config.url === undefined) publicUrl.port = String(port);
   const resources = stack.move();
@@ -190,6 +193,13 @@ async function readLinkSecret({ exports, spool }: GatewayConfig): Promise<Uint8A
     'config-invalid',
     `expected at least ${linkSecretBytesMin} random bytes in ${keyFile}, got ${secret.length}; make them anew`,
   );
+}
+
+/** One patience for the connections and for what is under way behind them: a change is seen to its end also when its client is gone. */
+async function drain(listener: Server, pipeline: Pipeline, drainMs: number): Promise<void> {
+  const untilMs = performance.now() + drainMs;
+  await closeServer(listener, drainMs);
+  await idleWithin(pipeline, Math.max(0, untilMs - performance.now()));
 }
 
 async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {

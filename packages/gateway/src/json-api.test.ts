@@ -20,6 +20,9 @@ roles:
   clerk:
     allow:
       - {interactions: [search], types: [Encounter]}
+  scribe:
+    allow:
+      - {interactions: [create], types: [Encounter]}
 `;
 const json = { 'content-type': 'application/json' };
 const visits = [
@@ -44,7 +47,8 @@ before(async () => {
     config: { routes: routes.map((route) => ({ ...route, map: join(folder, route.map) })) },
     upstream(request, response) {
       const path = request.url ?? '';
-      if (request.method === 'POST') sendJson(response, 201, { ok: true }, json);
+      if (request.method === 'POST')
+        sendJson(response, request.headers['if-match'] === undefined ? 201 : 200, { ok: true }, json);
       else if (path.startsWith('/api/visits')) sendJson(response, 200, { visits }, json);
       else if (path === '/api/patients/gone') sendJson(response, 404, { error: 'gone' }, json);
       else sendJson(response, 200, { name: 'Tester' }, json);
@@ -104,6 +108,14 @@ describe('an API that is no FHIR', () => {
     );
     for (const { targets } of events) assert.equal(targets?.[0]?.patient, 'p-9');
     assert.equal(JSON.stringify(events).includes('cough'), false);
+  });
+
+  it('may say 200 of what it made, to who may only make it: no condition found it', async () => {
+    const token = await road.issuer.mint({ roles: ['scribe'] });
+    const body = JSON.stringify({ patientId: 'p-9' });
+    const headers = { ...json, 'if-match': '*' };
+    const answer = await road.fetch('/api/visits', { method: 'POST', token, headers, body });
+    assert.deepEqual([answer.status, answer.json], [200, { ok: true }]);
   });
 
   it('has no route that its map does not name', async () => {

@@ -1,11 +1,13 @@
 /** The pages of a search through a whole gateway, of an upstream that knows a page by a token alone, and calls itself by another name. */
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
 
 import {
   eventsOf,
+  eventsUpTo,
   type Fetched,
   type Listening,
   observation,
@@ -236,6 +238,104 @@ describe('the links of a Bundle', () => {
       assert.equal((await road.fetch('/fhir/Observation?patient=p-1')).status, 502, url);
       assert.equal((await lastEvent()).outcome.reason, 'upstream-invalid');
     }
+  });
+
+  it('are not passed on from what a client may read otherwise than the gateway does', async () => {
+    const good = '"link":[{"relation":"next","url":"?page=2"}]';
+    const evil = '"link":[{"relation":"next","url":"https://elsewhere.example/other"}]';
+    const many = Array.from({ length: 130 }, (_, n) => `"_x${n}":1`).join(',');
+    const late = Array.from({ length: 4_000 }, (_, n) => JSON.stringify(observation(`o-${n}`, 'p-1'))).join(',');
+    const entry = { request: { method: 'GET', url: 'Observation?patient=p-1' } };
+    const batch = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry: [entry] });
+    const inBatch = (inside: string, rest = ''): string =>
+      `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Bundle",${evil}}${inside}}]${rest}}`;
+    let answer = { status: 200, text: '' };
+    const raw = await startRoad({
+      policy,
+      config: { exposure: { maxBytes: 16_384 } },
+      upstream: (_request, response) => response.writeHead(answer.status, json).end(answer.text),
+    });
+    for (const [text, status] of [
+      [`{"resourceType":"Bundle",${good},${evil}}`, 200],
+      [`{"resourceType":"Bundle",${good},"l\\u0069nk":${evil.slice(7)}}`, 200],
+      [`{"resourceType":"Bundle",${many},${evil}}`, 200],
+      [`{"resourceType":"Bundle","${'n'.repeat(300)}":1,${evil}}`, 200],
+      [`{"resourceType":"Bundle",${evil}}`, 203],
+      [`{"resourceType":"Bundle",${evil}}`, 206],
+    ] as const) {
+      answer = { status, text };
+      assert.equal((await raw.fetch('/fhir/Observation?patient=p-1')).status, 502, text.slice(0, 200));
+    }
+    for (const text of [inBatch('', ',"id":"a","id":"b"'), inBatch(`,"resource":{${evil}}`)]) {
+      answer = { status: 200, text };
+      assert.equal((await raw.fetch('/fhir', { method: 'POST', headers: json, body: batch })).status, 502, text);
+    }
+    // Where it is found out too late it ends there.
+    answer = { status: 200, text: `{"resourceType":"Bundle",${good},"entry":[${late}],${evil}}` };
+    await assert.rejects(raw.fetch('/fhir/Observation?patient=p-1'));
+    const end = (await eventsUpTo(raw, 12)).at(-1);
+    assert.deepEqual([end?.outcome.reason, end?.exposure?.truncated], ['stream-cut-off', true]);
+    await raw.close();
+  });
+
+  it('are not passed on in what is compressed, though nobody asked for that, and too large to open', async () => {
+    const entry = Array.from({ length: 4_000 }, (_, n) => ({ resource: observation(`o-${n}`, `p-${n % 7}`) }));
+    const small = of(next('?page=2'));
+    let answer = Buffer.alloc(0);
+    const raw = await startRoad({
+      policy,
+      config: { exposure: { maxBytes: 16_384 } },
+      upstream: (_request, response) => response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(answer),
+    });
+    for (const [bundle, level, status] of [
+      [small, 9, 200],
+      // Opened it is too large, and packed as well.
+      [{ ...small, entry }, 9, 502],
+      [{ ...small, entry }, 0, 502],
+    ] as const) {
+      answer = gzipSync(JSON.stringify(bundle), { level });
+      const got = await raw.fetch('/fhir/Observation?patient=p-1');
+      assert.equal(got.status, status);
+      assert.equal(got.text.includes('?page=2'), false);
+    }
+    await raw.close();
+  });
+
+  it('that are nested deeper than anybody can write end in 502, and are no fault of the gateway', async () => {
+    const deep = `${'['.repeat(15_000)}${']'.repeat(15_000)}`;
+    const text = `{"resourceType":"Bundle","link":[{"relation":"next","url":"?page=2","extension":${deep}}]}`;
+    const raw = await startRoad({ policy, upstream: (_request, response) => response.writeHead(200, json).end(text) });
+    assert.equal((await raw.fetch('/fhir/Observation?patient=p-1')).status, 502);
+    assert.equal((await eventsOf(raw)).at(-1)?.outcome.reason, 'upstream-invalid');
+    await raw.close();
+  });
+
+  it('are sealed in a redirect, too, and one that leads elsewhere is 502', async () => {
+    let location = '';
+    const raw = await startRoad({
+      policy,
+      upstream: (request, response) =>
+        request.method === 'POST' ? response.writeHead(303, { location }).end() : sendJson(response, 200, of()),
+    });
+    const search = { method: 'POST', headers: form, body: 'name=Zeffirelli' };
+    location = 'https://fhir.internal.example/fhir/Patient?name=Zeffirelli';
+    const answer = await raw.fetch('/fhir/Patient/_search', search);
+    const to = new URL(String(answer.headers.location));
+    assert.deepEqual([answer.status, to.origin, to.href.includes('Zeffirelli')], [303, raw.gateway.url, false]);
+    assert.equal((await raw.fetch(to.pathname + to.search)).status, 200);
+    assert.equal(raw.asked.at(-1)?.target, '/fhir/Patient?name=Zeffirelli');
+    for (location of ['https://elsewhere.example/other', 'javascript:0', '/fhir/Condition?name=x'])
+      assert.equal((await raw.fetch('/fhir/Patient/_search', search)).status, 502, location);
+    await raw.close();
+  });
+
+  it('to itself may be longer than a URL after a search by POST: it names the path then', async () => {
+    const query = `code=${'x'.repeat(9_000)}`;
+    bundle = of(self(`https://fhir.internal.example/fhir/Observation?${query}`), next(opaque));
+    const answer = await road.fetch('/fhir/Observation/_search', { method: 'POST', headers: form, body: query });
+    assert.equal(answer.status, 200);
+    assert.equal(linksIn(answer).self, `${here()}/fhir/Observation`);
+    assert.equal((await road.fetch(String(linksIn(answer).next).slice(here().length))).status, 200);
   });
 
   it('to itself says what the client itself put into the URL, and no more', async () => {

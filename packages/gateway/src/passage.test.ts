@@ -199,6 +199,21 @@ describe('an upstream that fails', () => {
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 502);
   });
 
+  it('and says two content types is 502, by its fault and not by ours', async () => {
+    const of = await start({
+      upstream(_request, response) {
+        response.writeHead(200, ['content-type', 'application/fhir+json', 'content-type', 'text/event-stream']);
+        response.end('{"resourceType":"Patient","id":"1"}');
+      },
+    });
+    for (const accept of ['*/*', 'text/event-stream']) {
+      const answer = await of.fetch('/fhir/Patient/1', { headers: { accept } });
+      assert.deepEqual([answer.status, answer.json.type], [502, 'urn:watchglass:error:upstream-invalid']);
+    }
+    // It is there, and answered: it isn't asked for a second time.
+    assert.equal(of.asked.length, 2);
+  });
+
   it('while the client leaves makes an event of it', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const of = await start({ upstream: (request) => void once(request.socket, 'close').then(() => resolve()) });

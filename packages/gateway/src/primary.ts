@@ -175,7 +175,7 @@ function tellCrew(news: CrewNews, logger: Logger): void {
   const { kind, slot: worker } = news;
   switch (kind) {
     case 'ready':
-      logger.info({ worker, pid: news.pid }, news.again ? 'a worker serves again' : 'a worker serves');
+      logger.info({ worker, workerPid: news.pid }, news.again ? 'a worker serves again' : 'a worker serves');
       return;
     case 'died':
       logger.error({ worker, how: news.how, pauseMs: news.pauseMs }, 'a worker died; another takes its place');

@@ -95,9 +95,11 @@ function buildUpstream(
   const { health } = settings;
   const origins = [new URL(settings.url).origin, ...settings.replicas];
   const replicas = origins.map((origin) => {
-    const pool = stack.adopt(makePool(origin, settings, connector), (made) => made.destroy());
+    const open = (connections: number): Pool =>
+      stack.adopt(makePool(origin, { ...settings, connections }, connector), (made) => made.destroy());
+    const [pool, lastingPool] = [open(settings.connectionsMax), open(config.websockets.connectionsMax)];
     const onNews = (news: ReplicaNews): void => tell(config, { name, origin, news }, parts);
-    const replica = new Replica({ origin, pool, breaker: settings.breaker, health, onNews });
+    const replica = new Replica({ origin, pool, lastingPool, breaker: settings.breaker, health, onNews });
     if (health !== undefined) {
       const onProbe = (succeeded: boolean): void =>
         metrics.upstreamProbes.inc({ upstream: name, origin, result: succeeded ? 'success' : 'failure' });
@@ -114,14 +116,18 @@ function buildUpstream(
   });
 }
 
-function makePool(origin: string, upstream: UpstreamConfig, { connect }: UpstreamConnector): Pool {
+function makePool(
+  origin: string,
+  { connections, timeoutMs }: { readonly connections: number; readonly timeoutMs: number },
+  { connect }: UpstreamConnector,
+): Pool {
   return new Pool(origin, {
-    connections: upstream.connectionsMax,
+    connections,
     pipelining: 1,
     allowH2: false,
     // The pipeline has a deadline of its own for everything up to the first release; this one is for the stream after it.
     headersTimeout: 0,
-    bodyTimeout: upstream.timeoutMs,
+    bodyTimeout: timeoutMs,
     connect,
   });
 }

@@ -66,7 +66,7 @@ export async function keepRecord(
       },
       onProblem: (problem) => {
         if (problem === undefined) logger.info('receipts can be checked again');
-        else logger.warn({ problem }, 'receipts of the server can not be checked');
+        else logger.warn({ problem }, 'receipts of the server cannot be checked');
       },
     }),
   );

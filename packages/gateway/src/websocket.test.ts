@@ -192,6 +192,14 @@ roles:
     assert.equal(status, 'open');
   });
 
+  it('above that number when many are asked for at once', async () => {
+    const of = await start({ websockets: { perPersonMax: 2 } });
+    const all = await Promise.all(Array.from({ length: 12 }, () => openedOr(of.open())));
+    assert.equal(all.filter((one) => one === 'open').length, 2);
+    assert.deepEqual(new Set(all), new Set(['open', 429]));
+    assert.ok(of.handshakes.length <= 2);
+  });
+
   it('while the record fails', async () => {
     const faulty = new FaultyDisk();
     const of = await start({ disk: faulty.disk });
@@ -304,6 +312,15 @@ describe('a WebSocket ends', () => {
     assert.equal(await closedWith(socket), 1_001);
     clearInterval(talking);
     assert.deepEqual(summary(await endOf(brief)), ['subscribe', 'success', undefined, 'lifetime']);
+  });
+
+  it('when nothing moves, however long other connections may be still', async () => {
+    const of = await start({
+      websockets: { idleTimeoutMs: 1_200 },
+      adjust: (config) => ({ ...config, limits: { ...config.limits, stallTimeoutMs: 200 } }),
+    });
+    assert.equal(await closedWith(await opened(of)), 1_001);
+    assert.equal((await endOf(of)).outcome.reason, 'idle');
   });
 
   it('when the gateway stops, with 1001 for both, and its end is on record before the stop', async () => {

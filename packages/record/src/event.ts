@@ -130,7 +130,7 @@ export interface Exposure {
   /** Resources that left, those without a patient included. */
   readonly count?: number;
   readonly bytes?: number;
-  /** The response outgrew the byte bound: what is listed is a part of what left. */
+  /** What is listed may be a part of what left: it outgrew the byte bound, or was not read. */
   readonly truncated?: boolean;
 }
 

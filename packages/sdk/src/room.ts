@@ -10,6 +10,8 @@ const freeBytesForMs = 100;
 
 export interface Reservation {
   readonly bytes: number;
+  /** Gives back what is beyond so many bytes. */
+  shrinkTo(bytes: number): void;
   /** Gives the room back; once is enough, more does no harm. */
   release(): void;
 }
@@ -43,14 +45,18 @@ export class Room {
   reserve(bytes: number, usedBytes: number): Reservation {
     this.assert(bytes, usedBytes);
     this.#reservedBytes += bytes;
-    let held = true;
+    let heldBytes = bytes;
+    const shrinkTo = (leftBytes: number): void => {
+      const givenBytes = Math.max(0, heldBytes - leftBytes);
+      heldBytes -= givenBytes;
+      this.#reservedBytes -= givenBytes;
+    };
     return {
-      bytes,
-      release: () => {
-        if (!held) return;
-        held = false;
-        this.#reservedBytes -= bytes;
+      get bytes() {
+        return heldBytes;
       },
+      shrinkTo,
+      release: () => shrinkTo(0),
     };
   }
 

@@ -126,7 +126,9 @@ function ExposureGroup({
       </h3>
       {exposure.truncated && (
         <p className="mb-2 rounded-md bg-amber-wash px-3 py-2 text-amber">
-          Truncated: the response outgrew the bound. More left than is listed.
+          {patients.length > 0
+            ? 'Not all of it was read: more may have left than is listed.'
+            : 'It was not read, or not all of it: it may have been about anybody.'}
         </p>
       )}
       {patients.length > 0 ? (
@@ -150,7 +152,7 @@ function ExposureGroup({
           ))}
         </ul>
       ) : (
-        <p className="text-ink-2">Nothing about a patient.</p>
+        !exposure.truncated && <p className="text-ink-2">Nothing about a patient.</p>
       )}
       {exposure.patientCount !== undefined && exposure.patientCount > patients.length && (
         <p className="text-ink-3">and {plural(exposure.patientCount - patients.length, 'other patient')}</p>

@@ -5,7 +5,7 @@ import type { StateChange } from '../state/use-explorer-state.ts';
 import { actionLabels, actorTypeLabels, kindLabels, plainWords, purposeLabel } from '../text/labels.ts';
 import { formatBytes, formatCount } from '../text/number.ts';
 import { nameOf, type People, placeOf } from '../text/people.ts';
-import { reasonWords } from '../text/statements.ts';
+import { reasonWords } from '../text/reasons.ts';
 import { formatFullTime, formatSpan } from '../time/format.ts';
 import type { Zone } from '../time/range.ts';
 

@@ -37,6 +37,39 @@ test('a row says what was done to what', () => {
   );
 });
 
+test('a WebSocket is about to be opened, is opened, and was open until it ended', () => {
+  const subscription: Partial<ListedEvent> = {
+    action: 'execute',
+    operation: 'subscribe',
+    targets: [{ type: 'Subscription', role: 'query' }],
+    request: { status: 101 },
+  };
+  const intent = { ...subscription, outcome: { status: 'success', reason: 'intent' } } as const;
+  const opened = {
+    ...subscription,
+    outcome: { status: 'success', code: 101, reason: 'opened' },
+    completes: 'i',
+  } as const;
+  const ended = {
+    ...subscription,
+    outcome: { status: 'denied', code: 1008, reason: 'token-expired' },
+    completes: 'o',
+  } as const;
+  assert.equal(row(intent), 'About to open a WebSocket for Subscription');
+  assert.equal(row(opened), 'Opened a WebSocket for Subscription');
+  assert.equal(row(ended), 'Had a WebSocket open for Subscription');
+  assert.equal(
+    plainText(summariseEvent({ ...base, ...ended })),
+    'nurse-ito (nurse) had a WebSocket open for Subscription; it ended: the token has expired.',
+  );
+  assert.equal(
+    plainText(
+      summariseEvent({ ...base, ...ended, outcome: { status: 'success', code: 1000, reason: 'closed-by-client' } }),
+    ),
+    'nurse-ito (nurse) had a WebSocket open for Subscription; it ended: whoever opened it closed it.',
+  );
+});
+
 test('a search names the type asked for, and the patient where all was about one', () => {
   const found = [
     { type: 'Observation', role: 'query' },
@@ -193,12 +226,21 @@ test('a name belongs to a person: a patient or a service of the same id has none
 test('exposure says what left, and that there was more', () => {
   assert.equal(describeExposure(base), undefined);
   assert.equal(describeExposure({ ...base, exposure: { count: 0 } }), 'Nothing about a patient left.');
+  // Nobody reads what is said in a WebSocket: that nothing left would be a guess.
+  assert.equal(
+    describeExposure({ ...base, operation: 'subscribe', exposure: { bytes: 3_402, truncated: true } }),
+    'What left was not read, or not all of it: whom it was about is not known.',
+  );
+  assert.equal(
+    describeExposure({ ...base, exposure: { patients: [{ id: '·A' }], count: 2, truncated: true } }),
+    '1 patient in 2 resources left in the response. More may have left than is listed.',
+  );
   assert.equal(
     describeExposure({ ...base, exposure: { count: 3, patients: [{ id: '·A', classes: ['demographics', 'notes'] }] } }),
     'Demographics and notes of 1 patient in 3 resources left in the response.',
   );
   assert.equal(
     describeExposure({ ...base, exposure: { count: 4, truncated: true } }),
-    'No patient’s data, but 4 resources left in the response. More left than could be listed.',
+    '4 resources left in the response, and maybe more: whom it was about is not known.',
   );
 });

@@ -7,7 +7,8 @@ import type { ListedEvent } from '../api/client.ts';
 import { plainWords, purposeLabel } from './labels.ts';
 import { formatCount, plural } from './number.ts';
 import { isStaff, nameOf, nobodyKnown, type People, standing } from './people.ts';
-import { actionVerbs, reasonWords, type Statement, statements, type Verb, verbs } from './statements.ts';
+import { reasonWords } from './reasons.ts';
+import { actionVerbs, ended, type Statement, statements, type Verb, verbs } from './statements.ts';
 
 export type Part =
   | { readonly kind: 'text'; readonly text: string }
@@ -30,7 +31,7 @@ function happened(event: ListedEvent, people: People): readonly Part[] {
   // Refused before anybody was signed in: recorded as a sign-in that wasn't, under the name of what was asked.
   const refused = kind === 'auth' ? statements[`review/${operation}`] : undefined;
   if (refused?.to) return [plain(`Tried to ${ofAny(refused.to)} without being let in`)];
-  const verb = verbs[operation];
+  const verb = wasOpen(event) ? ended : verbs[operation];
   if (verb && isSearch(event)) return [plain(say(event, verb)), ...nameSearched(event)];
   const target = event.targets?.find(({ role }) => role === 'object') ?? event.targets?.[0];
   if (operation.startsWith('$') && !verb) {
@@ -47,6 +48,11 @@ function happened(event: ListedEvent, people: People): readonly Part[] {
 /** An intent is recorded before the upstream is asked; another event completes it with the outcome. */
 export function isIntent({ outcome, completes }: Pick<ListedEvent, 'outcome' | 'completes'>): boolean {
   return outcome.status === 'success' && outcome.reason === 'intent' && completes === undefined;
+}
+
+/** A WebSocket has three events: the intent, that it was opened, and how it ended. */
+function wasOpen({ operation, outcome, completes, request }: ListedEvent): boolean {
+  return operation === 'subscribe' && completes !== undefined && request?.status === 101 && outcome.reason !== 'opened';
 }
 
 function say(event: ListedEvent, verb: Verb): string {
@@ -69,12 +75,12 @@ export function summariseEvent(event: ListedEvent, people: People = nobodyKnown)
     ...(nearest ? [plain('on behalf of'), who(nearest, people)] : []),
     ...(actor.client ? [plain('with'), id(actor.client)] : []),
     ...(event.purpose ? [plain(`for ${purposeLabel(event.purpose.code)}`)] : []),
-    plain(isIntent(event) ? '.' : outcomeClause(event.outcome)),
+    plain(isIntent(event) ? '.' : wasOpen(event) ? endClause(event.outcome) : outcomeClause(event.outcome)),
   ];
   const statement = statementOf(event);
   if (event.kind === 'system' && statement?.to === undefined && statement !== undefined)
     return join([...line, plain('; noticed by'), ...whom, plain('.')]);
-  if (statement === undefined && event.outcome.status === 'success' && !isIntent(event))
+  if (statement === undefined && event.outcome.status === 'success' && !isIntent(event) && !wasOpen(event))
     return join([...line, plain('by'), ...whom, ...rest]);
   const [first, ...after] = line;
   const did = lowered(first?.text ?? 'did something');
@@ -92,13 +98,19 @@ export function describeExposure(event: ListedEvent): string | undefined {
   }
   const patients = patientCount(event);
   const resources = exposure.count ?? 0;
+  if (patients === 0 && exposure.truncated) {
+    // A WebSocket, an answer behind another proxy, a PDF: it was not read, and may have been about anybody.
+    return resources === 0
+      ? 'What left was not read, or not all of it: whom it was about is not known.'
+      : `${capital(plural(resources, 'resource'))} left in the response, and maybe more: whom it was about is not known.`;
+  }
   if (patients === 0 && resources === 0) return 'Nothing about a patient left.';
   const classes = [...new Set(exposure.patients?.flatMap((patient) => patient.classes ?? []) ?? [])].map(plainWords);
   const what =
     classes.length > 0 ? `${listWords(classes)} of ${plural(patients, 'patient')}` : plural(patients, 'patient');
   const subject = patients > 0 ? what : 'No patient’s data, but';
   const size = resources > 0 ? `${patients > 0 ? ' in' : ''} ${plural(resources, 'resource')}` : '';
-  const bound = exposure.truncated ? ' More left than could be listed.' : '';
+  const bound = exposure.truncated ? ' More may have left than is listed.' : '';
   return `${capital(`${subject}${size} left in the response.`)}${bound}`;
 }
 
@@ -181,7 +193,7 @@ function statementObject(event: ListedEvent, { object }: Statement, people: Peop
   switch (object) {
     case 'named': {
       if (target?.id === undefined) return [];
-      const name = target.type === 'Person' ? people[target.id]?.name : undefined;
+      const name = target.type === 'Person' || target.type === 'Actor' ? people[target.id]?.name : undefined;
       return [name === undefined ? id(target.id) : { kind: 'person', text: name, id: target.id }];
     }
     case 'numbered':
@@ -250,6 +262,10 @@ function outcomeClause(outcome: { readonly status: OutcomeStatus; readonly reaso
     default:
       return outcome.status satisfies never;
   }
+}
+
+function endClause({ reason }: { readonly reason?: string }): string {
+  return reason === undefined ? '.' : `; it ended: ${reasonWords(reason)}.`;
 }
 
 /** Joins parts with spaces, none before punctuation. */

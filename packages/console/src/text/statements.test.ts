@@ -3,8 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { ListedEvent } from '../api/client.ts';
+import { reasonWords } from './reasons.ts';
 import { describeEvent, plainText } from './sentence.ts';
-import { reasonWords, statements, verbs } from './statements.ts';
+import { statements, verbs } from './statements.ts';
 
 const base: ListedEvent = {
   index: 7,
@@ -125,32 +126,6 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ kind: 'access-change', operation: 'person-added', targets: [] }, 'Added a person'],
   [{ kind: 'access-change', operation: 'person-added', targets: person }, 'Added the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'person-disabled', targets: person }, 'Disabled the person wg-pr-0007'],
-  [
-    { kind: 'access-change', operation: 'person-signed-out', targets: person },
-    'Signed out everywhere the person wg-pr-0007',
-  ],
-  [
-    { kind: 'access-change', operation: 'fhir-user-set', targets: person },
-    'Named the record in the API of the person wg-pr-0007',
-  ],
-  [{ operation: 'person-fhir-user', targets: person }, 'Asked to name the record in the API of the person wg-pr-0007'],
-  [
-    { kind: 'system', operation: 'upstream-up', targets: upstream },
-    'Found by its probes that it is well again: https://api.example',
-  ],
-  [{ kind: 'auth', operation: 'launch-context', targets: person }, 'Opened an application with wg-pr-0007'],
-  [{ operation: 'person-disable', targets: person }, 'Asked to disable the person wg-pr-0007'],
-  [{ operation: 'person-sign-out', targets: person }, 'Asked to sign out everywhere the person wg-pr-0007'],
-  [{ kind: 'auth', operation: 'launch-made', targets: person }, 'Prepared the launch of an application for wg-pr-0007'],
-  [{ kind: 'auth', operation: 'launch', outcome: denied }, 'Tried to launch an application'],
-  [
-    { kind: 'auth', operation: 'authorization', outcome: denied },
-    'Tried to be let in, with a request that is not good',
-  ],
-  [
-    { kind: 'system', operation: 'upstream-down', targets: upstream },
-    'Found by its probes that it is not well: https://api.example',
-  ],
   [{ kind: 'access-change', operation: 'password-set', targets: person }, 'Set the password of the person wg-pr-0007'],
   [{ kind: 'access-change', operation: 'role-granted', targets: person }, 'Granted a role to the person wg-pr-0007'],
   [
@@ -252,7 +227,7 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   ],
   [
     { kind: 'auth', operation: 'tokens-revoked', targets: [{ type: 'Actor', id: 'wg-pr-0007', role: 'object' }] },
-    'Lets in no longer wg-pr-0007',
+    'Takes no more tokens of wg-pr-0007',
   ],
   [
     { kind: 'system', operation: 'issuer-keys-stale', targets: issuer },
@@ -286,16 +261,16 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
     'Could not take the file of the list of addresses: deny',
   ],
   [{ kind: 'system', operation: 'lockout-begun', targets: address }, 'Locked out, after too many failures, 192.0.2.1'],
-  [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears again 192.0.2.1'],
+  [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears 192.0.2.1 again'],
   [{ kind: 'network', operation: 'blocked', outcome: denied }, 'Came from an address that is blocked'],
   [{ kind: 'system', operation: 'decision-applied', targets: decision }, 'Follows the decision d-1'],
   [
     { kind: 'system', operation: 'decision-lifted', targets: decision },
-    'Follows no longer the decision d-1, which was lifted',
+    'No longer follows the decision d-1, which was lifted',
   ],
   [
     { kind: 'system', operation: 'decision-expired', targets: decision },
-    'Follows no longer the decision d-1, which is over',
+    'No longer follows the decision d-1, which is over',
   ],
   [{ kind: 'access-change', operation: 'decision-made', targets: decision }, 'Decided for the gateways: d-1'],
   [{ kind: 'access-change', operation: 'decision-withdrawn', targets: decision }, 'Lifted the decision d-1'],
@@ -304,9 +279,56 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   [{ operation: 'decision-lift', targets: decision }, 'Asked to lift the decision d-1'],
   [
     { kind: 'system', operation: 'upstream-spared', targets: upstream },
-    'Asks nothing for a while, since it fails too often, of https://api.example',
+    'Spares https://api.example for a while, since it fails too often',
   ],
-  [{ kind: 'system', operation: 'upstream-back', targets: upstream }, 'Has answers again of https://api.example'],
+  [{ kind: 'system', operation: 'upstream-back', targets: upstream }, 'Has answers again from https://api.example'],
+  [
+    { kind: 'system', operation: 'upstream-down', targets: upstream },
+    'Leaves out https://api.example while its own questions get no good answer',
+  ],
+  [
+    { kind: 'system', operation: 'upstream-up', targets: upstream },
+    'Asks https://api.example again, since its own questions are answered',
+  ],
+  [{ kind: 'auth', operation: 'code-exchange', outcome: denied }, 'Tried to trade a code for tokens'],
+  [{ kind: 'auth', operation: 'service-token' }, 'Got a token as a service'],
+  [
+    { kind: 'auth', operation: 'authorization', outcome: denied },
+    'Tried to have somebody sign in by a request that does not hold',
+  ],
+  [{ kind: 'auth', operation: 'launch', outcome: denied }, 'Tried to launch an application'],
+  [{ kind: 'auth', operation: 'launch-made', targets: person }, 'Prepared the launch of an application'],
+  [
+    { kind: 'auth', operation: 'launch-context', targets: [{ type: 'Patient', id: '·7F3K', role: 'object' }] },
+    'Opened an application for the patient ·7F3K',
+  ],
+  [
+    { kind: 'auth', operation: 'logout-told', targets: person },
+    'Told an application that sessions have ended, of the person wg-pr-0007',
+  ],
+  [{ operation: 'person-disable', targets: person }, 'Asked to disable the person wg-pr-0007'],
+  [{ operation: 'person-sign-out', targets: person }, 'Asked to sign out the person wg-pr-0007'],
+  [{ operation: 'person-fhir-user', outcome: denied }, 'Tried to set which FHIR resource stands for a person'],
+  [
+    { kind: 'access-change', operation: 'person-signed-out', targets: person },
+    'Ended all sessions of the person wg-pr-0007',
+  ],
+  [
+    { kind: 'access-change', operation: 'fhir-user-set', targets: person },
+    'Set which FHIR resource stands for the person wg-pr-0007',
+  ],
+  [
+    {
+      kind: 'api',
+      action: 'execute',
+      operation: 'subscribe',
+      outcome: { status: 'success', reason: 'opened' },
+      completes: 'x',
+      targets: [{ type: 'Subscription', role: 'query' }],
+    },
+    'Opened a WebSocket for Subscription',
+  ],
+  [{ kind: 'api', operation: 'preflight' }, 'Asked whether a page’s script may call'],
   [
     { kind: 'system', operation: 'rates-shared', targets: redis },
     'Counts requests together with other gateways, by 127.0.0.1:6379',
@@ -317,9 +339,9 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   ],
   [
     { kind: 'system', operation: 'record-failed', outcome: { status: 'error', reason: 'spool-full' } },
-    'From here on could not record what it was asked for',
+    'From here on nothing could be recorded',
   ],
-  [{ kind: 'system', operation: 'record-resumed' }, 'Records again what it is asked for'],
+  [{ kind: 'system', operation: 'record-resumed' }, 'From here on everything is recorded again'],
   [{ kind: 'system', operation: 'receipt-failed' }, 'Found that what the server acknowledged does not hold'],
   [
     { kind: 'system', operation: 'front-outcome' },
@@ -365,7 +387,8 @@ test('every operation that the server and the gateway name has words', () => {
 
 test('a reason is said in words', () => {
   assert.equal(reasonWords('wrong-password'), 'wrong password');
-  assert.equal(reasonWords('token-brings-key'), 'token brings key');
+  assert.equal(reasonWords('client-frame-mask'), 'whoever opened it broke the rules of WebSockets');
+  assert.equal(reasonWords('nobody-gave-words'), 'nobody gave words');
   assert.equal(reasonWords('repeated-12k-times'), '12k more times');
   assert.equal(reasonWords('1 234 requests refused'), '1 234 requests refused');
 });

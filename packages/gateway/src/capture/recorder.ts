@@ -75,7 +75,7 @@ export class Recorder {
 
   /** Room for everything that one request can come to say; undefined when there is none. In `available` mode it is not asked for. */
   reserve(bytes: number = requestEventsBytesMax): Reservation | undefined {
-    if (this.mode === 'available') return { bytes: 0, release: () => undefined };
+    if (this.mode === 'available') return { bytes: 0, shrinkTo: () => undefined, release: () => undefined };
     try {
       return this.#spool.reserve(bytes);
     } catch (error) {

@@ -2,8 +2,8 @@
  * Puts other links into a Bundle, in its bytes: nothing else of it changes, not a digit of a number. In one that is there as a whole, or in one that passes, where a link is held until it ends.
  */
 import { isObject, type Json } from '../fhir/reference.ts';
-import { JsonPieces, piecesOf } from '../http/json-pieces.ts';
-import { parseUtf8 } from '../http/one-reading.ts';
+import { isAmbiguous, JsonPieces, piecesOf } from '../http/json-pieces.ts';
+import { parseUtf8, stringifyShallow } from '../http/one-reading.ts';
 
 /** What to say instead of a link; undefined where it can't be said, and nothing may leave. */
 export type Relink = (link: Json) => Json | undefined;
@@ -35,11 +35,13 @@ export class BundleLinks {
     return this.#pieces.member === 'link';
   }
 
-  /** Undefined where a link can't be passed on, and it has to end here. */
+  /** Undefined where a link can't be passed on, and it has to end here: so has what has a member twice, of which the client may take the other one. */
   change(chunk: Uint8Array): Buffer | undefined {
     const out: Uint8Array[] = [];
     let from = 0;
-    for (const { kind, at, name } of this.#pieces.push(chunk)) {
+    const marks = this.#pieces.push(chunk);
+    if (this.#pieces.ambiguous) return undefined;
+    for (const { kind, at, name } of marks) {
       if (name !== 'link') continue;
       if (kind === 'start') {
         out.push(chunk.subarray(from, at));
@@ -72,7 +74,8 @@ export class BundleLinks {
     this.#heldBytes = 0;
     this.#inLink = false;
     const changed = isObject(link) ? this.#relink(link) : undefined;
-    return changed === undefined ? undefined : Buffer.from(JSON.stringify(changed));
+    const text = changed && stringifyShallow(changed);
+    return text === undefined ? undefined : Buffer.from(text);
   }
 }
 
@@ -101,16 +104,20 @@ const stepBytes = 1_024;
 /** Of the answer to a batch: the Bundles in its entries. `relinkOf` of those that have links, by their position. */
 export function relinkBatch(body: Buffer, relinkOf: (position: number) => Relink | undefined): Buffer | undefined {
   if (!mayHoldLinks(body)) return body;
+  const entries = piecesOf(body);
+  if (entries === undefined) return isAmbiguous(body) ? undefined : body;
   const out: Uint8Array[] = [];
   let from = 0;
   let position = -1;
-  for (const entry of piecesOf(body) ?? []) {
+  for (const entry of entries) {
     if (entry.name !== 'entry' || !entry.item) continue;
     position += 1;
     const relink = relinkOf(position);
     if (relink === undefined) continue;
     const inside = body.subarray(entry.from, entry.to);
-    for (const { name, item, from: start, to } of piecesOf(inside) ?? []) {
+    const members = piecesOf(inside);
+    if (members === undefined) return undefined;
+    for (const { name, item, from: start, to } of members) {
       if (name !== 'resource' || item) continue;
       const resource = relinkBundle(inside.subarray(start, to), relink);
       if (resource === undefined) return undefined;

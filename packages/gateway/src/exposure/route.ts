@@ -35,7 +35,7 @@ export function recogniseIn(
     readonly method: string;
     readonly segments: readonly string[];
     readonly parameters: readonly Parameter[];
-    readonly links: ExportLinks;
+    readonly links: Pick<ExportLinks, 'recognise'>;
   },
 ): Recognition {
   const path = `/${request.segments.join('/')}`;

@@ -13,8 +13,10 @@ import type { RequestCounters } from '../capture/counters.ts';
 import type { FloodGate } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { isExportLink } from '../exposure/export-links.ts';
+import { isMapped } from '../exposure/json-map.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
+import { isOpaque, type PagingParts } from '../passage/paging.ts';
 import { answerRefusal, type RefusalCode } from '../passage/refusal.ts';
 import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
@@ -48,7 +50,7 @@ export interface No {
 /** Told of every yes, so that its outcome can be waited for. */
 export type OnIntent = (intent: EventDraftFacts & { readonly id: string }, of: { readonly requestId: string }) => void;
 
-export interface DecisionParts extends AdmissionParts {
+export interface DecisionParts extends AdmissionParts, Pick<PagingParts, 'opaqueParameters'> {
   readonly recorder: Recorder;
   readonly floods: FloodGate<EventDraftFacts>;
   readonly counters: RequestCounters;
@@ -63,8 +65,8 @@ export interface DecisionParts extends AdmissionParts {
   readonly onIntent: OnIntent;
 }
 
-/** What a form could ask for at the most: whoever may do that may do what it asks. */
-const unseenForm: readonly Parameter[] = ['_include', '_has:x:y'].map((name) => ({ name, rawValue: '' }));
+/** What a form could ask for at the most, or the search that a page is of: whoever may do that may do what it asks. */
+const unseenSearch: readonly Parameter[] = ['_include', '_has:x:y'].map((name) => ({ name, rawValue: '' }));
 
 export class Decision {
   readonly #parts: DecisionParts;
@@ -184,7 +186,8 @@ export class Decision {
     // Everyone is told of broken glass, also by a header of the answer; and only the answer shows that it keeps to the one patient.
     if (decision.glass) return 'front-glass';
     // Held to what an entry of a batch is held to: nobody will see the answer before it leaves.
-    const all = interaction.form ? [...parameters, ...unseenForm] : parameters;
+    const unseen = interaction.form || (!isMapped(interaction) && parameters.some((one) => isOpaque(one, this.#parts)));
+    const all = unseen ? [...parameters, ...unseenSearch] : parameters;
     return authoriseEntry({ ...asker, interaction, parameters: all }).kind === 'denied' ? 'front-answer' : undefined;
   }
 

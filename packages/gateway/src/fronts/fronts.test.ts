@@ -6,7 +6,16 @@ import { request as ask } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { eventsUpTo, FaultyDisk, type Road, startRoad, systemError } from '../gateway.fixture.ts';
+import {
+  answerPatient,
+  eventsUpTo,
+  FaultyDisk,
+  type Road,
+  searchset,
+  sendJson,
+  startRoad,
+  systemError,
+} from '../gateway.fixture.ts';
 import { TrustedProxies } from '../http/source.ts';
 import { createAuthzServer } from './authz-server.ts';
 import type { Verdict } from './decision.ts';
@@ -37,6 +46,15 @@ function put(
 }
 
 const url = 'https://api.example.test';
+
+/** The link that the gateway itself gives to who searches through it. */
+async function pageOf(road: Road): Promise<string> {
+  const answer = await fetch(`http://127.0.0.1:${road.gateway.port}/fhir/Patient?name=x`, {
+    headers: { authorization: `Bearer ${road.token}` },
+  });
+  const { link } = (await answer.json()) as { link: { url: string }[] };
+  return String(link[0]?.url).slice(url.length);
+}
 
 describe('the door for fronts that ask by HTTP', () => {
   it('answers what is under way when it is closed, and ends that connection with it', async () => {
@@ -87,6 +105,10 @@ describe('a front that asks by HTTP', () => {
     disk = new FaultyDisk();
     road = await startRoad({
       disk: disk.disk,
+      upstream: (request, response) =>
+        request.url?.includes('?') === true
+          ? sendJson(response, 200, { ...searchset(), link: [{ relation: 'next', url: '/fhir?_getpages=c0ffee' }] })
+          : answerPatient(request, response),
       config: { url, tenant: 'clinic', fronts: { authz: { socket }, outcomes: { port: 0, withinMs: 60_000 } } },
     });
     nginx = (target, more = {}) => ({
@@ -205,6 +227,9 @@ describe('a front that asks by HTTP', () => {
       [nginx('/fhir/Patient/_search', { 'x-original-method': 'POST' }), 'front-form'],
       [nginx('/fhir/Patient/p-1', { authorization: `Bearer ${narrow}` }), 'front-answer'],
       [nginx('/fhir/Patient?_revinclude=x', { authorization: `Bearer ${nurse}` }), 'front-answer'],
+      // Whatever the path says, it is a page of whichever search had that token.
+      [nginx('/fhir/Patient?_getpages=c0ffee', { authorization: `Bearer ${nurse}` }), 'front-answer'],
+      [nginx(await pageOf(road)), 'front-link'],
     ] as const) {
       const before = road.events.length;
       const answer = await put(socket, '/v1/authz/nginx', headers);

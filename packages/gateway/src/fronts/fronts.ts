@@ -9,7 +9,7 @@ import { type AddressInfo, connect, createServer as createNetServer, type Server
 import { createServer as createTlsServer } from 'node:tls';
 
 import type { Own } from '../capture/own-event.ts';
-import { GatewayError } from '../errors.ts';
+import { cannotListen } from '../http/listening.ts';
 import type { TrustedProxies } from '../http/source.ts';
 import { tlsRules } from '../identity/own-certificate.ts';
 import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
@@ -238,11 +238,7 @@ async function openDoor(
     else server.listen(door.socket);
     await once(server, 'listening');
   } catch (cause) {
-    throw new GatewayError(
-      'listen-failed',
-      `expected to listen on ${door.socket ?? `${door.host}:${door.port}`}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another place or stop who has it`,
-      { cause },
-    );
+    throw cannotListen(door.socket ?? `${door.host}:${door.port}`, cause);
   }
   // Who may ask is who may write to it: the owner and the group.
   if (door.socket !== undefined) await chmod(door.socket, 0o660);
@@ -286,11 +282,7 @@ async function listenForDatagrams(
   try {
     await listening;
   } catch (cause) {
-    throw new GatewayError(
-      'listen-failed',
-      `expected to hear datagrams on ${host}:${port}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another port or stop who has it`,
-      { cause },
-    );
+    throw cannotListen(`${host}:${port}`, cause, 'hear datagrams');
   }
   socket.on('error', () => undefined);
   stack.defer(() => new Promise<void>((resolve) => socket.close(() => resolve())));

@@ -50,6 +50,11 @@ export class JsonPieces {
   /** Not a JSON object, one with a member twice, or one with more members than anybody reads. */
   broken = false;
 
+  /** Broken inside of an object: readers that are less strict each find something else in it. */
+  get ambiguous(): boolean {
+    return this.broken && this.#begun && !this.#over;
+  }
+
   /** It came to its end, and there was nothing behind it. */
   get whole(): boolean {
     return this.#over && !this.broken;
@@ -252,6 +257,13 @@ export function piecesOf(
   return marks.flatMap(({ kind, at, name, item }, position) =>
     kind === 'start' ? [{ name, item, from: at, to: marks[position + 1]?.at ?? at }] : [],
   );
+}
+
+/** No two readers have to find the same in it. */
+export function isAmbiguous(text: Uint8Array): boolean {
+  const scanner = new JsonPieces();
+  scanner.push(text);
+  return scanner.ambiguous;
 }
 
 function unescaped(text: string): string | undefined {

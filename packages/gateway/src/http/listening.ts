@@ -29,12 +29,15 @@ export async function listen(
   return (server.address() as AddressInfo).port;
 }
 
-export function cannotListen(place: string, cause: unknown): GatewayError {
-  return new GatewayError(
-    'listen-failed',
-    `expected to listen on ${place}, got ${(cause as NodeJS.ErrnoException).code ?? 'an error'}; choose another port or stop who has it`,
-    { cause },
-  );
+/** `to`: what is done there. */
+export function cannotListen(place: string, cause: unknown, to = 'listen'): GatewayError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'an error';
+  // The kernel says the same of a folder that isn't there.
+  const advice =
+    code === 'EACCES'
+      ? 'see that its folder is there, and who may open it'
+      : 'choose another place, or stop who has it';
+  return new GatewayError('listen-failed', `expected to ${to} on ${place}, got ${code}; ${advice}`, { cause });
 }
 
 /** Takes no more connections, lets what is under way finish, and hangs up on the rest after the bound. */

@@ -17,6 +17,16 @@ export function parseOneReading(body: Uint8Array): unknown {
   return countMembers(Buffer.from(body).toString('utf8')) === count ? value : undefined;
 }
 
+/** Undefined for what is nested so deep that it can be read, and not be written again. */
+export function stringifyShallow(value: object): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 export function parseUtf8(body: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));

@@ -1,9 +1,10 @@
 /**
  * Server-sent events, and their like: an answer that goes on as long as both ends like. It is released as it comes, nobody reads what it says (`truncated`), and who has it is
- * looked at as long as it lasts, like who has a WebSocket.
+ * looked at as long as it lasts, like who has a WebSocket. Only who asks for events gets them so: what comes unasked is held like any other answer, or an API, or who has its ear, could
+ * choose what is looked at, and take up places that are nobody's.
  */
 import { isEventStream } from '../http/media-type.ts';
-import type { LastingOnes } from '../tunnel/lasting.ts';
+import type { LastingOnes, Place } from '../tunnel/lasting.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import type { Admitted } from './admission.ts';
 import type { HeldBeginning } from './forward.ts';
@@ -20,30 +21,29 @@ export function asksForEvents({ accept }: Admitted): boolean {
   return accept.split(',').some(isEventStream);
 }
 
-/** Is there room for one more that lasts? Throws `Refused`. */
-export function refuseLasting(admitted: Admitted, lasting: LastingOnes): void {
+/** A place for one more that lasts. Throws `Refused` where there is none. */
+export function placeOf(admitted: Admitted, lasting: LastingOnes): Place {
   const { id } = admitted.actor;
-  const refusal = lasting.refusal(id);
-  if (refusal === undefined) return;
+  const refusal = lasting.enter(id);
+  if (typeof refusal === 'object') return refusal;
   const options = { headers: { 'retry-after': '5' }, floodKey: `${refusal} ${id}`, floodSinglesMax: 1 };
   throw refusal === 'too-many-of-one'
     ? denied(admitted, 'concurrency-exceeded', 'lasting-of-one', options)
     : denied(admitted, 'over-capacity', refusal === 'too-many' ? 'lasting' : refusal, options);
 }
 
-/** Undefined for what is no stream of events. `leave` is owed once it is over, and tells why it was ended here, if it was. */
+/** Undefined for what is no stream of events that was asked for. `over` is owed once it is, and tells why it was ended here, if it was. */
 export function keepEvents(
   admitted: Admitted,
   held: HeldBeginning,
-  lifetimeMs: number,
-  parts: EventStreamParts,
-): { leave(complete: boolean): string | undefined } | undefined {
-  if (!isEventStream(held.headers['content-type'])) return undefined;
+  parts: EventStreamParts & { readonly place: Place | undefined; readonly lifetimeMs: number },
+): { over(complete: boolean): string | undefined } | undefined {
+  const { place, lifetimeMs } = parts;
+  if (place === undefined || !isEventStream(held.headers['content-type'])) return undefined;
   const standing = standingOf(admitted, parts);
   const beganMs = performance.now();
   let ended: string | undefined;
-  const leave = parts.lasting.add({
-    holder: admitted.actor.id,
+  place.begin({
     standing: (nowMs) => (performance.now() - beganMs >= lifetimeMs ? 'lifetime' : standing(nowMs)),
     end(reason) {
       ended ??= reason;
@@ -51,8 +51,7 @@ export function keepEvents(
     },
   });
   return {
-    leave(complete) {
-      leave();
+    over(complete) {
       const reason = ended ?? (complete ? 'streamed' : 'stream-cut-off');
       parts.metrics.lastingEnds.inc({ kind: 'events', reason });
       return ended;

@@ -7,7 +7,7 @@ import type { Learned } from '../exposure/exposure.ts';
 import { LineReader } from '../exposure/line-reader.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { isObject } from '../fhir/reference.ts';
-import { parseUtf8 } from '../http/one-reading.ts';
+import { parseUtf8, stringifyShallow } from '../http/one-reading.ts';
 import type { HeldBeginning, HeldWhole } from './forward.ts';
 
 export interface ExportSeal {
@@ -103,7 +103,8 @@ function manifest(
     }
     out[name] = moved;
   }
-  return Buffer.from(JSON.stringify(out));
+  const text = stringifyShallow(out);
+  return text === undefined ? undefined : Buffer.from(text);
 }
 
 /** Of a file: whatever its upstream calls it, it is NDJSON, and it may have been stored compressed. */

@@ -17,8 +17,8 @@ export interface UpstreamRequest {
   readonly path: string;
   readonly headers: string[];
   readonly body: Buffer | AsyncIterable<Uint8Array> | null;
-  /** How long it may be silent between two pieces of its answer, where that is not as with others. */
-  readonly bodyTimeoutMs?: number | undefined;
+  /** Set where a stream of events is asked for, which nobody waits for the end of: how long it may be silent. */
+  readonly events?: { readonly silentMsMax: number } | undefined;
 }
 
 export interface HeldWhole {
@@ -102,6 +102,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #onClose = (): void => this.#stop('client-closed');
   #controller: Dispatcher.DispatchController | undefined;
   #fault: UpstreamFault | undefined;
+  #eventsAsked = false;
   #status = 0;
   #headers: IncomingHttpHeaders = {};
   #chunks: Buffer[] = [];
@@ -135,6 +136,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#stop('client-closed');
       return;
     }
+    this.#eventsAsked = request.events !== undefined;
     pool.dispatch(
       {
         method: request.method as Dispatcher.HttpMethod,
@@ -142,7 +144,7 @@ class Exchange implements Dispatcher.DispatchHandler {
         headers: request.headers,
         // undici takes any async iterable; its types name only some.
         body: request.body as Buffer | null,
-        ...(request.bodyTimeoutMs === undefined ? {} : { bodyTimeout: request.bodyTimeoutMs }),
+        ...(request.events === undefined ? {} : { bodyTimeout: request.events.silentMsMax }),
       },
       this,
     );
@@ -156,14 +158,15 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     // Informational responses end here; the final one follows.
     if (status < 200) return;
-    if (status > 599) {
+    // With two content types everybody may read it as another thing (RFC 9110 §5.3).
+    if (status > 599 || typeof (headers['content-type'] ?? '') !== 'string') {
       this.#stop('upstream-invalid');
       return;
     }
     this.#status = status;
     this.#headers = headers;
     // Nobody waits for the last event to hear of the first.
-    if (isEventStream(headers['content-type'])) this.#begin(controller);
+    if (this.#eventsAsked && isEventStream(headers['content-type'])) this.#begin(controller);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -244,7 +247,10 @@ class Exchange implements Dispatcher.DispatchHandler {
     const onClose = (): void => this.#stop('client-closed');
     response.on('drain', onDrain);
     response.on('close', onClose);
+    const before = this.#fault;
     for (const [position, chunk] of this.#chunks.entries()) {
+      // Behind what may not leave nothing leaves.
+      if (this.#fault !== before) break;
       // What came since it was held has not been seen by anybody.
       if (position >= this.#beginningCount) void tap?.(chunk);
       this.#write(response, chunk, change);

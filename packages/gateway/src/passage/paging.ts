@@ -28,15 +28,19 @@ export interface PagingParts {
   readonly opaqueParameters: ReadonlySet<string>;
 }
 
+/** Does it name a page without saying which search that is of? */
+export function isOpaque({ name }: Parameter, { opaqueParameters }: Pick<PagingParts, 'opaqueParameters'>): boolean {
+  return opaqueParameters.has(name.toLowerCase());
+}
+
 /** By what no seal vouches for nobody knows which search would go on. Throws `Refused`. */
 export function refuseUnsealed(
   admitted: Admitted,
   { parameters, entries }: Pick<Carried, 'parameters' | 'entries'>,
-  { opaqueParameters }: Pick<PagingParts, 'opaqueParameters'>,
+  parts: Pick<PagingParts, 'opaqueParameters'>,
 ): void {
   if (isMapped(admitted.interaction)) return;
-  const isUnsealed = (parameter: Parameter): boolean =>
-    isPageParameter(parameter) || opaqueParameters.has(parameter.name.toLowerCase());
+  const isUnsealed = (parameter: Parameter): boolean => isPageParameter(parameter) || isOpaque(parameter, parts);
   const own = admitted.page !== undefined ? [] : parameters;
   if (own.some(isUnsealed) || entries.some((entry) => entry.parameters.some(isUnsealed)))
     throw denied({ ...admitted, parameters }, 'page-refused', 'page-unsealed');
@@ -61,18 +65,24 @@ export function pagesThroughGateway(
   const { admitted, carried } = exchange;
   const { interaction } = admitted;
   const batch = interaction.name === 'batch';
-  if (held.status !== 200 || isMapped(interaction) || !(batch || hasPages(interaction))) return held;
-  // The same links in fields of the answer, for clients that look there.
-  const { link: _link, 'content-location': _location, ...headers } = held.headers;
-  const type = headers['content-type'];
-  if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
+  if (isMapped(interaction) || !(batch || hasPages(interaction))) return held;
   const relink = relinkOf(
     { ...exchange, interaction, parameters: carried.parameters, clear: isClear(admitted) },
     parts,
   );
+  if (held.status >= 300 && held.status < 400) return redirected(held, relink);
+  // What was only taken on has no pages yet.
+  if (held.status >= 400 || held.status === 202) return held;
+  // The same links in fields of the answer, for clients that look there.
+  const { link: _link, 'content-location': _location, ...headers } = held.headers;
+  const type = headers['content-type'];
+  if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
   if (held.kind === 'beginning') return batch ? { ...held, headers } : relinked({ ...held, headers }, relink);
   const body = openedBody(held, parts.exposureBytesMax);
-  if (body === undefined) return { ...held, headers };
+  if (batch && (body === undefined || !carried.entries.some((entry) => hasPages(entry.interaction))))
+    return { ...held, headers };
+  // The API was asked for plain bytes; its links would lead past the gateway.
+  if (body === undefined) return undefined;
   const changed = batch
     ? relinkBatch(body, (position) => ofEntry(exchange, position, parts))
     : relinkBundle(body, relink);
@@ -80,13 +90,22 @@ export function pagesThroughGateway(
   return changed === body ? { ...held, headers } : { ...held, headers: ofChanged(headers), body: changed };
 }
 
+/** Whoever follows it goes where a page would be, and what was searched for by POST would stand in its URL. */
+function redirected(held: HeldWhole | HeldBeginning, relink: Relink): HeldWhole | HeldBeginning | undefined {
+  const { location } = held.headers;
+  if (location === undefined) return held;
+  // Said twice, it is a list.
+  const moved = typeof location === 'string' ? relink({ relation: 'next', url: location }) : undefined;
+  return moved === undefined ? undefined : { ...held, headers: { ...held.headers, location: String(moved.url) } };
+}
+
 /** Of one that is too large to hold: a link is held until it ends, wherever it stands. */
 function relinked(held: HeldBeginning, relink: Relink): HeldBeginning | undefined {
   const encoding = held.headers['content-encoding'] ?? 'identity';
   const trial = new BundleLinks(relink);
   const beginning = encoding === 'identity' ? trial.change(held.beginning) : undefined;
-  if (encoding !== 'identity' || trial.broken) return held;
   if (beginning === undefined) return undefined;
+  if (trial.broken) return held;
   const links = new BundleLinks(relink);
   return {
     ...held,
@@ -142,19 +161,18 @@ function relinkOf(
   const origin = search.origins.length > 1 ? search.origin : undefined;
   return (link) => {
     if (typeof link.url !== 'string') return link;
+    // Nobody goes on by it, so it need not end here.
+    const bare = link.relation === 'self' ? { ...link, url: publicBase + path } : undefined;
     const target = targetOf(link.url, { path, prefix, origins });
     const continued = target === undefined ? undefined : ofTarget(target, { interaction, prefix });
-    if (target === undefined || continued === undefined) {
-      // Nobody goes on by it, so it need not end here.
-      if (link.relation === 'self') return { ...link, url: publicBase + path };
-      return paging.has(link.relation) ? undefined : link;
-    }
+    if (target === undefined || continued === undefined) return bare ?? (paging.has(link.relation) ? undefined : link);
     if (clear && link.relation === 'self' && isBelow(target, prefix)) return { ...link, url: publicBase + target };
     const names = new Set(parameters.map(({ name }) => name));
     const all = [...parameters, ...continued.filter(({ name }) => !names.has(name))];
     const actor = admitted.actor.id;
     const sealed = pageLinks.seal({ target, origin, actor, parameters: all }, interaction, admitted.captured.timeMs);
-    return sealed === undefined ? undefined : { ...link, url: publicBase + sealed };
+    // What was searched for by POST can be longer than any URL.
+    return sealed === undefined ? bare : { ...link, url: publicBase + sealed };
   };
 }
 

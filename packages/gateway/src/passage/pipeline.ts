@@ -27,7 +27,7 @@ import type { Learned } from '../exposure/exposure.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { declaredLength, endWithBody } from '../http/body.ts';
 import type { Cors } from '../http/cors.ts';
-import { clientHeaders, upstreamHeaders } from '../http/headers.ts';
+import { clientHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
 import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
 import { asksForWebSocket } from '../http/websocket.ts';
@@ -37,12 +37,13 @@ import type { Lease, Upstream } from '../upstream/upstream.ts';
 import { Admission, type AdmissionParts, type Admitted, type Carried } from './admission.ts';
 import { type Consulted, type ConsultParts, consultAfter, consultBefore } from './consult.ts';
 import { type Door, serveDoor } from './door.ts';
-import { asksForEvents, keepEvents, refuseLasting } from './event-stream.ts';
+import { asksForEvents, keepEvents, placeOf } from './event-stream.ts';
 import { learnFile, throughGateway } from './export.ts';
 import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld, readerBehind } from './learn.ts';
-import { leaseOf, noteHeld, saidOf } from './lease.ts';
+import { leaseOf, type Means, noteHeld, saidOf } from './lease.ts';
+import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
@@ -195,7 +196,7 @@ export class Pipeline {
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
     refuseWithoutUpgrade(admitted);
-    if (asksForEvents(admitted)) refuseLasting(admitted, this.#parts.lasting);
+    using place = asksForEvents(admitted) ? placeOf(admitted, this.#parts.lasting) : undefined;
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
     const read = this.#admission.readRequest(admitted);
@@ -210,14 +211,15 @@ export class Pipeline {
     );
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
     try {
-      await this.#exchange(consulted, reservation, lease);
+      await this.#exchange(consulted, { reservation, lease, place });
     } finally {
       reservation.release();
     }
   }
 
   /** Intent, upstream, outcome, release. */
-  async #exchange(consulted: Consulted, reservation: Reservation, lease: Lease | undefined): Promise<void> {
+  async #exchange(consulted: Consulted, means: Means): Promise<void> {
+    const { reservation, lease } = means;
     const { recorder, exposureBytesMax, metrics } = this.#parts;
     const { carried, events, commit } = consulted;
     let { admitted } = consulted;
@@ -261,7 +263,7 @@ export class Pipeline {
       throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
     }
     if (held.kind === 'whole') this.#release(admitted, held);
-    else await this.#releaseStream(admitted, held, reservation);
+    else await this.#releaseStream(admitted, held, means);
   }
 
   #throughGateway(
@@ -302,7 +304,7 @@ export class Pipeline {
           // Where only files lie nobody needs to hear who asks.
           headers: lease === undefined ? ['Accept', admitted.accept] : this.#upstreamHeaders(admitted, carried),
           body: carried.body,
-          bodyTimeoutMs: asksForEvents(admitted) ? this.#parts.webSockets.idleTimeoutMs : undefined,
+          events: asksForEvents(admitted) ? { silentMsMax: this.#parts.webSockets.idleTimeoutMs } : undefined,
         },
         {
           holdBytesMax: this.#parts.exposureBytesMax,
@@ -333,19 +335,11 @@ export class Pipeline {
   }
 
   #upstreamHeaders(admitted: Admitted, carried: Carried): string[] {
-    const { request, captured, accept } = admitted;
+    const { request, interaction } = admitted;
     const { body } = carried;
-    const { publicUrl } = this.#parts;
-    const { forwardAuthorization, forwardHeaders } = this.#upstreamOf(admitted.interaction);
     const contentLength = body === null ? undefined : Buffer.isBuffer(body) ? body.length : declaredLength(request);
-    return upstreamHeaders(request, {
-      accept,
-      requestId: captured.id,
-      traceparent: captured.trace?.outgoing ?? captured.traceparent,
-      clientAddress: captured.source.address,
-      publicUrl,
-      forwardAuthorization,
-      forwardHeaders,
+    return onwardHeaders(admitted, this.#upstreamOf(interaction), {
+      publicUrl: this.#parts.publicUrl,
       unconditional: needsSight(admitted, carried),
       ...(contentLength === undefined ? {} : { contentLength }),
     });
@@ -385,11 +379,13 @@ export class Pipeline {
   }
 
   /** Its event says `truncated`; a second one says how it ended. */
-  async #releaseStream(admitted: Admitted, held: HeldBeginning, reservation: Reservation): Promise<void> {
+  async #releaseStream(admitted: Admitted, held: HeldBeginning, { reservation, place }: Means): Promise<void> {
     const { response, captured, interaction } = admitted;
     const { status } = held;
     let end = { bytes: 0, complete: false };
-    const kept = keepEvents(admitted, held, this.#parts.webSockets.lifetimeMs, this.#parts);
+    const { lifetimeMs } = this.#parts.webSockets;
+    const kept = keepEvents(admitted, held, { ...this.#parts, place, lifetimeMs });
+    if (kept !== undefined) reservation.shrinkTo(smallEventBytesMax);
     const reader = readerBehind(held, interaction, this.#parts.exposureBytesMax);
     if (response.headersSent || response.destroyed) held.abandon();
     else {
@@ -397,7 +393,7 @@ export class Pipeline {
       end = await held.streamTo(response, reader && ((chunk) => reader.push(chunk)));
       this.#observe(interaction.name, status, captured);
     }
-    const reason = kept?.leave(end.complete);
+    const reason = kept?.over(end.complete);
     const rest = await reader?.finish(end.complete);
     await this.#record(captured, streamEndEvent(admitted, { status, ...end, rest, reason }), reservation);
   }

@@ -37,8 +37,13 @@ export function mustBePosted(
   const { name, operation, type } = interaction;
   if (name !== 'search' && !operation.startsWith('conditional-')) return false;
   if (type !== undefined && !isAboutPatients(type)) return asksAboutOthers(parameters);
-  return !parameters.every((parameter) => {
-    const bare = parameter.name.split(':', 1)[0] as string;
-    return shaping.has(bare) || urlParameters.has(bare);
+  return !parameters.every(({ name }) => {
+    const colon = name.indexOf(':');
+    const bare = colon === -1 ? name : name.slice(0, colon);
+    const modifier = colon === -1 ? '' : name.slice(colon + 1);
+    return shaping.has(bare) ? !modifier.includes('.') : urlParameters.has(bare) && keepsValue.test(modifier);
   });
 }
+
+/** None, a type, or whether there is one. By any other the value is a name, a number or a text; and behind a type a chain may go on: `patient:Patient.name`. */
+const keepsValue = /^(?:[A-Z][A-Za-z]*|missing|not)?$/;

@@ -3,6 +3,7 @@
  * only write it.
  */
 import type { Learned } from '../exposure/exposure.ts';
+import { isMapped } from '../exposure/json-map.ts';
 import { isAboutPatients } from '../fhir/fhir-types.ts';
 import { mayReceive } from '../policy/authorise.ts';
 import { namedPatient } from '../policy/narrowing.ts';
@@ -44,8 +45,10 @@ export function withoutReading(
   { asker, interaction }: Admitted,
   held: HeldWhole | HeldBeginning,
 ): HeldWhole | HeldBeginning {
-  const { name, type } = interaction;
-  const found = name === 'create' && held.status === 200;
+  const { name, type, operation } = interaction;
+  // Other APIs than FHIR say 200 of what they made.
+  const mayBeOld = operation === 'conditional-create' || !isMapped(interaction);
+  const found = name === 'create' && held.status === 200 && mayBeOld;
   if (!(name === 'patch' || found) || type === undefined || asker === undefined || held.status >= 400) return held;
   if (mayReceive(asker, type) && !(found && asker.policy.consent !== undefined)) return held;
   if (held.kind === 'beginning') held.abandon();

@@ -7,25 +7,25 @@
  * says; so who may have only a part of what is asked for can't have it at all.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 
 import type { Reservation } from '@watchglass/sdk';
 import { type Captured, elapsedMs, interactionEvent } from '../capture/capture.ts';
 import { drawBytes } from '../capture/random.ts';
 import { type EventDraftFacts, type Recorded, type Recorder, smallEventBytesMax } from '../capture/recorder.ts';
-import { upstreamHeaders } from '../http/headers.ts';
 import { acceptOf, type Handshake, ownProtocol, readHandshake } from '../http/websocket.ts';
 import { within } from '../trace/request-trace.ts';
 import { type Dialled, dial } from '../tunnel/dial.ts';
-import type { LastingOnes } from '../tunnel/lasting.ts';
+import type { LastingOnes, Place } from '../tunnel/lasting.ts';
 import { Tunnel, type TunnelEnd } from '../tunnel/tunnel.ts';
 import type { Lease, Upstream } from '../upstream/upstream.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Metrics } from '../watch/metrics.ts';
 import type { Admission, Admitted, Carried } from './admission.ts';
 import { type ConsultParts, consultBefore } from './consult.ts';
-import { refuseLasting } from './event-stream.ts';
+import { placeOf } from './event-stream.ts';
 import { leaseOf } from './lease.ts';
+import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents } from './outcome.ts';
 import { refusals } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
@@ -54,7 +54,7 @@ export interface UpgradeParts extends StandingParts, ConsultParts {
 
 /** What a client asks on a connection that it would have turned into a WebSocket. */
 export interface Upgrading {
-  readonly socket: Duplex;
+  readonly socket: Socket;
   /** What was sent behind the request. */
   readonly head: Uint8Array;
 }
@@ -71,6 +71,7 @@ interface Opening {
   readonly handshake: Handshake;
   readonly intents: readonly Intent[];
   readonly reservation: Reservation;
+  readonly place: Place;
 }
 
 export class Upgrades {
@@ -97,6 +98,7 @@ export class Upgrades {
     if (handshake.token !== undefined) request.headers.authorization = `Bearer ${handshake.token}`;
     const admitted = await this.#admission.admit(request, response, captured);
     this.#judge(admitted);
+    using place = placeOf(admitted, this.#parts.lasting);
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     const { upstream } = this.#parts.upstreams.of(admitted.interaction);
     captured.trace?.finish('decide');
@@ -110,7 +112,7 @@ export class Upgrades {
       if ((await this.#record(captured, first, reservation)).kind === 'unrecorded')
         throw new Refused('audit-unavailable', undefined);
       await consulted.commit();
-      const opening = { admitted: consulted.admitted, carried, handshake, intents, reservation };
+      const opening = { admitted: consulted.admitted, carried, handshake, intents, reservation, place };
       await this.#open(opening, await this.#dial(opening, upstream, lease), socket);
     } finally {
       reservation.release();
@@ -119,32 +121,22 @@ export class Upgrades {
 
   /** Beyond what the policy says. */
   #judge(admitted: Admitted): void {
-    const { webSockets, publicUrl, lasting } = this.#parts;
+    const { webSockets, publicUrl } = this.#parts;
     const { origin } = admitted.request.headers;
     // RFC 6455 §10.2: a page of another origin could use what the browser brings by itself, such as a client certificate.
     if (origin !== undefined && origin !== publicUrl.origin && !webSockets.origins.includes(origin))
       throw denied(admitted, 'origin-refused', 'origin');
     // Who keeps consents is asked about the patients of an answer, and here nobody sees them.
     if (admitted.asker?.policy.consent !== undefined) throw denied(admitted, 'consent-refused', 'consent-unseen');
-    refuseLasting(admitted, lasting);
   }
 
   async #dial({ admitted, handshake }: Opening, upstream: Upstream, lease: Lease): Promise<Dialled> {
-    const { request, captured, accept, target } = admitted;
+    const { captured, target } = admitted;
     const { publicUrl, webSockets } = this.#parts;
-    const { forwardAuthorization, forwardHeaders } = upstream;
     const ask = (): Promise<Dialled> =>
       dial(lease.pool, {
         path: target,
-        headers: upstreamHeaders(request, {
-          accept,
-          requestId: captured.id,
-          traceparent: captured.trace?.outgoing ?? captured.traceparent,
-          clientAddress: captured.source.address,
-          publicUrl,
-          forwardAuthorization,
-          forwardHeaders,
-        }),
+        headers: onwardHeaders(admitted, upstream, { publicUrl }),
         key: drawBytes(16).toString('base64'),
         protocols: handshake.protocols,
         timeoutMs: webSockets.handshakeTimeoutMs,
@@ -159,7 +151,7 @@ export class Upgrades {
     return dialled;
   }
 
-  async #open(opening: Opening, dialled: Dialled, socket: Duplex): Promise<void> {
+  async #open(opening: Opening, dialled: Dialled, socket: Socket): Promise<void> {
     const { admitted, carried, intents, reservation } = opening;
     const { captured } = admitted;
     if (dialled.kind === 'fault') {
@@ -175,20 +167,24 @@ export class Upgrades {
     }
     // From here on it is bounded by its own number, and not one of the requests under way.
     this.#parts.limiting.leave(captured);
+    // Its end is one small event; room for more, for hours, would be room that others don't have.
+    reservation.shrinkTo(smallEventBytesMax);
     const end = await this.#join(opening, dialled, socket);
     await this.#record(captured, [endedEvent(admitted, end)], reservation);
     this.#parts.metrics.lastingEnds.inc({ kind: 'websocket', reason: end.reason });
   }
 
   #join(
-    { admitted, handshake }: Opening,
+    { admitted, handshake, place }: Opening,
     { socket: upstream, protocol }: Extract<Dialled, { kind: 'open' }>,
-    client: Duplex,
+    client: Socket,
   ): Promise<TunnelEnd> {
-    const { lasting, webSockets, metrics } = this.#parts;
-    const { response, actor, interaction, captured } = admitted;
+    const { webSockets, metrics } = this.#parts;
+    const { response, interaction, captured } = admitted;
     const chosen = protocol ?? (handshake.ownOffered ? ownProtocol : undefined);
-    response.detachSocket(client as Parameters<ServerResponse['detachSocket']>[0]);
+    response.detachSocket(client);
+    // From here on the tunnel knows how long nothing moved, and says so as it ends.
+    client.setTimeout(0);
     if (client.writable) client.write(this.#agreement(captured, handshake, chosen));
     metrics.requests.inc({ interaction: interaction.name, status: '101' });
     this.#parts.counters.answered += 1;
@@ -199,15 +195,14 @@ export class Upgrades {
     const tunnel = new Tunnel({ client, upstream, messageBytesMax, drawMask: () => drawBytes(4) });
     const standing = standingOf(admitted, this.#parts);
     const beganMs = performance.now();
-    const leave = lasting.add({
-      holder: actor.id,
+    place.begin({
       standing: (nowMs) => {
         if (tunnel.idleMs() >= idleTimeoutMs) return 'idle';
         return performance.now() - beganMs >= lifetimeMs ? 'lifetime' : standing(nowMs);
       },
       end: (reason) => tunnel.end(reason),
     });
-    return tunnel.ended.finally(leave);
+    return tunnel.ended;
   }
 
   /** RFC 6455 §4.2.2. */

@@ -2,7 +2,9 @@
  * What a policy would say to a request that nobody makes, and why: every rule that speaks of it, and what it lacks. The same code as for real requests, up to the
  * point where the API would be asked.
  */
-import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
+import { pageParameter } from '../exposure/page-links.ts';
+import { recogniseIn } from '../exposure/route.ts';
+import type { Interaction, Recognition } from '../fhir/fhir-interaction.ts';
 import { parseScopes } from '../fhir/scope.ts';
 import { canonicalise, type Parameter } from '../http/canonical.ts';
 import type { Principal } from '../identity/token.ts';
@@ -55,20 +57,19 @@ export type Explanation =
 export function explain(policy: Policy, supposed: Supposed): Explanation {
   const target = canonicalise(supposed.path);
   if (target.kind === 'refused') return { kind: 'no-request', reason: target.reason };
-  const path = `/${target.segments.join('/')}`;
-  if (path !== supposed.prefix && !path.startsWith(`${supposed.prefix}/`))
-    return { kind: 'no-request', reason: 'not-found' };
-  const below = path === supposed.prefix || path === '/' ? [] : path.slice(supposed.prefix.length + 1).split('/');
-  const recognition = recognise({
+  const recognition = recogniseIn([{ kind: 'fhir', prefix: supposed.prefix, websocket: true }], {
     method: supposed.method,
-    prefix: supposed.prefix,
-    segments: below,
+    segments: target.segments,
     parameters: target.parameters,
+    links: sealedLinks,
   });
   if (recognition.kind !== 'interaction')
     return { kind: 'no-request', reason: recognition.kind === 'no-route' ? 'not-found' : recognition.kind };
   const { interaction } = recognition;
   const { parameters } = target;
+  // It is judged as the search that it continues: ask for that one.
+  if (parameters.some(({ name }) => name.toLowerCase() === pageParameter))
+    return { kind: 'no-request', reason: 'page-unreadable' };
   const principal = principalOf(supposed);
   // A header that the policy names nowhere is read nowhere.
   const purpose = policy.purposeOfUse === undefined ? undefined : supposed.purpose;
@@ -81,6 +82,9 @@ export function explain(policy: Policy, supposed: Supposed): Explanation {
     considered: consider(policy, principal, interaction, circumstances),
   };
 }
+
+/** What a gateway sealed only that gateway opens. */
+const sealedLinks = { recognise: (): Recognition => ({ kind: 'no-route' }) };
 
 function decide(
   policy: Policy,
@@ -97,7 +101,12 @@ function decide(
     return { kind: 'denied', code: 'forbidden', reason: 'purpose' };
   // Who has no role here has no token either.
   if (of.principal.roles.length === 0 && policy.anonymous.has(of.interaction.name)) return openToAll;
-  return authorise({ policy, ...of, glassPatient });
+  const decision = authorise({ policy, ...of, glassPatient });
+  // Nobody sees whom it is about, so nobody could be asked.
+  const unseen = of.interaction.name === 'subscribe' && policy.consent !== undefined;
+  return decision.kind === 'allowed' && unseen
+    ? { kind: 'denied', code: 'forbidden', reason: 'consent-unseen', rule: decision.rule?.label }
+    : decision;
 }
 
 function consider(

@@ -2,17 +2,15 @@
  * The policy from its files: the YAML, and the Cedar policies it names, whose path starts at the YAML's folder. All of it is read and checked, or an
  * error says what was expected where.
  */
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-
-import { GatewayError } from '../errors.ts';
 import { loadCedar } from './cedar.ts';
+import { readNamedFile } from './named-file.ts';
 import { parsePolicy } from './policy.ts';
 import type { Policy } from './tables.ts';
 
 /** Throws `config-unreadable` or `policy-invalid`. */
 export function loadPolicy(file: string): Policy {
-  return completePolicy(parsePolicy(readPolicyText(file), file), file);
+  return completePolicy(parsePolicy(readNamedFile(file, 'policy'), file), file);
 }
 
 /** The texts of a policy, so that another process has the very same one in force. */
@@ -34,22 +32,9 @@ export function policyFromTexts({ text, cedar }: PolicyTexts, file: string): Pol
 /** A parsed policy with its Cedar policies: their text where it was read already. */
 export function completePolicy(policy: Policy, file: string, text?: string): Policy {
   const path = cedarPath(policy, file);
-  return path === undefined ? policy : { ...policy, engine: loadCedar(text ?? readPolicyText(path), path) };
+  return path === undefined ? policy : { ...policy, engine: loadCedar(text ?? readNamedFile(path, 'policy'), path) };
 }
 
 export function cedarPath({ cedar }: Policy, file: string): string | undefined {
   return cedar === undefined ? undefined : resolve(dirname(file), cedar.file);
-}
-
-export function readPolicyText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new GatewayError(
-      'config-unreadable',
-      `expected policy in ${path}, got ${reason}; check the path and who may read it`,
-      { cause },
-    );
-  }
 }

@@ -6,6 +6,7 @@ import { isNode, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 
 import { GatewayError, type GatewayErrorCode } from '../errors.ts';
+import { expectedWords } from './expected.ts';
 
 /** A configuration of a hospital has a few kilobytes, and is read anew while requests are served: what takes long to parse is refused first. */
 const charsMax = 512 * 1024;
@@ -41,7 +42,7 @@ export function readStrictYaml<T extends z.ZodType>(
     }
     return 1;
   };
-  const result = schema.safeParse(readValue(document, file, code));
+  const result = schema.safeParse(readValue(document, file, code), { error: expectedWords });
   if (result.success) return { value: result.data, lineOf };
   const problems = result.error.issues
     .slice(0, 10)

@@ -2,52 +2,74 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { type Lasting, LastingOnes } from './lasting.ts';
+import { type Lasting, LastingOnes, type Place } from './lasting.ts';
 
-function make(holder: string, standing: Lasting['standing'] = () => undefined): Lasting & { readonly ends: string[] } {
+type Made = Lasting & { readonly ends: string[] };
+
+function make(standing: Lasting['standing'] = () => undefined): Made {
   const ends: string[] = [];
-  return { holder, standing, ends, end: (reason) => ends.push(reason) };
+  return { standing, ends, end: (reason) => ends.push(reason) };
+}
+
+function enter(all: LastingOnes, holder: string, one: Lasting = make()): Place {
+  const place = all.enter(holder);
+  assert.ok(typeof place === 'object', String(place));
+  place.begin(one);
+  return place;
 }
 
 describe('what lasts', () => {
   it('is bounded by person and by all, and its place is free once it is over', () => {
     const all = new LastingOnes({ perHolderMax: 2, countMax: 3 });
-    const leave = [make('a'), make('a')].map((one) => all.add(one));
-    assert.equal(all.refusal('a'), 'too-many-of-one');
-    assert.equal(all.refusal('b'), undefined);
-    leave.push(all.add(make('b')));
-    assert.equal(all.refusal('c'), 'too-many');
-    leave[0]?.();
-    leave[0]?.();
+    const places = [enter(all, 'a'), enter(all, 'a')];
+    assert.equal(all.enter('a'), 'too-many-of-one');
+    places.push(enter(all, 'b'));
+    assert.equal(all.enter('c'), 'too-many');
+    places[0]?.[Symbol.dispose]();
+    places[0]?.[Symbol.dispose]();
     assert.equal(all.count, 2);
-    assert.equal(all.refusal('a'), undefined);
-    for (const one of leave) one();
+    places.push(enter(all, 'a'));
+    for (const place of places) place[Symbol.dispose]();
     assert.equal(all.count, 0);
+  });
+
+  it('has its place from the moment that it is let in, also if nothing comes of it', () => {
+    const all = new LastingOnes({ perHolderMax: 1, countMax: 9 });
+    const place = all.enter('a');
+    assert.ok(typeof place === 'object');
+    assert.equal(all.enter('a'), 'too-many-of-one');
+    place[Symbol.dispose]();
+    enter(all, 'a')[Symbol.dispose]();
   });
 
   it('is ended when it may go on no longer, or when nobody can say whether it may', () => {
     const all = new LastingOnes({ perHolderMax: 9, countMax: 9 }, () => 1_000);
-    const [fine, late, broken] = [
-      make('a'),
-      make('b', (nowMs) => (nowMs >= 1_000 ? 'lifetime' : undefined)),
-      make('c', () => {
+    const ones = [
+      make(),
+      make((nowMs) => (nowMs >= 1_000 ? 'lifetime' : undefined)),
+      make(() => {
         throw new Error('no verdict');
       }),
     ];
-    const leave = [fine, late, broken].map((one) => all.add(one));
+    const places = ones.map((one) => enter(all, 'a', one));
     all.look();
-    assert.deepEqual([fine.ends, late.ends, broken.ends], [[], ['lifetime'], ['gateway-fault']]);
-    for (const one of leave) one();
+    assert.deepEqual(
+      ones.map(({ ends }) => ends),
+      [[], ['lifetime'], ['gateway-fault']],
+    );
+    for (const place of places) place[Symbol.dispose]();
   });
 
-  it('is ended when the gateway stops, also what comes only then', () => {
+  it('is ended when the gateway stops, also what was let in before and begins only then', () => {
     const all = new LastingOnes({ perHolderMax: 9, countMax: 9 });
-    const [early, late] = [make('a'), make('b')];
-    const leave = [all.add(early)];
+    const [early, late] = [make(), make()];
+    using _early = enter(all, 'a', early);
+    const place = all.enter('b');
+    assert.ok(typeof place === 'object');
     all[Symbol.dispose]();
-    assert.equal(all.refusal('b'), 'going-away');
-    leave.push(all.add(late));
+    assert.equal(all.enter('b'), 'going-away');
+    place.begin(late);
     assert.deepEqual([early.ends, late.ends], [['going-away'], ['going-away']]);
-    for (const one of leave) one();
+    place[Symbol.dispose]();
   });
 });

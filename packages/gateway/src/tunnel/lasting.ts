@@ -4,8 +4,6 @@
  */
 
 export interface Lasting {
-  /** Whose it is. */
-  readonly holder: string;
   /** Why it may go on no longer; undefined while it may. */
   standing(nowMs: number): string | undefined;
   /** Ends it, soon; more than once does no harm. */
@@ -22,11 +20,18 @@ const lookEveryMs = 500;
 
 export type LastingRefusal = 'going-away' | 'too-many' | 'too-many-of-one';
 
+/** Taken before it is known what becomes of it: of many that come at once none is let in beyond the bound. Whoever took it gives it back, by disposing of it. */
+export interface Place extends Disposable {
+  /** From here on it is looked at. One that begins while all are being ended is ended, too. */
+  begin(one: Lasting): void;
+}
+
 export class LastingOnes implements Disposable {
   readonly #settings: LastingSettings;
   readonly #now: () => number;
   readonly #all = new Set<Lasting>();
   readonly #counts = new Map<string, number>();
+  #count = 0;
   #timer: NodeJS.Timeout | undefined;
   #goingAway = false;
 
@@ -35,24 +40,33 @@ export class LastingOnes implements Disposable {
     this.#now = now;
   }
 
+  /** Places that are taken. */
   get count(): number {
-    return this.#all.size;
+    return this.#count;
   }
 
-  /** Why there is no room for another one; undefined where there is. */
-  refusal(holder: string): LastingRefusal | undefined {
+  /** A place for one of that person, or why there is none. */
+  enter(holder: string): Place | LastingRefusal {
+    const { countMax, perHolderMax } = this.#settings;
+    const own = this.#counts.get(holder) ?? 0;
     if (this.#goingAway) return 'going-away';
-    if (this.#all.size >= this.#settings.countMax) return 'too-many';
-    return (this.#counts.get(holder) ?? 0) >= this.#settings.perHolderMax ? 'too-many-of-one' : undefined;
-  }
-
-  /** Call what comes back once it is over. One that comes while all are being ended is ended, too. */
-  add(one: Lasting): () => void {
-    this.#all.add(one);
-    this.#counts.set(one.holder, (this.#counts.get(one.holder) ?? 0) + 1);
-    if (this.#goingAway) one.end('going-away');
-    this.#timer ??= setInterval(() => this.look(), lookEveryMs).unref();
-    return () => this.#leave(one);
+    if (this.#count >= countMax) return 'too-many';
+    if (own >= perHolderMax) return 'too-many-of-one';
+    this.#count += 1;
+    this.#counts.set(holder, own + 1);
+    let begun: Lasting | undefined;
+    let left = false;
+    return {
+      begin: (one) => {
+        begun = one;
+        this.#begin(one);
+      },
+      [Symbol.dispose]: () => {
+        if (left) return;
+        left = true;
+        this.#leave(holder, begun);
+      },
+    };
   }
 
   /** Looks at each of them now. */
@@ -70,11 +84,18 @@ export class LastingOnes implements Disposable {
     for (const one of this.#all) one.end('going-away');
   }
 
-  #leave(one: Lasting): void {
-    if (!this.#all.delete(one)) return;
-    const count = (this.#counts.get(one.holder) ?? 0) - 1;
-    if (count > 0) this.#counts.set(one.holder, count);
-    else this.#counts.delete(one.holder);
+  #begin(one: Lasting): void {
+    this.#all.add(one);
+    if (this.#goingAway) one.end('going-away');
+    this.#timer ??= setInterval(() => this.look(), lookEveryMs).unref();
+  }
+
+  #leave(holder: string, one: Lasting | undefined): void {
+    this.#count -= 1;
+    const own = (this.#counts.get(holder) ?? 0) - 1;
+    if (own > 0) this.#counts.set(holder, own);
+    else this.#counts.delete(holder);
+    if (one !== undefined) this.#all.delete(one);
     if (this.#all.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

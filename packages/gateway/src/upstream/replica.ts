@@ -21,6 +21,8 @@ export type ReplicaNews = BreakerNews | 'down' | 'up';
 export class Replica {
   readonly origin: string;
   readonly pool: Pool;
+  /** For what may last: hours of it must not keep the connections from requests. */
+  readonly lastingPool: Pool;
   readonly breaker: Breaker;
   readonly #onNews: (news: ReplicaNews) => void;
   readonly #health: Pick<HealthSettings, 'healthyAfter' | 'unhealthyAfter'> | undefined;
@@ -33,6 +35,7 @@ export class Replica {
   constructor(options: {
     readonly origin: string;
     readonly pool: Pool;
+    readonly lastingPool: Pool;
     readonly breaker: BreakerSettings;
     readonly health?: Pick<HealthSettings, 'healthyAfter' | 'unhealthyAfter'> | undefined;
     readonly onNews: (news: ReplicaNews) => void;
@@ -40,6 +43,7 @@ export class Replica {
   }) {
     this.origin = options.origin;
     this.pool = options.pool;
+    this.lastingPool = options.lastingPool;
     this.#health = options.health;
     this.#onNews = options.onNews;
     this.breaker = new Breaker(options.breaker, {

@@ -22,6 +22,7 @@ function make(
       new Replica({
         origin: `http://api-${n}`,
         pool: { n } as unknown as Pool,
+        lastingPool: { lasting: n } as unknown as Pool,
         breaker,
         health: { healthyAfter: 2, unhealthyAfter: 3 },
         onNews: (one) => news.push(`${n} ${one}`),

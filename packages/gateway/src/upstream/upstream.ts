@@ -58,17 +58,19 @@ export class Upstream {
   /** A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other; `preferred`: this one first. */
   take(wanted: {
     readonly safe: boolean;
+    /** It may go on for long: a WebSocket, a stream of events. */
+    readonly lasting?: boolean;
     readonly origin?: string | undefined;
     readonly preferred?: string | undefined;
   }): Taken {
-    const { origin, preferred } = wanted;
+    const { origin, preferred, lasting = false } = wanted;
     const candidates =
       origin === undefined ? this.#inTurn(preferred) : this.replicas.filter((replica) => replica.origin === origin);
     const firm = wanted.safe ? undefined : candidates.find(({ usable }) => usable);
     const found = firm ?? this.#pick(candidates);
     return typeof found === 'number'
       ? { kind: 'spared', waitMs: found }
-      : { kind: 'taken', lease: new Lease(this, found, origin !== undefined) };
+      : { kind: 'taken', lease: new Lease(this, found, { bound: origin !== undefined, lasting }) };
   }
 
   /** Another one than that; undefined where there is none to be asked. */
@@ -106,14 +108,16 @@ export class Upstream {
 export class Lease implements Disposable {
   readonly upstream: Upstream;
   readonly #bound: boolean;
+  readonly #lasting: boolean;
   #replica: Replica;
   #told = false;
   #held = true;
 
-  constructor(upstream: Upstream, replica: Replica, bound: boolean) {
+  constructor(upstream: Upstream, replica: Replica, as: { readonly bound: boolean; readonly lasting: boolean }) {
     this.upstream = upstream;
     this.#replica = replica;
-    this.#bound = bound;
+    this.#bound = as.bound;
+    this.#lasting = as.lasting;
     replica.pendingCount += 1;
   }
 
@@ -122,7 +126,7 @@ export class Lease implements Disposable {
   }
 
   get pool(): Pool {
-    return this.#replica.pool;
+    return this.#lasting ? this.#replica.lastingPool : this.#replica.pool;
   }
 
   /** After a connection that failed, for what changes nothing: at another replica if there is one, else once more at the same. */
@@ -134,7 +138,7 @@ export class Lease implements Disposable {
       this.#replica = other;
       other.pendingCount += 1;
     }
-    return this.#replica.pool;
+    return this.pool;
   }
 
   succeeded(): void {

@@ -174,7 +174,7 @@ export class Metrics {
     );
     this.#gauge(
       'watchglass_gateway_receipts_unchecked',
-      '1 while receipts can not be checked',
+      '1 while receipts cannot be checked',
       () => (receipts.status.problem === undefined ? 0 : 1),
       'max',
     );

@@ -80,7 +80,6 @@ interface Member {
 }
 
 const startTriesMax = 5;
-const passingMsMax = 15_000;
 const passingPauseMs = 250;
 
 export class Crew {
@@ -122,7 +121,8 @@ export class Crew {
 
   /** What each said when it was ready; rejects with what the first said that couldn't be, all others being gone. */
   async start(): Promise<readonly unknown[]> {
-    const untilMs = performance.now() + passingMsMax;
+    // As long as those of a primary that was killed may take to end what they have under way.
+    const untilMs = performance.now() + this.#times.stopWithinMs;
     try {
       return await Promise.all(this.#members.map((member) => this.#startPatiently(member, untilMs)));
     } catch (error) {

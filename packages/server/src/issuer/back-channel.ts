@@ -129,7 +129,7 @@ export function createBackChannel(parts: {
       tenant,
       kind: 'auth',
       action: 'execute',
-      operation: 'backchannel-logout',
+      operation: 'logout-told',
       outcome: reason === undefined ? { status: 'success' } : { status: 'failed', reason },
       actor: { id: 'server', type: 'service' },
       targets: [

@@ -132,8 +132,8 @@ export function renderSignOutPage(page: {
 }): string {
   return renderPage({
     title: 'Sign out',
-    body: html`<h1>Sign out</h1>
-<p>of ${page.clientName}? What it may do for you ends now, wherever it is open.</p>
+    body: html`<h1>Sign out of ${page.clientName}?</h1>
+<p>What it may do for you ends, wherever it is open. To stay signed in, leave this page.</p>
 <form method="post" action="${page.action}">
 ${page.fields.map(({ name, value }) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <input type="hidden" name="confirm" value="yes">
@@ -155,7 +155,7 @@ export function renderNotSignedOutPage(page: { readonly accountUrl: string; read
   return renderPage({
     title: 'Nothing was ended',
     body: html`<h1>Nothing was ended</h1>
-<p>To sign out of every application, go to <a href="${page.accountUrl}">your account</a>.</p>
+<p>${page.problem === undefined ? 'You are not signed in there, or not any more. ' : ''}To sign out of every application, go to <a href="${page.accountUrl}">your account</a>.</p>
 ${problemOf(page.problem)}`,
   });
 }

@@ -73,7 +73,7 @@ test('whoever signs out is asked first, and then the application and the gateway
   };
   const page = await visitor.go(client.buildEndSessionUrl(app, asked).href);
   assert.equal(page.status, 200);
-  assert.match(page.page, /<h1>Sign out<\/h1>\s*<p>of the app\?/);
+  assert.match(page.page, /<h1>Sign out of the app\?<\/h1>/);
   assert.equal(heard.length, 0);
   const { back } = await visitor.go({ ...asked, confirm: 'yes' });
   assert.equal(back?.href, 'http://localhost:1/bye?state=x1');
@@ -87,8 +87,8 @@ test('whoever signs out is asked first, and then the application and the gateway
     recorded.slice(-3).map(({ operation, outcome }) => [operation, outcome.status]),
     [
       ['logout', 'success'],
-      ['backchannel-logout', 'success'],
-      ['backchannel-logout', 'success'],
+      ['logout-told', 'success'],
+      ['logout-told', 'success'],
     ],
   );
   await assert.rejects(client.refreshTokenGrant(app, tokens.refresh_token ?? ''), { error: 'invalid_grant' });
@@ -153,7 +153,7 @@ test('a disabled person is signed out everywhere, and who does not hear is told 
   assert.equal(heard.length, 5);
   assert.equal(new Set(heard.map(({ token }) => decodeJwt(token).jti)).size, 5);
   for (const one of await Promise.all(heard.map(verify))) assert.deepEqual([one.sub, one.sid], [nurse.id, undefined]);
-  const told = recorded.filter(({ operation }) => operation === 'backchannel-logout');
+  const told = recorded.filter(({ operation }) => operation === 'logout-told');
   assert.deepEqual(told.map(({ outcome, targets }) => [outcome.status, targets?.[1]?.id]).sort(), [
     ['success', 'app'],
     ['success', 'gateway'],
@@ -166,7 +166,7 @@ test('who refuses for good is not told again, and that too is on record', async 
   await access.people.signOut(nurse.id, 'server');
   await idle();
   assert.equal(heard.length, 2);
-  const told = recorded.filter(({ operation }) => operation === 'backchannel-logout');
+  const told = recorded.filter(({ operation }) => operation === 'logout-told');
   assert.deepEqual(
     told.map(({ outcome }) => outcome),
     [
