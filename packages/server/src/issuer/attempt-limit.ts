@@ -9,14 +9,14 @@ export interface AttemptLimit {
   take(address: string): number;
 }
 
-export function createAttemptLimit(clock: Clock): AttemptLimit {
+export function createAttemptLimit(clock: Clock, perMinuteMax: number = attemptsPerMinuteMax): AttemptLimit {
   const buckets = new Map<string, { tokens: number; atMs: number }>();
-  const msPerToken = 60_000 / attemptsPerMinuteMax;
+  const msPerToken = 60_000 / perMinuteMax;
   return {
     take(address) {
       const nowMs = clock.monotonicMs();
-      const { tokens, atMs } = buckets.get(address) ?? { tokens: attemptsPerMinuteMax, atMs: nowMs };
-      const filled = Math.min(attemptsPerMinuteMax, tokens + (nowMs - atMs) / msPerToken);
+      const { tokens, atMs } = buckets.get(address) ?? { tokens: perMinuteMax, atMs: nowMs };
+      const filled = Math.min(perMinuteMax, tokens + (nowMs - atMs) / msPerToken);
       const allowed = filled >= 1;
       buckets.delete(address);
       buckets.set(address, { tokens: allowed ? filled - 1 : filled, atMs: nowMs });

@@ -133,3 +133,24 @@ test('who was taken for another patient loses what opens that record, and what w
   assert.ok(access.people.endedMs(id) > 0);
   assert.equal(decodeJwt((await signInTo(app, asked)).access_token).patient, 'own');
 });
+
+test('whoever begins sign-ins without end pushes nobody out of theirs', async (context) => {
+  const { url, app } = await start(context);
+  const visitor = new Visitor(url);
+  const begin = client.buildAuthorizationUrl(app, {
+    redirect_uri: redirectUri,
+    scope: 'openid',
+    code_challenge: await client.calculatePKCECodeChallenge(client.randomPKCECodeVerifier()),
+    code_challenge_method: 'S256',
+  });
+  await visitor.go(begin.href);
+  const statuses = new Map<number, number>();
+  for (let n = 0; n < 300; n++) {
+    const response = await fetch(begin, { redirect: 'manual' });
+    await response.arrayBuffer();
+    statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+    if (response.status === 429) assert.ok(Number(response.headers.get('retry-after')) >= 1);
+  }
+  assert.ok((statuses.get(429) ?? 0) > 100, [...statuses].join(' '));
+  assert.ok((await visitor.go({ username: 'n.abara', password })).back?.searchParams.has('code'));
+});

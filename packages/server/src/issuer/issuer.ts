@@ -20,11 +20,12 @@ import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
 import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
+import { createAttemptLimit } from './attempt-limit.ts';
 import { authorizationPath, postedAuthorization } from './authorization-checks.ts';
 import { createBackChannel } from './back-channel.ts';
 import { grantScopes } from './claims.ts';
 import { createEndSession, endSessionPath } from './end-session.ts';
-import { createInteraction, setPageHeaders } from './interaction.ts';
+import { createInteraction, sendPage, setPageHeaders } from './interaction.ts';
 import type { IssuerClient } from './issuer-client.ts';
 import { createLaunchDoor, launchesPath } from './launch-door.ts';
 import { createLaunchStep } from './launch-step.ts';
@@ -35,7 +36,7 @@ import { createPasskeys } from './passkeys.ts';
 import { createPatientSearch } from './patient-search.ts';
 import { createProvider } from './provider.ts';
 import { createSessionsEnd } from './sessions-end.ts';
-import { createSignInSteps } from './sign-in-steps.ts';
+import { createSignInSteps, tooManySentence } from './sign-in-steps.ts';
 import { createSignIns } from './sign-ins.ts';
 import type { SigningKey } from './signing-key.ts';
 import type { SmartSettings } from './smart.ts';
@@ -47,6 +48,8 @@ const headerBytesMax = 16_384;
 /** The client in the tokens with which the issuer looks patients up for whoever has to choose one. */
 const ownClientId = 'watchglass-issuer';
 const lookupSeconds = 60;
+/** Sign-ins that one address may begin: what was begun is kept for a while, and whoever began without end would push out what others are in the middle of. */
+const beginningsPerMinuteMax = 120;
 const lookupScope = 'user/Patient.rs';
 
 type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -138,6 +141,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     ],
   ];
   const toProvider = provider.callback();
+  const beginnings = createAttemptLimit(world.clock, beginningsPerMinuteMax);
 
   const handle: RequestListener = (request, response) => {
     canonicalise(request, new URL(options.url));
@@ -145,6 +149,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     const door = doors.find(([at]) => (at.endsWith('/') ? path.startsWith(at) : path === at));
     if (door !== undefined) {
       door[1](request, response).catch((error: unknown) => fail(response, error));
+      return;
+    }
+    const waitMs = path === authorizationPath ? beginnings.take(request.socket.remoteAddress ?? '') : 0;
+    if (waitMs > 0) {
+      response.setHeader('retry-after', String(Math.ceil(waitMs / 1_000)));
+      sendPage(response, 429, renderErrorPage(tooManySentence(waitMs)));
       return;
     }
     if (request.method === 'POST' && path === authorizationPath) {

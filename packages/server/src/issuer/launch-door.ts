@@ -88,6 +88,7 @@ export function createLaunchDoor(parts: {
     const order = orderSchema.safeParse(jsonOf(await readBody(request, 'application/json')));
     if (!order.success) {
       const [issue] = order.error.issues;
+      await say(request, { ehr, reason: 'launch-order' });
       return answer(response, 400, {
         error: 'invalid_request',
         error_description: `expected client and person, and maybe patient, encounter, intent and needPatientBanner; at ${issue?.path.join('/') || 'the body'}: ${issue?.code ?? 'invalid'}`,
