@@ -310,7 +310,7 @@ test('who was disabled while the gateway heard nothing is refused there once bot
     return status === 401 ? json : undefined;
   }, 'the refusal');
   assert.equal(refused.code, 'token-invalid');
-  const told = await recorded('backchannel-logout', ({ targets = [] }) => targets.some(({ id }) => id === sub));
+  const told = await recorded('logout-told', ({ targets = [] }) => targets.some(({ id }) => id === sub));
   assert.equal(told.outcome.status, 'success');
 });
 

@@ -207,7 +207,7 @@ test('a logout that nobody heard is told after a restart, and not once more afte
   while (statuses.length > 2) await setImmediate();
   await running.restart();
   await running.idle();
-  assert.equal(recorded.filter(({ operation }) => operation === 'backchannel-logout').length, 2);
+  assert.equal(recorded.filter(({ operation }) => operation === 'logout-told').length, 2);
   const told = await Promise.all(heard.slice(-2).map(verify));
   assert.deepEqual(
     told.sort(byPath).map(({ path, sub }) => [path, sub]),
