@@ -4,6 +4,7 @@
  */
 import { access, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { openSpool, startSender } from '@watchglass/sdk';
 import type { Logger } from 'pino';
@@ -16,6 +17,8 @@ import { serverOf } from './record-keeping.ts';
 import { spoolFolderOf } from './slots.ts';
 
 const marker = 'retired';
+/** The worker of a primary that was killed has its spool for as long as it ends what it has under way. */
+const lockedAgainMs = 1_000;
 
 export interface Leftovers extends AsyncDisposable {
   /** Resolves once everything that was left is at the server, or this was disposed of. */
@@ -30,15 +33,16 @@ export function sendLeftovers(
 ): Leftovers {
   const stopping = new AbortController();
   const run = async (): Promise<void> => {
-    for (const slot of await slotsIn(config.spool.dir)) {
-      if (slot <= count || stopping.signal.aborted) continue;
-      await sendOne(config, slot, { logger, signal: stopping.signal }).catch((error: unknown) => {
-        if (!stopping.signal.aborted)
-          logger.error(
-            { slot, code: codeOf(error) },
-            'what a worker left behind could not be sent; it stays where it is',
-          );
-      });
+    const { signal } = stopping;
+    const left = (await slotsIn(config.spool.dir)).filter((slot) => slot > count);
+    for (let slot = left.shift(); slot !== undefined && !signal.aborted; slot = left.shift()) {
+      const code = await sendOne(config, slot, { logger, signal }).then(() => undefined, codeOf);
+      if (code === undefined || signal.aborted) continue;
+      if (code === 'spool-locked') {
+        left.push(slot);
+        logger.warn({ slot }, 'a worker of before is still leaving; what it leaves behind is sent after it');
+        await sleep(lockedAgainMs, undefined, { signal }).catch(() => undefined);
+      } else logger.error({ slot, code }, 'what a worker left behind could not be sent; it stays where it is');
     }
   };
   const done = run();

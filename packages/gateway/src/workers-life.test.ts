@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { afterEach, describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
+import { openSpool } from '@watchglass/sdk';
 import { pino } from 'pino';
 import { parse, stringify } from 'yaml';
 
 import { readGatewayConfig } from './config.ts';
 import type { GatewayError } from './errors.ts';
 import { type Road, sendJson, startRoad } from './gateway.fixture.ts';
+import { sendLeftovers } from './leftovers.ts';
 import { startGateway } from './main.ts';
 import type { RunningGateway } from './running-gateway.ts';
 import type { ChannelError } from './workers/channel.ts';
@@ -194,6 +196,24 @@ describe('a gateway of many workers', () => {
       );
       assert.equal(own.at(-1)?.operation, 'stop');
     }
+    await road.close();
+  });
+
+  it('sends what a worker left also if that is still leaving when they begin', async () => {
+    const road = await startRoad();
+    await road.gateway[Symbol.asyncDispose]();
+    const two = await again(road, 2);
+    await two[Symbol.asyncDispose]();
+    const config = readGatewayConfig(join(road.folder, 'gateway.yaml'));
+    const { keyFile, maxBytes, dir } = config.spool;
+    const leaving = await openSpool({ dir: join(dir, 'worker-1'), keyFile, maxBytes, emitterId: 'test-gateway/1' });
+    const said = Promise.withResolvers<void>();
+    await using leftovers = sendLeftovers(config, 0, { logger: pino({}, { write: () => said.resolve() }) });
+    await said.promise;
+    await leaving[Symbol.asyncDispose]();
+    await leftovers.done;
+    for (const slot of [1, 2])
+      assert.equal(ofEmitter(road.events, `test-gateway/${slot}`).at(-1)?.outcome.reason, 'slot-retired');
     await road.close();
   });
 
