@@ -162,6 +162,24 @@ describe('a search', () => {
     assert.deepEqual(event.outcome, { status: 'denied', code: 403, reason: 'response-type-policy' });
     assert.equal(event.exposure, undefined);
   });
+
+  it('that is withheld at its beginning is let go of at the API as well', async () => {
+    const left = Promise.withResolvers<void>();
+    const condition = { resourceType: 'Condition', id: 'c-1', subject: { reference: 'Patient/p-1' } };
+    const beginning = JSON.stringify(searchset(condition, ...Array(200).fill(observation('o-1', 'p-1')))).slice(0, -2);
+    const of = await start({
+      config: { exposure: { maxBytes: 4_096 } },
+      upstream: (_request, response) => {
+        response.on('close', left.resolve);
+        // It goes on for as long as somebody listens.
+        response.writeHead(200, { 'content-type': 'application/fhir+json' }).write(beginning);
+      },
+    });
+    const token = await of.issuer.mint({ roles: ['nurse'], sub: 'nurse-1' });
+    const answer = await of.fetch('/fhir/Observation?patient=p-1', { token });
+    assert.deepEqual([answer.status, answer.json.code], [403, 'response-withheld']);
+    await left.promise;
+  });
 });
 
 describe('a change', () => {

@@ -220,9 +220,8 @@ export class Pipeline {
   /** Intent, upstream, outcome, release. */
   async #exchange(consulted: Consulted, means: Means): Promise<void> {
     const { reservation, lease } = means;
-    const { recorder, exposureBytesMax, metrics } = this.#parts;
-    const { carried, events, commit } = consulted;
-    let { admitted } = consulted;
+    const { recorder } = this.#parts;
+    const { admitted, carried, events, commit } = consulted;
     const intents = isChange(admitted, carried)
       ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
       : [];
@@ -232,6 +231,22 @@ export class Pipeline {
     }
     await commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
+    try {
+      await this.#conclude(consulted, asked, { ...means, intents });
+    } catch (fault) {
+      // Nobody else lets go of what waits at the upstream.
+      if (asked.kind === 'beginning') asked.abandon();
+      throw fault;
+    }
+  }
+
+  async #conclude(
+    { admitted, carried }: Consulted,
+    asked: Held,
+    means: Means & { readonly intents: readonly Intent[] },
+  ): Promise<void> {
+    const { reservation, lease, intents } = means;
+    const { exposureBytesMax, metrics } = this.#parts;
     const answer = this.#throughGateway({ admitted, carried }, asked, lease);
     if (answer.kind === 'fault')
       return this.#releaseFault(admitted, carried, { fault: answer.fault, intents, reservation });
@@ -247,23 +262,19 @@ export class Pipeline {
       file ?? withUnseen(admitted, carried, held, learnFromHeld(held, admitted.interaction, exposureBytesMax));
     if (learned.exposure.truncated === true && admitted.interaction.name !== 'capabilities') metrics.truncated.inc();
     const withheld = this.#withheld(admitted, carried, learned);
-    if (withheld !== undefined) {
-      if (held.kind === 'beginning') held.abandon();
+    if (withheld !== undefined)
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
-    }
-    const consulting = this.#consultAfter(admitted, carried, held, learned);
-    admitted = consulting instanceof Promise ? await consulting : consulting;
+    const consulting = consultAfter(admitted, carried, learned, this.#parts);
+    const agreed = consulting instanceof Promise ? await consulting : consulting;
     const recorded = await this.#record(
-      admitted.captured,
-      outcomeEvents(admitted, carried, { held, learned, intents }),
+      agreed.captured,
+      outcomeEvents(agreed, carried, { held, learned, intents }),
       reservation,
     );
-    if (recorded.kind === 'unrecorded') {
-      if (held.kind === 'beginning') held.abandon();
+    if (recorded.kind === 'unrecorded')
       throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
-    }
-    if (held.kind === 'whole') this.#release(admitted, held);
-    else await this.#releaseStream(admitted, held, means);
+    if (held.kind === 'whole') this.#release(agreed, held);
+    else await this.#releaseStream(agreed, held, means);
   }
 
   #throughGateway(
@@ -351,20 +362,6 @@ export class Pipeline {
     if (asker === undefined || !interaction.safe) return undefined;
     const { parameters, decision } = carried;
     return withholdReason({ ...asker, interaction, parameters, decision, learned });
-  }
-
-  #consultAfter(
-    admitted: Admitted,
-    carried: Carried,
-    held: HeldWhole | HeldBeginning,
-    learned: Learned,
-  ): Admitted | Promise<Admitted> {
-    const consulted = consultAfter(admitted, carried, learned, this.#parts);
-    if (!(consulted instanceof Promise)) return consulted;
-    return consulted.catch((refused: unknown) => {
-      if (held.kind === 'beginning') held.abandon();
-      throw refused;
-    });
   }
 
   #release(admitted: Admitted, held: HeldWhole): void {

@@ -72,7 +72,7 @@ function passkeySection({ action, passkeys, newPasskey }: AccountPage): Html {
 function codesSection({ action, codes, recoveryCodes }: AccountPage): Html {
   const shown =
     codes === undefined
-      ? html`<p>${String(recoveryCodes)} left. Each works once, where the app or the passkey is lost.</p>`
+      ? html`<p>${recoveryCodes === 0 ? 'There are none.' : `${recoveryCodes} left.`} Each works once, where the app or the passkey is lost.</p>`
       : html`<p>Write these down now: they are not shown again, and the ones before them no longer work.</p>
 <ul id="codes">${codes.map((code) => html`<li><code>${code}</code></li>`)}</ul>`;
   return html`<section aria-labelledby="recovery"><h2 id="recovery">Recovery codes</h2>${shown}${button(action, 'codes', 'Make new codes')}</section>`;
