@@ -10,16 +10,9 @@ import { BundleLinks, relinkBatch, relinkBundle } from '../../packages/gateway/s
 import { BundleReader } from '../../packages/gateway/src/exposure/bundle-reader.ts';
 import { PageLinks, pageParameter } from '../../packages/gateway/src/exposure/page-links.ts';
 import { JsonPieces, piecesOf } from '../../packages/gateway/src/http/json-pieces.ts';
+import { inTime } from './in-time.fixture.ts';
 
 const runs = { numRuns: 2_000 };
-const msMax = 500;
-
-function inTime<T>(work: () => T): T {
-  const startedMs = performance.now();
-  const result = work();
-  assert.ok(performance.now() - startedMs < msMax, 'it took too long');
-  return result;
-}
 
 /** Cuts bytes wherever the sizes say. */
 function* chunksOf(bytes: Buffer, sizes: readonly number[]): Generator<Buffer> {

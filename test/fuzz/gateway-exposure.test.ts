@@ -3,16 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { countMembers, learnExposure, parsePartialJson } from '@watchglass/gateway';
 import fc from 'fast-check';
+import { inTime } from './in-time.fixture.ts';
 
 const runs = { numRuns: 3_000 };
-const msMax = 500;
-
-function inTime<T>(work: () => T): T {
-  const startedMs = performance.now();
-  const result = work();
-  assert.ok(performance.now() - startedMs < msMax, 'it took too long');
-  return result;
-}
 
 /** FHIR-like JSON: references, resources and envelopes in any order and depth. */
 const tree = fc.letrec<{ node: unknown; resource: unknown }>((tie) => ({

@@ -18,16 +18,9 @@ import {
   recognise,
 } from '@watchglass/gateway';
 import fc from 'fast-check';
+import { inTime } from './in-time.fixture.ts';
 
 const runs = { numRuns: 3_000 };
-const msMax = 500;
-
-function inTime<T>(work: () => T): T {
-  const startedMs = performance.now();
-  const result = work();
-  assert.ok(performance.now() - startedMs < msMax, 'it took too long');
-  return result;
-}
 
 /** Pieces that targets are made of, sound ones and odd ones. */
 const piece = fc.constantFrom(

@@ -8,7 +8,7 @@ import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
 
 import { isFirstUse, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 
-export const subscribePolicy = `
+const subscribePolicy = `
 version: 1
 roles:
   physician: {allow: [{interactions: [subscribe, read, search], types: ['*']}]}

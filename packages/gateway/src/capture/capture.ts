@@ -76,7 +76,7 @@ export function plainMethod(method: string | undefined): string {
 }
 
 /** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */
-export function continueTrace(inbound: string | string[] | undefined): string {
+function continueTrace(inbound: string | string[] | undefined): string {
   const drawn = drawBytes(24).toString('hex');
   const span = drawn.slice(32);
   const caller = parseTraceparent(inbound);

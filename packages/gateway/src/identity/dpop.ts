@@ -10,7 +10,7 @@ import { calculateJwkThumbprint, EmbeddedJWK, errors, type JWK, type JWTPayload,
 
 import { MemoryReplayStore, type ReplayStore } from './replay-store.ts';
 
-export const proofAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'ES384', 'PS256', 'RS256'] as const;
+const proofAlgorithms = ['ES256', 'EdDSA', 'Ed25519', 'ES384', 'PS256', 'RS256'] as const;
 
 const proofCharsMax = 8_192;
 const proofAgeMs = 60_000;

@@ -17,8 +17,8 @@ import type { PeopleStore } from './people.ts';
 import { inTransaction, type State, text } from './state.ts';
 import { matchTotp } from './totp.ts';
 
-export const recoveryCodesCount = 10;
-export const passkeysMax = 20;
+const recoveryCodesCount = 10;
+const passkeysMax = 20;
 
 export interface FactorsParts {
   readonly state: State;

@@ -1,7 +1,7 @@
 /** How often one address may post the sign-in form: a bucket of tokens each, refilled steadily. Bounded: the longest idle go first. */
 import type { Clock } from '../world/world.ts';
 
-export const attemptsPerMinuteMax = 60;
+const attemptsPerMinuteMax = 60;
 const addressesMax = 20_000;
 
 export interface AttemptLimit {

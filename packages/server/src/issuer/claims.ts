@@ -64,7 +64,7 @@ const smartScopes: ReadonlyMap<string, readonly string[]> = new Map([
 export const watchglassScope = 'watchglass';
 
 /** The API scopes these roles may have. */
-export function apiScopesOf(roles: readonly string[]): readonly string[] {
+function apiScopesOf(roles: readonly string[]): readonly string[] {
   const scopes = new Set(roles.flatMap((role) => smartScopes.get(role) ?? []));
   if (roles.some((role) => (watchglassRoles as readonly string[]).includes(role))) scopes.add(watchglassScope);
   return [...scopes];

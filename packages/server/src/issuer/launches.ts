@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto';
 import type { World } from '../world/world.ts';
 
-export const launchMs: number = 5 * 60_000;
+const launchMs: number = 5 * 60_000;
 const launchesMax = 10_000;
 /** Used ones are remembered as such, so that the record can tell a second use from a guess. */
 const usedMax = 10_000;

@@ -6,7 +6,7 @@ import { httpCall } from '../world/http-call.ts';
 
 const answerBytesMax = 1024 * 1024;
 const deadlineMs = 8_000;
-export const foundMax = 10;
+const foundMax = 10;
 export const termCharsMax = 64;
 const idPattern = /^[A-Za-z0-9\-.]{1,64}$/;
 

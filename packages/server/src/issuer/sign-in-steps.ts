@@ -194,7 +194,7 @@ export function createSignInSteps(parts: {
 }
 
 /** How a page says that it wasn't it. */
-export function refusalOf(signIn: SignIn, problem: string): { status: number; problem: string; retryMs?: number } {
+function refusalOf(signIn: SignIn, problem: string): { status: number; problem: string; retryMs?: number } {
   if (signIn.kind !== 'refused' || signIn.reason === 'credentials') return { status: 401, problem };
   const { retryAfterMs: retryMs } = signIn;
   if (signIn.reason === 'busy')

@@ -4,7 +4,7 @@
  */
 import type { World } from '../world/world.ts';
 
-export const signInMs: number = 12 * 3_600_000;
+const signInMs: number = 12 * 3_600_000;
 const signInsMax = 10_000;
 
 /** Whose record an application works on. */

@@ -27,7 +27,7 @@ const exampleScopes: readonly string[] = [
 ];
 
 /** SMART App Launch 2.2, "Capability Sets". Each is held by a test. */
-export const smartCapabilities: readonly string[] = [
+const smartCapabilities: readonly string[] = [
   'launch-ehr',
   'launch-standalone',
   'authorize-post',
