@@ -1,28 +1,12 @@
 /** The handshake of a WebSocket, byte by byte: what a client may send, what an API may answer, and that nothing else comes of either. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 
 import { acceptOf } from './http/websocket.ts';
-import {
-  eventsOf,
-  handshake,
-  startWebSocketRoad,
-  type WebSocketRoad,
-  type WebSocketRoadOptions,
-} from './websocket.fixture.ts';
+import { eventsOf, handshake, roadOfEach } from './websocket.fixture.ts';
 
-let road: WebSocketRoad | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: WebSocketRoadOptions = {}): Promise<WebSocketRoad> {
-  road = await startWebSocketRoad(options);
-  return road;
-}
+const start = roadOfEach();
 
 describe('a WebSocket is refused, and the API not asked,', () => {
   it('with a handshake that is not sound, and the connection ends', async () => {

@@ -1,7 +1,9 @@
 /** For tests only: an API with WebSockets of the package `ws`, behind a gateway that lets them through. */
+
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { afterEach } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
@@ -158,4 +160,17 @@ export function handshake(
     value === undefined ? [] : [`${name}: ${value}\r\n`],
   );
   return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
+}
+
+/** Starts the road of a test, which is closed when the test ends. */
+export function roadOfEach(): (options?: WebSocketRoadOptions) => Promise<WebSocketRoad> {
+  let road: WebSocketRoad | undefined;
+  afterEach(async () => {
+    await road?.close();
+    road = undefined;
+  });
+  return async (options = {}) => {
+    road = await startWebSocketRoad(options);
+    return road;
+  };
 }

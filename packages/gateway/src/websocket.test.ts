@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 import { WebSocket } from 'ws';
 
@@ -15,23 +15,12 @@ import {
   handshake,
   nextMessage,
   openedOr,
-  startWebSocketRoad,
+  roadOfEach,
   summary,
   type WebSocketRoad,
-  type WebSocketRoadOptions,
 } from './websocket.fixture.ts';
 
-let road: WebSocketRoad | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: WebSocketRoadOptions = {}): Promise<WebSocketRoad> {
-  road = await startWebSocketRoad(options);
-  return road;
-}
+const start = roadOfEach();
 
 async function opened(of: WebSocketRoad, options?: Parameters<WebSocketRoad['open']>[0]): Promise<WebSocket> {
   const socket = of.open(options);
