@@ -3,7 +3,8 @@ import { BatchSpanProcessor, type ReadableSpan, type SpanExporter, type SpanProc
 
 import type { SpanFate } from './span.ts';
 
-const batchMax = 512;
+/** Spans in one request. */
+export const batchMax = 512;
 const sendEveryMs = 1_000;
 
 export class BoundedProcessor implements SpanProcessor {

@@ -7,17 +7,18 @@ import { Agent as HttpsAgent } from 'node:https';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 
+import { batchMax } from './bounded-processor.ts';
 import type { TracingSettings } from './settings.ts';
 
-const sendingMax = 2;
+const connectionsMax = 2;
 
 export class DeadlineExporter implements SpanExporter {
   readonly #exporter: OTLPTraceExporter;
   readonly #agent: HttpAgent;
   readonly #timeoutMs: number;
 
-  constructor({ endpoint, headers, ca, timeoutMs }: TracingSettings) {
-    const keepAlive = { keepAlive: true, maxSockets: sendingMax };
+  constructor({ endpoint, headers, ca, queueMax, timeoutMs }: TracingSettings) {
+    const keepAlive = { keepAlive: true, maxSockets: connectionsMax };
     this.#agent = endpoint.startsWith('https:')
       ? new HttpsAgent({ ...keepAlive, ...(ca === undefined ? {} : { ca }) })
       : new HttpAgent(keepAlive);
@@ -26,7 +27,8 @@ export class DeadlineExporter implements SpanExporter {
       url: endpoint,
       headers: { ...headers },
       timeoutMillis: timeoutMs,
-      concurrencyLimit: sendingMax,
+      // Room for all that may wait: whoever stops sends it at once, over the same two connections.
+      concurrencyLimit: Math.ceil(queueMax / batchMax) + 1,
       httpAgentOptions: () => this.#agent,
     });
   }
