@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Event } from '@watchglass/record';
 import { readGatewayConfig } from './config.ts';
 import {
+  endedAfterEach,
   eventsOf,
   eventsUpTo,
   observation,
   type Road,
-  type RoadOptions,
   samplePolicy,
   searchset,
   sendJson,
@@ -22,17 +22,7 @@ import {
 import { startGateway } from './main.ts';
 import type { ConsentQuestion } from './policy/consent.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 async function asked(of: Road, count = 1): Promise<void> {
   while (of.asked.length < count) await new Promise((tick) => setImmediate(tick));

@@ -1,26 +1,28 @@
 /** Server-sent events through the gateway: as they come, and only as long as whoever has them may have them. */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 import { type Dispatcher, request } from 'undici';
 
 import { smallEventBytesMax } from './capture/recorder.ts';
-import { answerPatient, eventsUpTo, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import {
+  answerPatient,
+  endedAfterEach,
+  eventsUpTo,
+  type Road,
+  type RoadOptions,
+  startRoad,
+} from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
+const startOne = endedAfterEach(startRoad);
 
 /** An API that begins a stream and leaves it to the test what comes. */
 async function start(
   options: RoadOptions = {},
 ): Promise<Road & { readonly streams: ServerResponse[]; stream(token?: string): Promise<Dispatcher.ResponseData> }> {
   const streams: ServerResponse[] = [];
-  const made = await startRoad({
+  const made = await startOne({
     upstream(asked, response) {
       if (asked.url?.includes('/Patient/')) return answerPatient(asked, response);
       response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
@@ -29,7 +31,6 @@ async function start(
     },
     ...options,
   });
-  road = made;
   return {
     ...made,
     streams,

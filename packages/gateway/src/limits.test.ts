@@ -2,23 +2,13 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
-import { answerPatient, type Road, type RoadOptions, sendJson, startRoad } from './gateway.fixture.ts';
+import { answerPatient, endedAfterEach, type Road, sendJson, startRoad } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 /** Once there is one: what is recorded beside a request takes a moment longer. */
 async function eventBy(of: Road, is: (event: Event) => boolean): Promise<Event> {

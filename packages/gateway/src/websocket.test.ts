@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 import { WebSocket } from 'ws';
 
-import { FaultyDisk, systemError } from './gateway.fixture.ts';
+import { endedAfterEach, FaultyDisk, systemError } from './gateway.fixture.ts';
 import { acceptOf } from './http/websocket.ts';
 import {
   closedWith,
@@ -15,12 +15,12 @@ import {
   handshake,
   nextMessage,
   openedOr,
-  roadOfEach,
+  startWebSocketRoad,
   summary,
   type WebSocketRoad,
 } from './websocket.fixture.ts';
 
-const start = roadOfEach();
+const start = endedAfterEach(startWebSocketRoad);
 
 async function opened(of: WebSocketRoad, options?: Parameters<WebSocketRoad['open']>[0]): Promise<WebSocket> {
   const socket = of.open(options);
