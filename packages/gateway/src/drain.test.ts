@@ -32,6 +32,7 @@ describe('a gateway that is stopped', () => {
   it('does not wait for connections that are merely kept', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const of = await start({
+      config: { limits: { drainMs: 60_000 } },
       upstream: (_request, response) =>
         void promise.then(() => sendJson(response, 200, { resourceType: 'Patient', id: '1' })),
     });
@@ -42,13 +43,13 @@ describe('a gateway that is stopped', () => {
     resolve();
     assert.equal((await fetching).status, 200);
     await stopping;
-    assert.ok(performance.now() - startedMs < 5_000);
+    assert.ok(performance.now() - startedMs < 30_000);
   });
 
   it('has one patience, not one for connections and another for what they asked', async () => {
     const of = await start({
       upstream: () => undefined,
-      config: { limits: { drainMs: 2_000 } },
+      config: { limits: { drainMs: 4_000 } },
       adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 60_000 } }),
     });
     const change = of.fetch('/fhir/Patient/1', { method: 'DELETE' }).catch(() => undefined);
@@ -56,7 +57,7 @@ describe('a gateway that is stopped', () => {
     const startedMs = performance.now();
     await of.gateway[Symbol.asyncDispose]();
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs >= 1_900 && tookMs < 3_900, `${tookMs} ms`);
+    assert.ok(tookMs >= 3_900 && tookMs < 7_900, `${tookMs} ms`);
     await change;
   });
 

@@ -191,7 +191,7 @@ export interface RoadOptions {
   readonly tls?: boolean;
   /** The disk under the spool. */
   readonly disk?: SpoolDisk;
-  /** The clock by which keys of issuers age. */
+  /** The clock by which keys of issuers age and an API that is down is spared. */
   readonly now?: () => number;
   /** Changes the configuration that was read. */
   readonly adjust?: (config: GatewayConfig) => GatewayConfig;

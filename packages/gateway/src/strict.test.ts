@@ -51,7 +51,7 @@ async function unavailable(of: Road, options: { readonly method?: string } = {})
   assert.equal(answer.json.code, 'audit-unavailable');
   assert.equal(answer.headers['retry-after'], '2');
   assert.equal(answer.text.includes('Tester'), false);
-  assert.ok(performance.now() - startedMs < deadlineMs + 2_000);
+  assert.ok(performance.now() - startedMs < deadlineMs + 20_000);
 }
 
 /** Whether a request would have its room now. */
