@@ -5,6 +5,7 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { parseVerifierKey } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { isLoopbackHost, safeUrl, url } from './config-address.ts';
@@ -31,7 +32,6 @@ import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
-import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
