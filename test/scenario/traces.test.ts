@@ -50,7 +50,7 @@ before(async () => {
 
 after(async () => {
   await server?.[Symbol.asyncDispose]();
-  await collector?.close();
+  await collector?.[Symbol.asyncDispose]();
   await folder?.[Symbol.asyncDispose]();
 });
 

@@ -5,6 +5,7 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { parseVerifierKey } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import { type TracingSettings, tracingSchema } from '@watchglass/trace';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
@@ -32,7 +33,6 @@ import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
-import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';

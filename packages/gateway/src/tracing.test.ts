@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
   type Collector,
@@ -11,7 +11,7 @@ import {
   type CollectedSpan as Span,
   startCollector,
 } from '../../trace/src/collector.fixture.ts';
-import { answerPatient, eventsOf, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import { answerPatient, endedAfterEach, eventsOf, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 
 /** Of the request's events, on their way to the server after it. */
 const delivery = 'POST /v1/events';
@@ -19,24 +19,15 @@ const parent = '00f067aa0ba902b7';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const sampled = `00-${traceId}-${parent}-01`;
 
-let road: Road | undefined;
-let collector: Collector | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  await collector?.close();
-  road = undefined;
-  collector = undefined;
-});
+const startOne = endedAfterEach(startRoad);
+const collect = endedAfterEach(startCollector);
 
 async function start(
   tracing: Record<string, unknown> = {},
   options: RoadOptions & { readonly answer?: (response: ServerResponse) => void } = {},
 ): Promise<{ readonly of: Road; readonly to: Collector }> {
-  const to = await startCollector(options.answer);
-  collector = to;
-  const of = await startRoad({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
-  road = of;
+  const to = await collect(options.answer);
+  const of = await startOne({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
   return { of, to };
 }
 

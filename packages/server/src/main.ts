@@ -148,9 +148,12 @@ export async function startServer(
 
   const signingKey = config.issuer.kind === 'embedded' ? await openSigningKey(world, paths.keys) : undefined;
   const trust = trustOf(config, signingKey);
-  const access = stack.use(await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust }));
-  for (const tenant of config.tenants) access.tenants.add(tenant);
   const homeTenant = config.tenants[0] as TenantId;
+  const ofLog = ledger.tenants().includes(homeTenant) ? { log: ledger.origin(homeTenant) } : {};
+  const access = stack.use(
+    await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust, ...ofLog }),
+  );
+  for (const tenant of config.tenants) access.tenants.add(tenant);
   signal?.throwIfAborted();
 
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
@@ -246,6 +249,7 @@ export async function startServer(
       demo: config.demo !== undefined,
       signIn,
       ...(tls === undefined ? {} : { tls }),
+      ...(config.trustedProxies === undefined ? {} : { proxies: config.trustedProxies }),
       ...(consoleDir === undefined ? {} : { consoleDir }),
     }),
   );

@@ -22,7 +22,7 @@ export interface CollectedSpan {
 export const spanKinds = { internal: 1, server: 2, client: 3 } as const;
 export const errorStatus = 2;
 
-export interface Collector {
+export interface Collector extends AsyncDisposable {
   readonly url: string;
   readonly spans: CollectedSpan[];
   readonly resources: Readonly<Record<string, unknown>>[];
@@ -31,7 +31,6 @@ export interface Collector {
   until<T>(ask: (spans: readonly CollectedSpan[]) => T | undefined): Promise<T>;
   /** All of a trace once a server's span of it is here. */
   traceOf(traceId: string): Promise<readonly CollectedSpan[]>;
-  close(): Promise<void>;
 }
 
 interface Attribute {
@@ -93,7 +92,7 @@ export async function startCollector(answer?: (response: ServerResponse) => void
         const found = all.filter((span) => span.traceId === traceId);
         return found.some(({ kind }) => kind === spanKinds.server) ? found : undefined;
       }),
-    async close() {
+    async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       server.close();
       await once(server, 'close');

@@ -17,7 +17,7 @@ const reaches: boolean[] = [];
 
 afterEach(async () => {
   await spans?.[Symbol.asyncDispose]();
-  await collector?.close();
+  await collector?.[Symbol.asyncDispose]();
   spans = undefined;
   collector = undefined;
   fates.clear();
@@ -156,7 +156,7 @@ describe('a collector', () => {
       await fated('refused');
       assert.equal(fates.get('refused'), 16);
       await of[Symbol.asyncDispose]();
-      await collector?.close();
+      await collector?.[Symbol.asyncDispose]();
       fates.clear();
       collector = undefined;
       spans = undefined;

@@ -31,7 +31,7 @@ before(async () => {
 
 after(async () => {
   await spans?.[Symbol.asyncDispose]();
-  await collector?.close();
+  await collector?.[Symbol.asyncDispose]();
 });
 
 const traceIdOf = (n: number): string => n.toString(16).padStart(32, '0');

@@ -2,6 +2,7 @@
  * The server's HTTP door, put together. Everything a client can be slow with has a limit, and stopping ends live streams first.
  */
 import fastifyCookie from '@fastify/cookie';
+import { TrustedProxies } from '@watchglass/record/source';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -53,6 +54,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const app = newFastify(deps);
   app.server.headersTimeout = headersMsMax;
   app.server.maxConnections = connectionsMax;
+  app.decorate('trustedProxies', deps.proxies ?? new TrustedProxies([]));
 
   const routes: MountedRoute[] = [];
   app.addHook('onRoute', ({ method, url, config }) => {

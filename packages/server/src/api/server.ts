@@ -8,6 +8,7 @@
  */
 
 import type { TenantId } from '@watchglass/record';
+import type { TrustedProxies } from '@watchglass/record/source';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
@@ -56,6 +57,8 @@ export interface ApiDeps {
   /** How the logs stand with their witnesses, as of now. */
   readonly witnesses: () => WitnessReport;
   readonly demo: boolean;
+  /** Whose `X-Forwarded-For` is believed; nobody's without. */
+  readonly proxies?: TrustedProxies;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** Directory of the built console; without it `/` answers 404. */
