@@ -1,10 +1,8 @@
 /** The real command in a real process, as a person at a terminal has it; for the scenario and fault tests. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -80,24 +78,6 @@ export async function until<T>(
     assert.ok(performance.now() < endMs, `${what}: not within ${withinMs} ms`);
     await wait(25);
   }
-}
-
-/** The first of `count` ports in a row that were free a moment ago. */
-export async function freePorts(count: number): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const base = randomInt(20_000, 32_000);
-    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(base + at)));
-    if (free.every(Boolean)) return base;
-  }
-  throw new Error('found no free ports');
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve(true)));
-  });
 }
 
 export function isAlive(pid: number): boolean {

@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { freePorts, isAlive, makeFolder, until, watchglass, watchglassBin, watchglassJson } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { isAlive, makeFolder, until, watchglass, watchglassBin, watchglassJson } from './command.fixture.ts';
 import { type Demo, startDemo } from './demo.fixture.ts';
 
 interface Found {

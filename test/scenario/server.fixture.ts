@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, type Spawned, spawnWatchglass, until, watchglassJson } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { type Spawned, spawnWatchglass, until, watchglassJson } from './command.fixture.ts';
 
 export interface Installation {
   readonly dir: string;

@@ -1,23 +1,14 @@
 /** A whole server, as it is started from its configuration: keys, indexes and ledger end together, also over a restart in the middle. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { verifyLedger } from '@watchglass/record/reader';
+import { freePort } from './free-ports.fixture.ts';
 import { type RunningServer, readConfig, type ServerConfig, startServer } from './index.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function configuration(dir: string): Promise<ServerConfig> {
   const [server, issuer] = [await freePort(), await freePort()];
