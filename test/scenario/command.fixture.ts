@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { run } from '../../packages/cli/src/main.ts';
 
 export const watchglassBin: string = join(import.meta.dirname, '../../packages/cli/bin/watchglass.mjs');
 
@@ -55,6 +56,20 @@ export function spawnWatchglass(args: readonly string[], options: RunOptions = {
     err += text;
   });
   return { process: child, out: () => out, err: () => err };
+}
+
+/** As `watchglass`, without a process of its own. */
+export async function watchglassHere(argv: readonly string[]): Promise<Ran> {
+  let out = '';
+  let err = '';
+  const code = await run(argv, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env: {},
+    cwd: '/',
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
 }
 
 export async function makeFolder(name: string): Promise<{ readonly path: string } & AsyncDisposable> {

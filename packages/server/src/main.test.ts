@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { call } from './call.fixture.ts';
 import { freePort } from './free-ports.fixture.ts';
 import { LedgerError, readConfig, type ServerConfig, ServerError, startServer } from './index.ts';
 
@@ -60,22 +61,6 @@ const event = {
   actor: { id: 'wg-pr-0001', type: 'human' },
   targets: [{ type: 'Patient', id: 'wg-pt-000417', patient: 'wg-pt-000417' }],
 };
-
-async function call(
-  url: string,
-  token: string,
-  body?: unknown,
-): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
 
 interface Seen {
   readonly operation: string;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { verifyLedger } from '@watchglass/record/reader';
+import { call } from './call.fixture.ts';
 import { freePort } from './free-ports.fixture.ts';
 import { type RunningServer, readConfig, type ServerConfig, startServer } from './index.ts';
 import { realWorld } from './world/real-world.ts';
@@ -27,23 +28,6 @@ log: { level: silent }
 `,
   );
   return readConfig(join(dir, 'watchglass.yaml'));
-}
-
-interface Answered {
-  readonly status: number;
-  readonly body: Record<string, unknown>;
-}
-
-async function call(url: string, token: string, body?: unknown): Promise<Answered> {
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
 test('a configured server ends what is over: key, seeds, index and token key; another tenant reads on under the new key', async () => {
