@@ -32,7 +32,6 @@ before(async () => {
   page = await (
     await browser.newContext({ viewport: { width: 900, height: 1000 }, ignoreHTTPSErrors: true })
   ).newPage();
-  page.setDefaultTimeout(10_000);
 });
 after(async () => {
   await browser?.close();

@@ -84,7 +84,7 @@ export async function makeFolder(name: string): Promise<{ readonly path: string 
 export async function until<T>(
   ask: () => Promise<T | undefined> | T | undefined,
   what: string,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const endMs = performance.now() + withinMs;
   for (;;) {
