@@ -7,6 +7,7 @@ import type { TenantId } from '@watchglass/record';
 import type { JWK } from 'jose';
 import { type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Access, RecordOwn } from '../access/access.ts';
+import type { Issued } from '../access/issued.ts';
 import type { World } from '../world/world.ts';
 import { createAuthorizationChecks } from './authorization-checks.ts';
 import {
@@ -52,6 +53,7 @@ export interface ProviderOptions {
   readonly clients: readonly IssuerClient[];
   readonly signIns: SignIns;
   readonly launches: Launches;
+  readonly issued: Issued;
   /** Undefined where no FHIR base is configured: then no `aud` is asked for. */
   readonly smart: SmartSettings | undefined;
   readonly record: RecordOwn;
@@ -60,7 +62,11 @@ export interface ProviderOptions {
 }
 
 export function createProvider(options: ProviderOptions): Provider {
-  const provider = new Provider(options.issuer, configurationOf(options));
+  // What the provider does itself where it finds the second use before it uses: here it is found while it does.
+  const onReuse = (grantId: string): void => {
+    if (Provider.ctx !== undefined) provider.emit('grant.revoked', Provider.ctx, grantId);
+  };
+  const provider: Provider = new Provider(options.issuer, configurationOf(options, onReuse));
   // The handler in front sets the forwarded headers itself, from the configured URL (issuer.ts).
   provider.proxy = true;
   // The record is the outer one: it sees the answer as it leaves.
@@ -70,11 +76,11 @@ export function createProvider(options: ProviderOptions): Provider {
   return provider;
 }
 
-function configurationOf(options: ProviderOptions): Configuration {
-  const { people, signIns, smart } = options;
+function configurationOf(options: ProviderOptions, onReuse: (grantId: string) => void): Configuration {
+  const { people, signIns, smart, issued, world } = options;
   const clientOf = (id: string | undefined): IssuerClient | undefined => options.clients.find((one) => one.id === id);
   return {
-    adapter: createProviderStorage(options.world.clock),
+    adapter: createProviderStorage({ issued, clock: world.clock, onReuse }),
     clients: options.clients.map(clientMetadata),
     jwks: { keys: [options.signingKey.jwk as JWK & { kty: string }] } as NonNullable<Configuration['jwks']>,
     cookies: {
