@@ -57,6 +57,7 @@ export interface DecisionParts extends AdmissionParts, Pick<PagingParts, 'opaque
   readonly counters: RequestCounters;
   readonly metrics: Metrics;
   readonly site: string | undefined;
+  readonly knownParameters: ReadonlySet<string>;
   readonly tenant: string | undefined;
   /** Of this worker among many, which its audit ids say. */
   readonly slot?: number | undefined;
@@ -142,13 +143,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site, slot } = this.#parts;
+    const { recorder, site, knownParameters, slot } = this.#parts;
     const newId = (): string => recorder.newId(Date.now());
     const auditId = newId();
     return captureAsked(asked, message, {
       newId,
       auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
       site,
+      knownParameters,
     });
   }
 
