@@ -94,12 +94,14 @@ describe('the addresses of a Bundle', () => {
     assert.equal(exposed?.count, 2);
   });
 
-  it('of Bundles inside of Parameters and of entries are judged like those around them, or lead nowhere', async (context) => {
+  it('of Bundles inside of Parameters and of entries are plain ways to ask, which are judged by themselves, or lead nowhere', async (context) => {
     const inner = (base: string): object => ({
       resourceType: 'Bundle',
       link: [
         { relation: 'next', url: `${base}?_getpages=inner` },
-        { relation: 'prev', url: `${base}/Observation?page=1` },
+        { relation: 'prev', url: `${base}/Observation?patient=p-1&page=1` },
+        { relation: 'first', url: '/admin/secrets' },
+        { relation: 'last', url: `${base}/../admin` },
         { relation: 'license', url: 'https://license.example' },
       ],
       entry: [entryOf(base, 'o-1')],
@@ -119,16 +121,45 @@ describe('the addresses of a Bundle', () => {
     // A parameter's value is what the operation says.
     assert.equal(at.valueUri, own);
     const { link, entry } = found.part[0].resource;
-    const [next, prev, license] = link as { url?: string }[];
     assert.deepEqual(entry, [entryOf(here, 'o-1')]);
-    assert.deepEqual([prev, license?.url], [{ relation: 'prev' }, 'https://license.example']);
-    const path = String(next?.url).slice(here.length - '/fhir'.length);
-    assert.match(path, /^\/fhir\/Patient\/p-1\/\$everything\?_sealed-page=/);
-    assert.equal((await road.fetch(path)).status, 200);
-    assert.equal(road.asked.at(-1)?.target, '/fhir?_getpages=inner');
-    assert.deepEqual((await eventsOf(road)).at(-1)?.operation, '$everything');
-    const other = await road.issuer.mint({ sub: 'person-2' });
-    assert.equal((await road.fetch(path, { token: other })).status, 403);
+    assert.deepEqual(link, [
+      { relation: 'next' },
+      { relation: 'prev', url: `${here}/Observation?patient=p-1&page=1` },
+      { relation: 'first' },
+      { relation: 'last' },
+      { relation: 'license', url: 'https://license.example' },
+    ]);
+    const nurse = await road.issuer.mint({ scope: 'user/Patient.rs' });
+    assert.equal((await road.fetch('/fhir/Observation?patient=p-1&page=1', { token: nurse })).status, 403);
+  });
+
+  it('that somebody wrote into a resource are no way around the policy', async (context) => {
+    const planted = (url: string): object => ({
+      resourceType: 'Bundle',
+      type: 'document',
+      link: [{ relation: 'next', url }],
+    });
+    let url = '';
+    let whole = false;
+    const { road, here } = await start(context, (base) => {
+      const found = planted(url.replace('BASE', base));
+      return whole
+        ? found
+        : { resourceType: 'Bundle', entry: [{ resource: found, link: [{ relation: 'next', url }] }] };
+    });
+    for (url of ['BASE?_getpages=of-another', '/admin/all', '?_getpages=x', 'BASE/Patient?_page_token=x']) {
+      const { text } = await road.fetch('/fhir/Bundle?type=document');
+      assert.equal(text.includes('_sealed-page'), false, url);
+      assert.equal(text.includes('admin'), false, url);
+    }
+    url = 'BASE/Bundle/b-2';
+    assert.ok((await road.fetch('/fhir/Bundle?type=document')).text.includes(`${here}/Bundle/b-2`));
+    // What an operation gives as a whole goes on with nothing else.
+    whole = true;
+    for (url of ['/admin/all', 'BASE/Patient?_count=1000', 'BASE/Patient/p-2/$everything'])
+      assert.equal((await road.fetch('/fhir/Patient/p-1/$everything')).status, 502, url);
+    url = 'BASE/Patient/p-1/$everything?page=2';
+    assert.equal((await road.fetch('/fhir/Patient/p-1/$everything')).status, 200);
   });
 
   it('lead nowhere in the answer to what can’t be asked for again', async (context) => {

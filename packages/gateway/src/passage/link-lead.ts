@@ -9,6 +9,7 @@ import { type Interaction, recognise } from '../fhir/fhir-interaction.ts';
 import type { Json } from '../fhir/reference.ts';
 import { canonicalise, type Parameter } from '../http/canonical.ts';
 import type { Admitted, Carried } from './admission.ts';
+import { isPageParameter } from './followed-page.ts';
 
 export interface PagingParts {
   readonly pageLinks: PageLinks;
@@ -46,8 +47,8 @@ export function placesOf({ origins }: Exchange, path: string, { routes, publicUr
   return { path, prefix: routeOf(routes, path)?.prefix ?? '', origins: [...origins, publicUrl.origin] };
 }
 
-/** `inside` of an answer nothing ends by a link: one that can't be judged leads nowhere, and one of others stays. */
-export type Lead = (link: Json, stands: 'outside' | 'inside') => Json | undefined;
+/** Of the Bundle that was asked for. Undefined where it can't be followed through the gateway. */
+export type Lead = (link: Json) => Json | undefined;
 
 export function leadOf(
   search: Exchange & {
@@ -70,12 +71,10 @@ export function leadOf(
     const actor = admitted.actor.id;
     return parts.pageLinks.seal({ target, origin, actor, parameters: all }, interaction, admitted.captured.timeMs);
   };
-  const inside = (link: Json, { target, continued }: Led): Json => {
-    if (target === undefined) return link;
-    const url = continued && sealed(target, continued);
-    return url === undefined ? withoutUrl(link) : { ...link, url: publicBase + url };
-  };
-  const outside = (link: Json, { target, continued }: Led): Json | undefined => {
+  return (link) => {
+    if (typeof link.url !== 'string') return link;
+    const target = targetOf(link.url, places);
+    const continued = target === undefined ? undefined : ofTarget(target, { interaction, prefix });
     // Nobody goes on by it, so it need not end here.
     const bare = link.relation === 'self' ? { ...link, url: publicBase + path } : undefined;
     if (target === undefined || continued === undefined) {
@@ -88,20 +87,30 @@ export function leadOf(
     // What was searched for by POST can be longer than any URL.
     return url === undefined ? bare : { ...link, url: publicBase + url };
   };
-  return (link, stands) => {
-    if (typeof link.url !== 'string') return link;
-    // Of other resources something else may be called a link.
-    if (stands === 'inside' && typeof link.relation !== 'string' && !isAbsolute(link.url)) return link;
-    const target = targetOf(link.url, places);
-    const led = { target, continued: target === undefined ? undefined : ofTarget(target, { interaction, prefix }) };
-    return stands === 'inside' ? inside(link, led) : outside(link, led);
-  };
 }
 
-/** Path and query at the API, and what they say; undefined for what leads elsewhere, and for what goes on with something else. */
-interface Led {
-  readonly target: string | undefined;
-  readonly continued: readonly Parameter[] | undefined;
+/**
+ * Of a Bundle inside of the answer, which may be a resource that anybody wrote: it is never sealed, or a link that somebody planted there would go on with a search that its reader may
+ * do and its target not. Where it says all that it asks for, it is the plain way to ask for that; else it leads nowhere. One of others stays.
+ */
+export function plainly(link: Json, exchange: Exchange, parts: PagingParts): Json {
+  const { url, relation } = link;
+  // Of other resources something else may be called a link.
+  if (typeof url !== 'string' || (typeof relation !== 'string' && !isAbsolute(url))) return link;
+  const { interaction } = exchange.admitted;
+  const places = placesOf(exchange, pathOf(interaction), parts);
+  const target = targetOf(url, places);
+  if (target === undefined) return link;
+  const canonical = canonicalise(target);
+  // What was searched for by POST must not be said in a URL.
+  const says =
+    !interaction.form &&
+    isBelow(target, places.prefix) &&
+    canonical.kind === 'canonical' &&
+    !canonical.parameters.some(
+      (parameter) => isPageParameter(parameter) || parts.opaqueParameters.has(parameter.name.toLowerCase()),
+    );
+  return says ? { ...link, url: publicBaseOf(parts) + target } : withoutUrl(link);
 }
 
 /** R4 §3.1.1.6, and how some spell them. */
@@ -136,20 +145,16 @@ function ofTarget(
   const canonical = canonicalise(target);
   if (canonical.kind === 'refused') return [];
   const { path, parameters } = canonical;
-  if (!isBelow(path, prefix)) return parameters;
+  const operation = interaction.name === 'operation';
+  // What an operation gives may be a Bundle that somebody wrote: it goes on with that operation, or by a page that the API knows.
+  if (!isBelow(path, prefix)) return operation ? undefined : parameters;
   const segments = path.length <= prefix.length + 1 ? [] : path.slice(prefix.length + 1).split('/');
   const recognition = recognise({ method: 'GET', prefix, segments, parameters });
   const type = recognition.kind === 'interaction' ? recognition.interaction.type : undefined;
   // Some servers keep a page as a Bundle of its own.
   const other = type !== undefined && interaction.type !== undefined && type !== interaction.type && type !== 'Bundle';
-  return other ? undefined : parameters;
-}
-/** Nothing says what it goes on with: where it leads to the API it leads nowhere. */
-export function withoutWay(link: Json, exchange: Exchange, parts: PagingParts): Json {
-  const { url, relation } = link;
-  if (typeof url !== 'string' || (typeof relation !== 'string' && !isAbsolute(url))) return link;
-  const places = placesOf(exchange, pathOf(exchange.admitted.interaction), parts);
-  return targetOf(url, places) === undefined ? link : withoutUrl(link);
+  const elsewhere = operation && type !== undefined && type !== 'Bundle' && path !== pathOf(interaction);
+  return other || elsewhere ? undefined : parameters;
 }
 
 export function withoutUrl(link: Json): Json {

@@ -21,9 +21,9 @@ import {
   leadOf,
   type PagingParts,
   placesOf,
+  plainly,
   publicBaseOf,
   withoutUrl,
-  withoutWay,
 } from './link-lead.ts';
 import { isChange } from './outcome.ts';
 import { denied } from './refused.ts';
@@ -88,7 +88,7 @@ function redirected(held: HeldWhole | HeldBeginning, led: Lead): HeldWhole | Hel
   const { location } = held.headers;
   if (location === undefined) return held;
   // Said twice, it is a list.
-  const moved = typeof location === 'string' ? led({ relation: 'next', url: location }, 'outside') : undefined;
+  const moved = typeof location === 'string' ? led({ relation: 'next', url: location }) : undefined;
   return moved === undefined ? undefined : { ...held, headers: { ...held.headers, location: String(moved.url) } };
 }
 
@@ -133,18 +133,16 @@ function relinkIn(exchange: Exchange, parts: PagingParts): Relink {
     const changes = isChange(admitted, carried);
     return (link, place) => {
       const entry = carried.entries[place.position ?? -1];
-      if (entry === undefined || place.depth === 0 || !hasPages(entry.interaction))
-        return withoutWay(link, exchange, parts);
-      const led = leadOf({ ...exchange, ...entry, clear: false }, parts);
-      if (place.depth > 1 || place.ofEntry) return led(link, 'inside');
-      const said = led(link, 'outside');
+      if (entry === undefined || place.depth !== 1 || place.ofEntry || !hasPages(entry.interaction))
+        return plainly(link, exchange, parts);
+      const said = leadOf({ ...exchange, ...entry, clear: false }, parts)(link);
       // What was changed is changed, and the client has to hear of it: a link that leads elsewhere leads nowhere.
       return said ?? (changes ? withoutUrl(link) : undefined);
     };
   }
-  if (!hasPages(admitted.interaction)) return (link) => withoutWay(link, exchange, parts);
+  if (!hasPages(admitted.interaction)) return (link) => plainly(link, exchange, parts);
   const led = ofRequest(exchange, parts);
-  return (link, { depth, ofEntry }) => led(link, depth > 0 || ofEntry ? 'inside' : 'outside');
+  return (link, { depth, ofEntry }) => (depth > 0 || ofEntry ? plainly(link, exchange, parts) : led(link));
 }
 
 function ofRequest(exchange: Exchange, parts: PagingParts): Lead {
