@@ -50,7 +50,7 @@ export interface GuardParts {
   readonly metrics: Metrics;
   /** One of many processes that listen at the same places, under a primary. */
   readonly together?: FrontsTogether | undefined;
-  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. */
+  /** The clock by which keys of issuers age and an API that is down is spared: the machine's own, unless a test hands in one that runs ahead. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -78,7 +78,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
   const linkSecret = await readLinkSecret(config);
-  const reach = stack.use(await openReach(config, { recorder, logger, metrics, exportSecret: linkSecret }));
+  const reach = stack.use(await openReach(config, { ...parts, exportSecret: linkSecret }));
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );

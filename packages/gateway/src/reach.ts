@@ -25,6 +25,7 @@ interface Parts {
   readonly metrics: Metrics;
   /** Seals the ways to the files of exports. */
   readonly exportSecret: Uint8Array;
+  readonly now?: (() => number) | undefined;
 }
 
 export interface Reach extends AsyncDisposable {
@@ -91,7 +92,7 @@ function buildUpstream(
     readonly stack: AsyncDisposableStack;
   },
 ): Upstream {
-  const { config, connector, stack, metrics } = parts;
+  const { config, connector, stack, metrics, now } = parts;
   const { health } = settings;
   const origins = [new URL(settings.url).origin, ...settings.replicas];
   const replicas = origins.map((origin) => {
@@ -99,7 +100,7 @@ function buildUpstream(
       stack.adopt(makePool(origin, { ...settings, connections }, connector), (made) => made.destroy());
     const [pool, lastingPool] = [open(settings.connectionsMax), open(config.websockets.connectionsMax)];
     const onNews = (news: ReplicaNews): void => tell(config, { name, origin, news }, parts);
-    const replica = new Replica({ origin, pool, lastingPool, breaker: settings.breaker, health, onNews });
+    const replica = new Replica({ origin, pool, lastingPool, breaker: settings.breaker, health, onNews, now });
     if (health !== undefined) {
       const onProbe = (succeeded: boolean): void =>
         metrics.upstreamProbes.inc({ upstream: name, origin, result: succeeded ? 'success' : 'failure' });

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
   answerPatient,
+  endedAfterEach,
   eventsOf,
   type Listening,
   type Road,
@@ -89,24 +90,15 @@ const parent = '00f067aa0ba902b7';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const sampled = `00-${traceId}-${parent}-01`;
 
-let road: Road | undefined;
-let collector: Collector | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  await collector?.close();
-  road = undefined;
-  collector = undefined;
-});
+const startOne = endedAfterEach(startRoad);
+const collect = endedAfterEach(startCollector);
 
 async function start(
   tracing: Record<string, unknown> = {},
   options: RoadOptions & { readonly answer?: (response: ServerResponse) => void } = {},
 ): Promise<{ readonly of: Road; readonly to: Collector }> {
-  const to = await startCollector(options.answer);
-  collector = to;
-  const of = await startRoad({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
-  road = of;
+  const to = await collect(options.answer);
+  const of = await startOne({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
   return { of, to };
 }
 

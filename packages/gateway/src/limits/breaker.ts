@@ -30,7 +30,7 @@ export class Breaker {
 
   constructor(
     settings: BreakerSettings,
-    options: { readonly onNews: (news: BreakerNews) => void; readonly now?: () => number },
+    options: { readonly onNews: (news: BreakerNews) => void; readonly now?: (() => number) | undefined },
   ) {
     this.#settings = settings;
     this.#onNews = options.onNews;

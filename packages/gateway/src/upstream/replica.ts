@@ -39,7 +39,7 @@ export class Replica {
     readonly breaker: BreakerSettings;
     readonly health?: Pick<HealthSettings, 'healthyAfter' | 'unhealthyAfter'> | undefined;
     readonly onNews: (news: ReplicaNews) => void;
-    readonly now?: () => number;
+    readonly now?: (() => number) | undefined;
   }) {
     this.origin = options.origin;
     this.pool = options.pool;
@@ -48,7 +48,7 @@ export class Replica {
     this.#onNews = options.onNews;
     this.breaker = new Breaker(options.breaker, {
       onNews: options.onNews,
-      ...(options.now === undefined ? {} : { now: options.now }),
+      now: options.now,
     });
   }
 

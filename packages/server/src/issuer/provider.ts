@@ -23,8 +23,9 @@ import {
   watchglassScope,
 } from './claims.ts';
 import { endSessionPath } from './end-session.ts';
-import { clientMetadata, type IssuerClient } from './issuer-client.ts';
+import { clientMetadata, defaultServiceScope, type IssuerClient } from './issuer-client.ts';
 import type { Launches } from './launches.ts';
+import { isPageOf, takeCredentials } from './page-origins.ts';
 import { renderErrorPage } from './pages.ts';
 import { createProviderStorage } from './provider-storage.ts';
 import { recordTokens } from './record-tokens.ts';
@@ -71,6 +72,7 @@ export function createProvider(options: ProviderOptions): Provider {
   // The record is the outer one: it sees the answer as it leaves.
   provider.use(recordTokens(options));
   provider.use(answerTokens(options));
+  provider.use(takeCredentials);
   return provider;
 }
 
@@ -108,6 +110,7 @@ function configurationOf(options: ProviderOptions, onReuse: (grantId: string) =>
         useGrantedResource: () => true,
         getResourceServerInfo(ctx, resource) {
           if (resource !== apiAudience) throw new errors.InvalidTarget();
+          sayServiceScope(ctx, clientOf(ctx.oidc.client?.clientId));
           return {
             scope: [watchglassScope, ...askedScopes(ctx)].join(' '),
             audience: apiAudience,
@@ -122,7 +125,8 @@ function configurationOf(options: ProviderOptions, onReuse: (grantId: string) =>
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: async () => false,
     enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] },
-    clientAuthMethods: ['none', 'client_secret_post', 'private_key_jwt'],
+    // Of a secret either way is good, whichever the client is registered with (RFC 6749 §2.3.1).
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     formats: {
       customizers: {
         // What a renewed token holds is decided by today's roles, too.
@@ -248,9 +252,15 @@ function configurationOf(options: ProviderOptions, onReuse: (grantId: string) =>
       );
     },
     // An application in a browser exchanges its code and renews its tokens from where it came.
-    clientBasedCORS: (_ctx, origin, client) =>
-      (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
+    clientBasedCORS: (_ctx, origin, client) => isPageOf(client, origin),
   };
+}
+
+/** A backend service that names no scope asks for what it is registered for (RFC 6749 §3.3: a default, or a refusal; some clients can't name one). */
+function sayServiceScope({ oidc }: KoaContextWithOIDC, client: IssuerClient | undefined): void {
+  const { params } = oidc;
+  if (params?.grant_type !== 'client_credentials' || params.scope !== undefined || client === undefined) return;
+  params.scope = defaultServiceScope(client);
 }
 
 /** The scopes of the API that this request is about, wherever it says them. */
