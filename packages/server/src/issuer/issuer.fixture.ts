@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseTenantId } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
@@ -30,7 +31,7 @@ export interface RunningIssuer extends AsyncDisposable {
 
 export async function startIssuer(
   clients: readonly IssuerClient[],
-  options: { readonly fhirUrl?: string } = {},
+  options: { readonly fhirUrl?: string; readonly trustedProxies?: readonly string[] } = {},
 ): Promise<RunningIssuer> {
   const dir = await mkdtemp(join(tmpdir(), 'watchglass-issuer-'));
   const world = realWorld();
@@ -72,6 +73,7 @@ export async function startIssuer(
       homeTenant: tenant,
       clients,
       demo: true,
+      proxies: new TrustedProxies(options.trustedProxies ?? []),
       ...(options.fhirUrl === undefined ? {} : { smart: { fhirUrl: options.fhirUrl } }),
       report: (message, error) => console.error(message, error),
     });
