@@ -53,10 +53,11 @@ const own = parsed.filter(({ path }) => !isTest(path));
 /** Which of our packages a package may import (design §2). */
 const mayImport: Record<string, readonly string[]> = {
   record: [],
+  trace: [],
   sdk: ['@watchglass/record'],
-  server: ['@watchglass/record'],
+  server: ['@watchglass/record', '@watchglass/trace'],
   console: ['@watchglass/record'],
-  gateway: ['@watchglass/sdk', '@watchglass/record'],
+  gateway: ['@watchglass/sdk', '@watchglass/record', '@watchglass/trace'],
   cli: ['@watchglass/sdk', '@watchglass/record', '@watchglass/server', '@watchglass/gateway', '@watchglass/console'],
 };
 
@@ -64,6 +65,7 @@ const mayImport: Record<string, readonly string[]> = {
 const houses: Record<string, Record<string, number>> = {
   server: {
     world: 1,
+    trace: 1,
     ledger: 2,
     access: 2,
     witness: 2,

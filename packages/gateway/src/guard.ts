@@ -7,6 +7,7 @@ import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
+import type { Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
 import { RequestCounters } from './capture/counters.ts';
@@ -27,7 +28,7 @@ import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
 import { securityHeadersOf, watchCertificates } from './secure.ts';
-import { openTracing } from './spans.ts';
+import { Tracing } from './trace/tracing.ts';
 import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
@@ -50,6 +51,7 @@ export interface GuardParts {
   readonly metrics: Metrics;
   /** One of many processes that listen at the same places, under a primary. */
   readonly together?: FrontsTogether | undefined;
+  readonly spans?: Spans | undefined;
   /** The clock by which keys of issuers age and an API that is down is spared: the machine's own, unless a test hands in one that runs ahead. */
   readonly now?: (() => number) | undefined;
 }
@@ -110,7 +112,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
-  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
+  const tracing = parts.spans === undefined ? undefined : new Tracing(parts.spans, publicUrl);
   const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const roomFor = Math.floor((config.spool.maxBytes * lastingSpoolShare) / smallEventBytesMax);
   const lasting = new LastingOnes({ countMax: Math.min(countMax, roomFor), perHolderMax });

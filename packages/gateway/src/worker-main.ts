@@ -17,6 +17,7 @@ import { policyFromTexts } from './policy/load-policy.ts';
 import type { Policy } from './policy/tables.ts';
 import { keepRecord } from './record-keeping.ts';
 import { workerConfig } from './slots.ts';
+import { openTracing } from './spans.ts';
 import { Metrics } from './watch/metrics.ts';
 import {
   AskedConcurrency,
@@ -136,12 +137,13 @@ function runWorker(): void {
       // From here on every change that is heard finds its place.
       standing = { commons, policyFile: whole.policyFile, metrics, guard: undefined, receipts: undefined };
       await unmarkSlot(config.spool.dir);
-      const record = stack.use(await keepRecord(config, { logger, metrics }));
+      const spans = await openTracing(config, { metrics, logger, stack });
+      const record = stack.use(await keepRecord(config, { logger, metrics, spans }));
       standing.receipts = () => record.receipts.status;
       const passOn = (to: number, outcome: Outcome): void => void primary.tell('outcome', [to, outcome]);
       const { recorder } = record;
       const together = { slot, count, passOn };
-      const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, together }));
+      const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, spans, together }));
       standing.guard = guard;
       const { authz, spop, grpc, outcomes } = guard.fronts ?? {};
       return { url: guard.url, port: guard.port, authz, spop, grpc, outcomes };

@@ -5,6 +5,7 @@
 import { dirname, resolve } from 'node:path';
 import { parseTenantId, type TenantId } from '@watchglass/record';
 import { TrustedProxies } from '@watchglass/record/source';
+import { type TracingSection, tracingSchema } from '@watchglass/trace';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './config-error.ts';
@@ -16,6 +17,7 @@ import {
   issuerClientsSchema,
   issuerClientsWords,
 } from './config-issuer.ts';
+import { type ConfigKey, keysOf } from './config-key-list.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
 import { contradictionsInProxies, trustedProxiesSchema } from './config-proxies.ts';
@@ -50,6 +52,8 @@ export interface ServerConfig {
   readonly timestamps?: TimestampSettings;
   /** How long what is kept; six years for all when left out. */
   readonly retention?: RetentionSettings;
+  /** Where spans of requests go; nowhere when left out. The paths are absolute. */
+  readonly tracing?: TracingSection;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -226,6 +230,9 @@ const schema = z.strictObject({
     })
     .optional()
     .describe('Have checkpoints stamped with the time by an authority (docs/witnesses.md).'),
+  tracing: tracingSchema('watchglass-server')
+    .optional()
+    .describe('Have requests traced, by OpenTelemetry (docs/gateway.md, “Traces”).'),
   log: z
     .strictObject({ level: z.enum(logLevels).default('info').describe('The least that is logged.') })
     .default({ level: 'info' })
@@ -299,6 +306,7 @@ function build(settings: Settings, folder: string): ServerConfig {
     ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
     ...(settings.witnesses === undefined ? {} : { witnesses: buildWitnesses(settings.witnesses, at) }),
     ...(settings.timestamps === undefined ? {} : { timestamps: buildTimestamps(settings.timestamps, at) }),
+    ...(settings.tracing === undefined ? {} : { tracing: buildTracing(settings.tracing, at) }),
     log: settings.log,
   };
 }
@@ -308,6 +316,14 @@ function buildTimestamps(
   at: (path: string) => string,
 ): TimestampSettings {
   return { url, periodMs: everyMinutes * 60_000, ...(ca === undefined ? {} : { caFile: at(ca) }) };
+}
+
+function buildTracing({ headersFile, ca, ...rest }: TracingSection, at: (path: string) => string): TracingSection {
+  return {
+    ...rest,
+    ...(headersFile === undefined ? {} : { headersFile: at(headersFile) }),
+    ...(ca === undefined ? {} : { ca: at(ca) }),
+  };
 }
 
 function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {
@@ -413,40 +429,9 @@ function withoutSlash(url: string): string {
   return url.replace(/\/+$/, '');
 }
 
-export interface ConfigKey {
-  /** e.g. `listen.port`. */
-  readonly key: string;
-  readonly required: boolean;
-  /** As YAML; undefined when there is none. */
-  readonly fallback: string | undefined;
-  readonly description: string;
-}
-
 /** Every key of the configuration, in the order of the schema; docs/configuration.md is held equal to it. */
 export function configKeys(): readonly ConfigKey[] {
-  return [...keysIn(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '')];
-}
-
-interface JsonSchema {
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly default?: unknown;
-  readonly description?: string;
-}
-
-function* keysIn(node: JsonSchema, prefix: string): Generator<ConfigKey> {
-  for (const [name, child] of Object.entries(node.properties ?? {})) {
-    const key = `${prefix}${name}`;
-    const fallback =
-      child.default === undefined || child.properties !== undefined ? undefined : JSON.stringify(child.default);
-    yield {
-      key,
-      required: node.required?.includes(name) === true,
-      fallback: fallback?.replaceAll('"', ''),
-      description: child.description ?? '',
-    };
-    yield* keysIn(child, `${key}.`);
-  }
+  return keysOf(schema);
 }
 
 function codeOf(error: unknown): string {

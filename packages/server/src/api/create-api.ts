@@ -32,6 +32,7 @@ import { mountRetentionRoutes } from './retention-routes.ts';
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
 import { mountSessionRoutes } from './session-routes.ts';
+import { traceRequests } from './traced-requests.ts';
 import { refuseUnrouted } from './unrouted.ts';
 
 /** Of requests other than events. */
@@ -62,6 +63,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   });
   // Questions are JSON; a form of another site could send plain text.
   app.removeContentTypeParser('text/plain');
+  if (deps.tracing !== undefined) traceRequests(app, deps.tracing, deps.url);
   addSecurityHeaders(app, { tls: tls !== undefined });
   app.setErrorHandler(async (error, request, reply) => await sendProblem(error, request, reply));
   app.addHook('onResponse', async (request, reply) => {
@@ -81,6 +83,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     homeTenant: deps.homeTenant,
     url: deps.url,
     nowMs: () => world.clock.monotonicMs(),
+    traceparent: () => deps.tracing?.current?.traceparent,
   };
   await mountIntakeRoute(app, deps.door);
   // A scope of their own: senders of events have no cookies, and thousands of posts a second shall not look for them.

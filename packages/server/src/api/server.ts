@@ -22,6 +22,7 @@ import type { Completeness } from '../review/completeness/completeness.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { RewrapJob } from '../review/rewrap-job.ts';
+import type { Tracing } from '../trace/tracing.ts';
 import type { World } from '../world/world.ts';
 
 export interface ApiDeps {
@@ -43,6 +44,8 @@ export interface ApiDeps {
   /** What gateways are told. */
   readonly decisions: Decisions;
   readonly door: EventDoor;
+  /** Where requests are spans. */
+  readonly tracing?: Tracing | undefined;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
   readonly recordPlaced: RecordPlaced;

@@ -19,6 +19,7 @@ import type { TenantId } from '@watchglass/record';
 import { TrustedProxies } from '@watchglass/record/source';
 import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
+import type { Tracing } from '../trace/tracing.ts';
 import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
@@ -42,6 +43,7 @@ import { createSignInSteps, tooManySentence } from './sign-in-steps.ts';
 import { createSignIns } from './sign-ins.ts';
 import type { SigningKey } from './signing-key.ts';
 import type { SmartSettings } from './smart.ts';
+import { traceListener } from './traced-listener.ts';
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 20_000;
@@ -52,6 +54,16 @@ const ownClientId = 'watchglass-issuer';
 const lookupSeconds = 60;
 /** Sign-ins that one address may begin: what was begun is kept for a while, and whoever began without end would push out what others are in the middle of. */
 const beginningsPerMinuteMax = 120;
+/** What the provider answers, as its metadata has it. */
+const providerPaths = [
+  authorizationPath,
+  `${authorizationPath}/`,
+  '/token',
+  '/token/revocation',
+  '/jwks',
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+] as const;
 const lookupScope = 'user/Patient.rs';
 
 type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -78,6 +90,8 @@ export interface IssuerOptions {
   /** Whose `X-Forwarded-For` is believed; nobody's without. */
   readonly proxies?: TrustedProxies;
   readonly demo: boolean;
+  /** Where its requests are spans. */
+  readonly tracing?: Tracing;
   /** PEM; plain HTTP without. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** Told of errors that are ours; no PHI. */
@@ -182,7 +196,16 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     response.end(renderErrorPage('Something went wrong here. Try again, and tell the operator if it stays so.'));
   };
 
-  const server = createListener(options, handle);
+  const server = createListener(
+    options,
+    options.tracing === undefined
+      ? handle
+      : traceListener(handle, {
+          tracing: options.tracing,
+          url: options.url,
+          paths: [...doors.map(([at]) => at), ...providerPaths],
+        }),
+  );
   return {
     listen: (at) => listen(server, at, options.tls === undefined ? 'http' : 'https'),
     mint,
