@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as client from 'openid-client';
 import { authorize, configure, signInTo, Visitor } from '../../packages/server/src/issuer/visitor.fixture.ts';
-import { spawnWatchglass } from './command.fixture.ts';
+import { spawnWatchglass, watchglass } from './command.fixture.ts';
 import { type Installation, install, type Serving, serve } from './server.fixture.ts';
 
 const redirect = 'http://localhost:1/callback';
@@ -168,6 +168,11 @@ test('an older copy of the file does not start; without the mark it does, and ev
   const code = await new Promise((resolve) => spawned.process.once('close', resolve));
   assert.equal(code, 1);
   assert.match(spawned.err(), /older copy/);
+  const { out } = await watchglass(['fsck', installation.dataDir]);
+  assert.match(
+    out,
+    /state\.mark: expected state\.sqlite with \d+ endings or more, got \d+ of the same file \[state-differs\]/,
+  );
   await unlink(mark);
   serving = await serve(installation);
   for (const token of [refresh, renewed.refresh_token ?? ''])

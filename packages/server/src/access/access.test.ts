@@ -467,3 +467,59 @@ test('a local person in a token has the roles of today, and an unknown one is no
   await access.people.disable(person.id, 'server');
   assert.equal(await access.tokens.verify(token), undefined);
 });
+
+test('a state of the version before keeps its people, and nobody was given anything yet', async (context) => {
+  const { access, dir, reopen } = await install(context);
+  const nurse = await access.people.add(
+    { username: 'n.abara', name: 'N. Abara', tenant, roles: ['nurse'], password },
+    'server',
+  );
+  await access[Symbol.asyncDispose]();
+  const state = new DatabaseSync(join(dir, 'state.sqlite'));
+  state.exec('DROP TABLE issued; DROP TABLE failures; DROP TABLE marks; PRAGMA user_version = 4');
+  state.close();
+  // The version before wrote none; where one is there, a newer file was here.
+  await rm(join(dir, 'state.mark'));
+  const after = await reopen();
+  assert.deepEqual(after.people.get(nurse.id), nurse);
+  assert.equal(after.people.endedMs(nurse.id), 0);
+  assert.match(await readFile(join(dir, 'state.mark'), 'utf8'), /^[\w-]{22} 0\n$/);
+});
+
+test('an older copy in which a disabled person is in force does not start, and without the mark ends what everybody had', async (context) => {
+  const { access, dir, reopen, pass } = await install(context);
+  const nurse = await access.people.add(
+    { username: 'n.abara', name: 'N. Abara', tenant, roles: ['nurse'], password },
+    'server',
+  );
+  const principal: PersonPrincipal = { ...nurse, kind: 'person', authentication: { method: 'password' } };
+  const { cookie } = await access.sessions.create(principal);
+  access.issued.put('RefreshToken', 'token', { payload: {}, untilMs: startMs + 3_600_000 });
+  await access[Symbol.asyncDispose]();
+  const copy = await readFile(join(dir, 'state.sqlite'));
+  const again = await reopen();
+  await again.people.disable(nurse.id, 'server');
+  await again[Symbol.asyncDispose]();
+  await writeFile(join(dir, 'state.sqlite'), copy);
+  await assert.rejects(reopen(), { code: 'state-older' });
+  await rm(join(dir, 'state.mark'));
+  pass(1_000);
+  const accepted = await reopen();
+  assert.equal(accepted.sessions.get(cookie), undefined);
+  assert.equal(accepted.issued.get('RefreshToken', 'token'), undefined);
+  assert.equal(accepted.people.endedMs(nurse.id), startMs + 1_000);
+});
+
+test('people whose log is another one now, after a restore, have nothing of what they were given before', async (context) => {
+  const { access, dir, world } = await install(context);
+  await access[Symbol.asyncDispose]();
+  const open = (log: string): Promise<Access> =>
+    openAccess({ path: join(dir, 'state.sqlite'), keysDir: join(dir, 'keys'), world, record: async () => {}, log });
+  const wasThere: boolean[] = [];
+  for (const log of ['example/clinic', 'example/clinic', 'example/2/clinic', 'example/2/clinic']) {
+    await using opened = await open(log);
+    wasThere.push(opened.issued.get('Grant', 'grant') !== undefined);
+    opened.issued.put('Grant', 'grant', { payload: {}, untilMs: startMs + 3_600_000 });
+  }
+  assert.deepEqual(wasThere, [false, true, false, true]);
+});
