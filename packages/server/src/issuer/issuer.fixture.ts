@@ -10,6 +10,7 @@ import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
 import { realWorld } from '../world/real-world.ts';
+import type { Clock } from '../world/world.ts';
 import { apiAudience, watchglassScope } from './claims.ts';
 import type { IssuerClient } from './issuer-client.ts';
 import { loadIssuer } from './load-issuer.ts';
@@ -31,10 +32,10 @@ export interface RunningIssuer extends AsyncDisposable {
 
 export async function startIssuer(
   clients: readonly IssuerClient[],
-  options: { readonly fhirUrl?: string; readonly trustedProxies?: readonly string[] } = {},
+  options: { readonly fhirUrl?: string; readonly trustedProxies?: readonly string[]; readonly clock?: Clock } = {},
 ): Promise<RunningIssuer> {
   const dir = await mkdtemp(join(tmpdir(), 'watchglass-issuer-'));
-  const world = realWorld();
+  const world = { ...realWorld(), ...(options.clock === undefined ? {} : { clock: options.clock }) };
   const keysDir = join(dir, 'keys');
   const url = `http://localhost:${await freePort()}`;
   await checkKeysDirectory(world, keysDir);
