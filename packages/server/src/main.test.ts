@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { call } from './call.fixture.ts';
+import { freePort } from './free-ports.fixture.ts';
 import { LedgerError, readConfig, type ServerConfig, ServerError, startServer } from './index.ts';
 
 interface Place {
@@ -32,14 +33,6 @@ log: { level: silent }
 `,
   );
   return { dir, config: await readConfig(join(dir, 'watchglass.yaml')) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 interface DemoTokens {
@@ -69,22 +62,6 @@ const event = {
   actor: { id: 'wg-pr-0001', type: 'human' },
   targets: [{ type: 'Patient', id: 'wg-pt-000417', patient: 'wg-pt-000417' }],
 };
-
-async function call(
-  url: string,
-  token: string,
-  body?: unknown,
-): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
 
 interface Seen {
   readonly operation: string;
