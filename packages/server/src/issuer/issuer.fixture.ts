@@ -1,7 +1,5 @@
 /** A running issuer with two people, for tests: what it recorded, and the way of a browser through its pages. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseTenantId } from '@watchglass/record';
@@ -9,6 +7,7 @@ import { TrustedProxies } from '@watchglass/record/source';
 import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
+import { freePort } from '../free-ports.fixture.ts';
 import { realWorld } from '../world/real-world.ts';
 import type { Clock } from '../world/world.ts';
 import { apiAudience, watchglassScope } from './claims.ts';
@@ -104,12 +103,4 @@ export async function startIssuer(
       await rm(dir, { recursive: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
