@@ -108,6 +108,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     metrics,
     publicUrl,
     site: config.site,
+    knownParameters: knownParametersOf(config),
     opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
@@ -214,6 +215,12 @@ async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
 async function recordCounters(recorder: Recorder, config: GatewayConfig, counters: RequestCounters): Promise<void> {
   const changes = countersToChanges(counters.read(recorder));
   await recorder.recordDurably([ownEvent(config, { operation: countersOperation, status: 'success', changes })]);
+}
+
+/** What the configuration calls by name means something: no name of a person is written there. */
+function knownParametersOf({ audit, paging, routes }: GatewayConfig): ReadonlySet<string> {
+  const inUrls = routes.flatMap((route) => (route.kind === 'fhir' ? [...(route.urlParameters ?? [])] : []));
+  return new Set([...audit.parameters, ...paging.opaqueParameters, ...inUrls]);
 }
 
 /** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -223,5 +224,31 @@ test('a start that was given up leaves nothing behind', async (context) => {
   const place = await prepare(context);
   await assert.rejects(startServer(place.config, { signal: AbortSignal.abort() }), { name: 'AbortError' });
   assert.ok(!existsSync(join(place.config.dataDir, 'server.json')));
+  await using _server = await startServer(place.config);
+});
+
+test('a port that somebody else has is named by its key, and what was open is let go of', async (context) => {
+  const place = await prepare(context);
+  const { listen, issuer } = place.config;
+  assert.ok(issuer.kind === 'embedded');
+  for (const [key, { port }] of [
+    ['listen', listen],
+    ['issuer.listen', issuer.listen],
+  ] as const) {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve));
+    try {
+      await assert.rejects(startServer(place.config), ({ code, message }: ServerError) => {
+        assert.equal(code, 'config-invalid');
+        assert.equal(
+          message,
+          `${key}: expected to listen at 127.0.0.1:${port}, got EADDRINUSE; end what listens there, or choose another port`,
+        );
+        return true;
+      });
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
+    }
+  }
   await using _server = await startServer(place.config);
 });
