@@ -160,7 +160,7 @@ test('a hole that could not be told, because the disk was full, is told later', 
   assert.match(await told.promise, /was not stored/);
   faults.journalRoomBytes = 1e9;
   place.clock.advance(6_000);
-  await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 2, AbortSignal.timeout(60_000));
   await ledger[Symbol.asyncDispose]();
 });
 
@@ -181,7 +181,7 @@ test('what a heartbeat counted, and could not store because the disk was full, t
   assert.match(await told.promise, /was not stored/);
   faults.journalRoomBytes = 1e9;
   place.clock.advance(61_000);
-  await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 2, AbortSignal.timeout(60_000));
   const [entry] = await ledger.read(clinic, 2, 1);
   const { operation, changes } = decode(entry?.m ?? new Uint8Array(0)).event;
   assert.equal(operation, 'heartbeat');

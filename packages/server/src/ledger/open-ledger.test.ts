@@ -361,7 +361,7 @@ test('a hole in a sequence becomes an event once it has been open for a while, a
   const next = async (): Promise<{ operation: string | undefined; facts: string[] }> => {
     const { size } = ledger.head(clinic);
     place.clock.advance(31_000);
-    await ledger.grown(clinic, size, AbortSignal.timeout(10_000));
+    await ledger.grown(clinic, size, AbortSignal.timeout(60_000));
     const { event } = decode((await ledger.read(clinic, size, 1))[0]?.m as Uint8Array);
     return {
       operation: event.operation,

@@ -24,10 +24,10 @@ test('a clock that is set back or ahead becomes an event that says where it was,
   const startMs = place.clock.now();
   place.clock.step(-7_200_000);
   place.clock.advance(5_000);
-  await ledger.grown(clinic, 1, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 1, AbortSignal.timeout(60_000));
   place.clock.step(60_000);
   place.clock.advance(5_000);
-  await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 2, AbortSignal.timeout(60_000));
   place.clock.advance(900_000);
   await ledger[Symbol.asyncDispose]();
   const again = await place.open({ heartbeatMs: 0 });
@@ -54,7 +54,7 @@ test('a disk that was full is told once it takes records again: since when', asy
   faults.journalRoomBytes = 1e9;
   await ledger.append(clinic, items(place, 1));
   place.clock.advance(5_000);
-  await ledger.grown(clinic, 2, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 2, AbortSignal.timeout(60_000));
   const [told] = await own(ledger, 2);
   assert.deepEqual(told && factsOf(told), [
     'recording-resumed',

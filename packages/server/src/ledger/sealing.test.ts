@@ -116,7 +116,7 @@ test('every seal is an event of the log, once, with its hash and the key it anno
     place.clock.advance(monthMs);
     await ledger.append(clinic, items(place, 1));
     place.clock.advance(10_000);
-    await ledger.grown(clinic, 3 + start * 3, AbortSignal.timeout(10_000));
+    await ledger.grown(clinic, 3 + start * 3, AbortSignal.timeout(60_000));
     await ledger[Symbol.asyncDispose]();
   }
   const ledger = await place.open();
@@ -145,7 +145,7 @@ test('a seal signed again with a key that was copied before it was erased contra
   place.clock.advance(monthMs);
   await ledger.append(clinic, items(place, 1));
   place.clock.advance(10_000);
-  await ledger.grown(clinic, 3, AbortSignal.timeout(10_000));
+  await ledger.grown(clinic, 3, AbortSignal.timeout(60_000));
   await ledger[Symbol.asyncDispose]();
   const path = join(place.ledgerDir, `clinic/seals/${march}`);
   const seal = parseSeal(await readFile(path));
