@@ -289,7 +289,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
     token,
     tls,
     async settled() {
-      await gateway.sender.drain(AbortSignal.timeout(10_000));
+      await gateway.sender.drain(AbortSignal.timeout(60_000));
       return events;
     },
     async fetch(path, fetchOptions = {}) {
@@ -317,7 +317,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
       socket.on('close', () => resolve(Buffer.concat(chunks).toString('latin1')));
       // A reset after the answer is a way of closing, too.
       socket.on('error', (error) => (chunks.length > 0 ? undefined : reject(error)));
-      socket.setTimeout(10_000, () => socket.destroy(new Error('the gateway kept the connection open')));
+      socket.setTimeout(60_000, () => socket.destroy(new Error('the gateway kept the connection open')));
       for (const part of typeof bytes === 'string' || bytes instanceof Uint8Array ? [bytes] : bytes)
         socket.write(part as string, 'latin1');
       return promise;

@@ -186,7 +186,7 @@ async function startedAgain(of: Road): Promise<void> {
   const again = await startGateway(readGatewayConfig(join(of.folder, 'gateway.yaml')), {
     logger: pino({ level: 'silent' }),
   });
-  await again.sender.drain(AbortSignal.timeout(10_000));
+  await again.sender.drain(AbortSignal.timeout(60_000));
   const turns = of.events.map(({ operation }) => operation).filter((one) => one === 'start' || one === 'stop');
   assert.deepEqual(turns, ['start', 'start']);
   await again[Symbol.asyncDispose]();

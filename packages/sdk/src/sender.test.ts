@@ -48,7 +48,7 @@ async function start(
   return { spool, sender, posts: server.posts };
 }
 
-const patience = (): AbortSignal => AbortSignal.timeout(10_000);
+const patience = (): AbortSignal => AbortSignal.timeout(60_000);
 
 async function lettersOf(spool: Spool): Promise<DeadLetter[]> {
   const letters: DeadLetter[] = [];

@@ -317,4 +317,4 @@ export async function ask(
 
 /** Resolves once everything in the log can be found. */
 export const indexed = (server: TestServer): Promise<void> =>
-  server.indexes.reached(clinic, server.ledger.head(clinic).size, AbortSignal.timeout(10_000));
+  server.indexes.reached(clinic, server.ledger.head(clinic).size, AbortSignal.timeout(60_000));

@@ -91,7 +91,7 @@ function begin(context: TestContext): {
 }
 
 const countOf = async (indexes: Indexes, log: MemoryLog, patient: string): Promise<number | undefined> => {
-  await indexes.reached(clinic, log.entries.length, AbortSignal.timeout(10_000));
+  await indexes.reached(clinic, log.entries.length, AbortSignal.timeout(60_000));
   const size = log.entries.length;
   return (await indexes.find(clinic, { filters: { patient }, before: size, limit: 5, countBelow: size })).count;
 };
@@ -182,7 +182,7 @@ for (const [what, harm] of [
     await using indexes = await open(log);
     assert.equal(await countOf(indexes, log, 'a'), 7_500);
     harm(join(dir, 'access-1.sqlite'));
-    const deadline = AbortSignal.timeout(20_000);
+    const deadline = AbortSignal.timeout(60_000);
     // New entries make the writer meet the damage, questions make the reader meet it.
     do {
       deadline.throwIfAborted();

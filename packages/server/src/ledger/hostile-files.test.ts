@@ -26,15 +26,11 @@ after(() => pristine.remove());
 
 /** What verify finds once `damage` is done to a copy. */
 async function found(damage: (place: TestPlace) => Promise<unknown>): Promise<readonly Finding[]> {
-  const place = await pristine.copy();
-  try {
-    await damage(place);
-    const report = await place.verify();
-    assert.equal(report.intact, false);
-    return report.findings;
-  } finally {
-    await place.remove();
-  }
+  await using place = await pristine.copy();
+  await damage(place);
+  const report = await place.verify();
+  assert.equal(report.intact, false);
+  return report.findings;
 }
 
 async function kindsOfFile(place: TestPlace): Promise<string[]> {

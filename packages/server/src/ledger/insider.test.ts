@@ -68,13 +68,9 @@ async function codesAfter(
   forge: (place: TestPlace) => Promise<unknown>,
   options: Parameters<TestPlace['verify']>[0] = {},
 ): Promise<string[]> {
-  const place = await pristine.copy();
-  try {
-    await forge(place);
-    return codesOf(await place.verify(options));
-  } finally {
-    await place.remove();
-  }
+  await using place = await pristine.copy();
+  await forge(place);
+  return codesOf(await place.verify(options));
 }
 
 function codesOf({ findings }: VerifyReport): string[] {

@@ -127,7 +127,7 @@ function faultyFile(file: DiskFile, faults: Faults): DiskFile {
   };
 }
 
-export interface TestPlace {
+export interface TestPlace extends AsyncDisposable {
   readonly dir: string;
   readonly ledgerDir: string;
   readonly keysDir: string;
@@ -152,21 +152,12 @@ export async function testPlace(): Promise<TestPlace> {
   return placeAt(await mkdtemp(join(tmpdir(), 'watchglass-ledger-')));
 }
 
-/** As `testPlace`, removed when `run` is done. */
-export async function withPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
-}
-
 export function placeAt(dir: string): TestPlace {
   const ledgerDir = join(dir, 'ledger');
   const keysDir = join(dir, 'keys');
   const clock = new ToldClock();
   const reports: LedgerReport[] = [];
+  const remove = (): Promise<void> => rm(dir, { recursive: true, force: true });
   const world = (disk: Disk = realDisk): World => ({ clock, random: realRandom, disk });
   return {
     dir,
@@ -194,7 +185,8 @@ export function placeAt(dir: string): TestPlace {
       await cp(dir, to, { recursive: true });
       return placeAt(to);
     },
-    remove: () => rm(dir, { recursive: true, force: true }),
+    remove,
+    [Symbol.asyncDispose]: remove,
   };
 }
 

@@ -308,31 +308,27 @@ test('a manifest and a checkpoint put back together are found by what the longer
 });
 
 test('a log past the first full tile is opened from its tiles, and goes on with the same tree', async () => {
-  const place = await testPlace();
-  try {
-    const { encodeBatch } = await import('./encoded-batch.ts');
-    let ledger = await place.open();
-    await ledger.addTenant(clinic);
-    const size = 66_000;
-    for (let sent = 0; sent < size; sent += 11_000)
-      await ledger.appendEncoded(clinic, encodeBatch(clinic, items(place, 11_000)));
-    await ledger[Symbol.asyncDispose]();
-    assert.ok((await filesBelow(place.ledgerDir)).includes('clinic/tile/1/000'));
-    ledger = await place.open();
-    assert.equal(ledger.head(clinic).size, size);
-    await ledger.append(clinic, items(place, 300));
-    const { verifyInclusion, hashLeaf } = await import('@watchglass/record');
-    const { root, size: grown } = ledger.head(clinic);
-    for (const index of [0, 65_535, 65_536, 66_299]) {
-      const { hashes } = await ledger.prove(clinic, index);
-      const { leaf } = await ledger.open(clinic, index);
-      verifyInclusion({ leafHash: hashLeaf(leaf), index: BigInt(index), size: BigInt(grown), proof: hashes, root });
-    }
-    assert.equal((await ledger.resource(clinic, 'tile/1/000'))?.length, 8192);
-    assert.equal((await ledger.resource(clinic, 'tile/2/000.p/1'))?.length, 32);
-    await ledger[Symbol.asyncDispose]();
-    assert.deepEqual((await place.verify()).findings, []);
-  } finally {
-    await place.remove();
+  await using place = await testPlace();
+  const { encodeBatch } = await import('./encoded-batch.ts');
+  let ledger = await place.open();
+  await ledger.addTenant(clinic);
+  const size = 66_000;
+  for (let sent = 0; sent < size; sent += 11_000)
+    await ledger.appendEncoded(clinic, encodeBatch(clinic, items(place, 11_000)));
+  await ledger[Symbol.asyncDispose]();
+  assert.ok((await filesBelow(place.ledgerDir)).includes('clinic/tile/1/000'));
+  ledger = await place.open();
+  assert.equal(ledger.head(clinic).size, size);
+  await ledger.append(clinic, items(place, 300));
+  const { verifyInclusion, hashLeaf } = await import('@watchglass/record');
+  const { root, size: grown } = ledger.head(clinic);
+  for (const index of [0, 65_535, 65_536, 66_299]) {
+    const { hashes } = await ledger.prove(clinic, index);
+    const { leaf } = await ledger.open(clinic, index);
+    verifyInclusion({ leafHash: hashLeaf(leaf), index: BigInt(index), size: BigInt(grown), proof: hashes, root });
   }
+  assert.equal((await ledger.resource(clinic, 'tile/1/000'))?.length, 8192);
+  assert.equal((await ledger.resource(clinic, 'tile/2/000.p/1'))?.length, 32);
+  await ledger[Symbol.asyncDispose]();
+  assert.deepEqual((await place.verify()).findings, []);
 });

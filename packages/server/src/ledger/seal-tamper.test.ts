@@ -172,18 +172,14 @@ test('an older copy of everything is consistent in itself, said to be old, and f
 });
 
 test('a log written anew with all keys of its own is found against its first seal, remembered', async () => {
-  const anew = await testPlace();
-  try {
-    const ledger = await anew.open();
-    await ledger.addTenant(clinic);
-    await ledger.append(clinic, items(anew, 3));
-    await ledger[Symbol.asyncDispose]();
-    const report = await verifyLedger({ ledgerDir: anew.ledgerDir, keysDir: anew.keysDir, seal: bytesOf(march - 1) });
-    assert.deepEqual(codesOf(report), ['seal-forged']);
-    assert.ok(report.pinned);
-  } finally {
-    await anew.remove();
-  }
+  await using anew = await testPlace();
+  const ledger = await anew.open();
+  await ledger.addTenant(clinic);
+  await ledger.append(clinic, items(anew, 3));
+  await ledger[Symbol.asyncDispose]();
+  const report = await verifyLedger({ ledgerDir: anew.ledgerDir, keysDir: anew.keysDir, seal: bytesOf(march - 1) });
+  assert.deepEqual(codesOf(report), ['seal-forged']);
+  assert.ok(report.pinned);
 });
 
 /** Moves the block file of an epoch to another one, headers, CRCs and manifest included: all that needs no key. */

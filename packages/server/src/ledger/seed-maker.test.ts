@@ -35,12 +35,8 @@ const unreachable = new RecordError('kek-unreachable', 'the keeper does not answ
 const unavailable = (error: unknown): boolean => error instanceof LedgerError && error.code === 'keys-unavailable';
 
 async function inPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
+  await using place = await testPlace();
+  await run(place);
 }
 
 test('appends go on under existing seeds while the keeper is away; only what needs a new seed is refused, and comes in later', () =>

@@ -26,18 +26,14 @@ const terms: HoldTerms = {
 async function withPast(
   work: (past: { readonly place: TestPlace; readonly ledger: Ledger; readonly keys: TurningKeys }) => Promise<void>,
 ): Promise<void> {
-  const place = await testPlace();
-  try {
-    const past = await openWithKeys(place);
-    await writePast(place, past.ledger);
-    await past.ledger[Symbol.asyncDispose]();
-    place.clock.advance(sixYearsMs);
-    const { ledger, keys } = await openWithKeys(place);
-    await ledger.append(clinic, items(place, 2));
-    await work({ place, ledger, keys });
-  } finally {
-    await place.remove();
-  }
+  await using place = await testPlace();
+  const past = await openWithKeys(place);
+  await writePast(place, past.ledger);
+  await past.ledger[Symbol.asyncDispose]();
+  place.clock.advance(sixYearsMs);
+  const { ledger, keys } = await openWithKeys(place);
+  await ledger.append(clinic, items(place, 2));
+  await work({ place, ledger, keys });
 }
 
 async function codes(place: TestPlace): Promise<string[]> {
@@ -193,37 +189,33 @@ test('a keeper that refuses to destroy leaves a shred that has begun, and it goe
 
 test('a hold that comes between the terms of a shred and its beginning takes them back; without one it goes on', async () => {
   for (const held of [true, false]) {
-    const place = await testPlace();
-    try {
-      const past = await openWithKeys(place);
-      await writePast(place, past.ledger);
-      await past.ledger[Symbol.asyncDispose]();
-      place.clock.advance(sixYearsMs);
-      const faults = { journalRoomBytes: Number.POSITIVE_INFINITY, failSync: undefined };
-      const { ledger } = await openWithKeys(place, { world: place.world(faultyDisk(faults)) });
-      await ledger.append(clinic, [...items(place, 2), ...items(place, 1, { kind: 'review', operation: 'search' })]);
-      const units = planned(await ledger.ending.survey(clinic, isUnit('access', march)));
-      faults.journalRoomBytes = 0;
-      const order = { units, plan: hashPlan(clinic, units), people: ['p-1', 'p-2'] };
-      await assert.rejects(ledger.ending.shred(clinic, order), { code: 'storage-full' });
-      faults.journalRoomBytes = Number.POSITIVE_INFINITY;
-      assert.deepEqual(ledger.ending.unfinished(clinic), [{ retentionClass: 'access', epoch: march }]);
-      if (held) await ledger.ending.addHold(clinic, terms);
-      const outcomes = await ledger.ending.resume();
-      assert.deepEqual(ledger.ending.unfinished(clinic), []);
-      assert.equal(outcomes.length, held ? 0 : 1);
-      if (held) {
-        assert.ok((await ledger.open(clinic, 4)).m.length > 0, 'what the hold is about');
-        assert.ok((await ledger.open(clinic, 0)).m.length > 0, 'and the rest: it was approved without the hold');
-        await shredUnits(ledger, isUnit('access', march));
-        assert.ok((await ledger.open(clinic, 4)).m.length > 0);
-      }
-      await assert.rejects(ledger.open(clinic, 0), { code: 'shredded' });
-      await ledger[Symbol.asyncDispose]();
-      assert.deepEqual((await place.verify({ full: true })).findings, []);
-    } finally {
-      await place.remove();
+    await using place = await testPlace();
+    const past = await openWithKeys(place);
+    await writePast(place, past.ledger);
+    await past.ledger[Symbol.asyncDispose]();
+    place.clock.advance(sixYearsMs);
+    const faults = { journalRoomBytes: Number.POSITIVE_INFINITY, failSync: undefined };
+    const { ledger } = await openWithKeys(place, { world: place.world(faultyDisk(faults)) });
+    await ledger.append(clinic, [...items(place, 2), ...items(place, 1, { kind: 'review', operation: 'search' })]);
+    const units = planned(await ledger.ending.survey(clinic, isUnit('access', march)));
+    faults.journalRoomBytes = 0;
+    const order = { units, plan: hashPlan(clinic, units), people: ['p-1', 'p-2'] };
+    await assert.rejects(ledger.ending.shred(clinic, order), { code: 'storage-full' });
+    faults.journalRoomBytes = Number.POSITIVE_INFINITY;
+    assert.deepEqual(ledger.ending.unfinished(clinic), [{ retentionClass: 'access', epoch: march }]);
+    if (held) await ledger.ending.addHold(clinic, terms);
+    const outcomes = await ledger.ending.resume();
+    assert.deepEqual(ledger.ending.unfinished(clinic), []);
+    assert.equal(outcomes.length, held ? 0 : 1);
+    if (held) {
+      assert.ok((await ledger.open(clinic, 4)).m.length > 0, 'what the hold is about');
+      assert.ok((await ledger.open(clinic, 0)).m.length > 0, 'and the rest: it was approved without the hold');
+      await shredUnits(ledger, isUnit('access', march));
+      assert.ok((await ledger.open(clinic, 4)).m.length > 0);
     }
+    await assert.rejects(ledger.open(clinic, 0), { code: 'shredded' });
+    await ledger[Symbol.asyncDispose]();
+    assert.deepEqual((await place.verify({ full: true })).findings, []);
   }
 });
 

@@ -14,28 +14,24 @@ const other = parseTenantId('other');
 async function withBackup(
   run: (place: TestPlace, told: { vkey: string; newest: string; lost: number }) => Promise<void>,
 ): Promise<void> {
-  const place = await testPlace();
-  try {
-    const first = await place.open();
-    await first.addTenant(clinic);
-    await first.addTenant(other);
-    await first.append(clinic, items(place, 4));
-    const mine = item(place);
-    const event = { ...mine.event, tenant: other };
-    await first.append(other, [{ event, envelope: { ...mine.envelope, digest: digestOf(event) } } as typeof mine]);
-    await first[Symbol.asyncDispose]();
-    await cp(place.ledgerDir, join(place.dir, 'backup'), { recursive: true });
-    place.clock.advance(60_000);
-    const second = await place.open();
-    await second.append(clinic, items(place, 3));
-    const told = { vkey: second.vkey(clinic), newest: second.head(clinic).checkpoint, lost: 3 };
-    await second[Symbol.asyncDispose]();
-    await rm(place.ledgerDir, { recursive: true });
-    await rename(join(place.dir, 'backup'), place.ledgerDir);
-    await run(place, told);
-  } finally {
-    await place.remove();
-  }
+  await using place = await testPlace();
+  const first = await place.open();
+  await first.addTenant(clinic);
+  await first.addTenant(other);
+  await first.append(clinic, items(place, 4));
+  const mine = item(place);
+  const event = { ...mine.event, tenant: other };
+  await first.append(other, [{ event, envelope: { ...mine.envelope, digest: digestOf(event) } } as typeof mine]);
+  await first[Symbol.asyncDispose]();
+  await cp(place.ledgerDir, join(place.dir, 'backup'), { recursive: true });
+  place.clock.advance(60_000);
+  const second = await place.open();
+  await second.append(clinic, items(place, 3));
+  const told = { vkey: second.vkey(clinic), newest: second.head(clinic).checkpoint, lost: 3 };
+  await second[Symbol.asyncDispose]();
+  await rm(place.ledgerDir, { recursive: true });
+  await rename(join(place.dir, 'backup'), place.ledgerDir);
+  await run(place, told);
 }
 
 function codesOf({ findings }: VerifyReport): string[] {

@@ -244,31 +244,27 @@ test('without the key-encryption key everything but the contents is verified, an
 });
 
 test('a changed tile is found, and so is a missing one', async () => {
-  const big = await testPlace();
-  try {
-    const ledger = await big.open();
-    await ledger.addTenant(clinic);
-    for (let sent = 0; sent < 66_000; sent += 11_000)
-      await ledger.appendEncoded(clinic, encodeBatch(clinic, items(big, 11_000)));
-    await ledger[Symbol.asyncDispose]();
-    const held = await filesInMemory(big.ledgerDir);
-    const path = join(big.ledgerDir, 'clinic/tile/1/000');
-    const tile = held.contents.get(path) as Uint8Array;
-    const check = (bytes: Uint8Array | undefined): Promise<VerifyReport> => {
-      const changed = new Map(held.contents);
-      if (bytes === undefined) changed.delete(path);
-      else changed.set(path, bytes);
-      return verifyLedger({ ledgerDir: big.ledgerDir, files: memoryFiles(changed) });
-    };
-    assert.deepEqual((await check(tile)).findings, []);
-    for (const at of [0, 4095, 8191]) {
-      const changed = Uint8Array.from(tile);
-      changed[at] = (changed[at] as number) ^ 1;
-      const [finding] = (await check(changed)).findings;
-      assert.deepEqual([finding?.code, finding?.place], ['tile-mismatch', 'clinic/tile/1/000']);
-    }
-    assert.deepEqual(codesOf(await check(undefined)), ['file-missing']);
-  } finally {
-    await big.remove();
+  await using big = await testPlace();
+  const ledger = await big.open();
+  await ledger.addTenant(clinic);
+  for (let sent = 0; sent < 66_000; sent += 11_000)
+    await ledger.appendEncoded(clinic, encodeBatch(clinic, items(big, 11_000)));
+  await ledger[Symbol.asyncDispose]();
+  const held = await filesInMemory(big.ledgerDir);
+  const path = join(big.ledgerDir, 'clinic/tile/1/000');
+  const tile = held.contents.get(path) as Uint8Array;
+  const check = (bytes: Uint8Array | undefined): Promise<VerifyReport> => {
+    const changed = new Map(held.contents);
+    if (bytes === undefined) changed.delete(path);
+    else changed.set(path, bytes);
+    return verifyLedger({ ledgerDir: big.ledgerDir, files: memoryFiles(changed) });
+  };
+  assert.deepEqual((await check(tile)).findings, []);
+  for (const at of [0, 4095, 8191]) {
+    const changed = Uint8Array.from(tile);
+    changed[at] = (changed[at] as number) ^ 1;
+    const [finding] = (await check(changed)).findings;
+    assert.deepEqual([finding?.code, finding?.place], ['tile-mismatch', 'clinic/tile/1/000']);
   }
+  assert.deepEqual(codesOf(await check(undefined)), ['file-missing']);
 });

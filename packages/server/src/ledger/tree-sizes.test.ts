@@ -12,28 +12,24 @@ const callMax = 16_384;
 test('a log that is closed and opened at sizes around 256, 65,536 and 131,072 goes on with the same tree', {
   timeout: 120_000,
 }, async () => {
-  const place = await testPlace();
-  try {
-    let size = 0;
-    for (const next of sizes) {
-      const ledger = await place.open();
-      await ledger.addTenant(clinic);
-      assert.deepEqual(ledger.state, { kind: 'writable' }, `at ${size}`);
-      assert.equal(ledger.head(clinic).size, size);
-      while (size < next) {
-        const count = Math.min(next - size, callMax);
-        await ledger.appendEncoded(clinic, encodeBatch(clinic, items(place, count)));
-        size += count;
-      }
-      await provenAt(ledger, [0, 255, 256, 65_535, 65_536, size - 1]);
-      await ledger[Symbol.asyncDispose]();
+  await using place = await testPlace();
+  let size = 0;
+  for (const next of sizes) {
+    const ledger = await place.open();
+    await ledger.addTenant(clinic);
+    assert.deepEqual(ledger.state, { kind: 'writable' }, `at ${size}`);
+    assert.equal(ledger.head(clinic).size, size);
+    while (size < next) {
+      const count = Math.min(next - size, callMax);
+      await ledger.appendEncoded(clinic, encodeBatch(clinic, items(place, count)));
+      size += count;
     }
-    const { findings, tenants } = await place.verify();
-    assert.deepEqual(findings, []);
-    assert.equal(tenants[0]?.opened, 131_073);
-  } finally {
-    await place.remove();
+    await provenAt(ledger, [0, 255, 256, 65_535, 65_536, size - 1]);
+    await ledger[Symbol.asyncDispose]();
   }
+  const { findings, tenants } = await place.verify();
+  assert.deepEqual(findings, []);
+  assert.equal(tenants[0]?.opened, 131_073);
 });
 
 async function provenAt(ledger: Ledger, indexes: readonly number[]): Promise<void> {

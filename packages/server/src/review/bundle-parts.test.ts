@@ -14,14 +14,10 @@ const page = '<!doctype html><script type="application/json" id="evidence"></scr
 const by = { id: 'p-ito', name: 'Dana Ito', roles: ['privacy-officer'] };
 
 async function withPast(run: (place: TestPlace, ledger: Ledger) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    const { ledger } = await openWithKeys(place);
-    await writePast(place, ledger);
-    await run(place, ledger);
-  } finally {
-    await place.remove();
-  }
+  await using place = await testPlace();
+  const { ledger } = await openWithKeys(place);
+  await writePast(place, ledger);
+  await run(place, ledger);
 }
 
 async function bundleOf(place: TestPlace, ledger: Ledger, asked: object): Promise<string> {

@@ -63,12 +63,8 @@ async function open(
 }
 
 async function inPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
+  await using place = await testPlace();
+  await run(place);
 }
 
 const coded =
@@ -322,27 +318,23 @@ test('a passphrase that is too short, or a key of a tenant that can’t be reach
         },
       },
     };
-    const place2 = await testPlace();
-    try {
-      const world = {
-        ...place2.world(),
-        clock: {
-          ...place2.clock,
-          now: () => 0,
-          monotonicMs: () => 0,
-          after: () => ({ cancel: () => undefined }),
-          every: () => ({ cancel: () => undefined }),
-          sleep: async () => undefined,
-        },
-      };
-      await assert.rejects(
-        openKeyrings({ world, env: { T: 't' }, keysDir: place2.keysDir, settings: nobody, mayMake: true }),
-        coded('kek-unreachable'),
-      );
-      assert.ok(!(await readdir(place2.keysDir)).includes('keyring.json'));
-    } finally {
-      await place2.remove();
-    }
+    await using place2 = await testPlace();
+    const world = {
+      ...place2.world(),
+      clock: {
+        ...place2.clock,
+        now: () => 0,
+        monotonicMs: () => 0,
+        after: () => ({ cancel: () => undefined }),
+        every: () => ({ cancel: () => undefined }),
+        sleep: async () => undefined,
+      },
+    };
+    await assert.rejects(
+      openKeyrings({ world, env: { T: 't' }, keysDir: place2.keysDir, settings: nobody, mayMake: true }),
+      coded('kek-unreachable'),
+    );
+    assert.ok(!(await readdir(place2.keysDir)).includes('keyring.json'));
   }));
 
 async function withVault(

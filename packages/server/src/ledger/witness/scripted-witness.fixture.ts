@@ -119,13 +119,8 @@ export function game(
   };
 }
 
-/** Removed after what is open in it was closed. */
-export function lasting(place: TestPlace): TestPlace & AsyncDisposable {
-  return { ...place, [Symbol.asyncDispose]: () => place.remove() };
-}
-
 export async function lastingPlace(): Promise<TestPlace & AsyncDisposable> {
-  return lasting(await testPlace());
+  return await testPlace();
 }
 
 export async function opened(place: TestPlace, events: number): Promise<Ledger> {

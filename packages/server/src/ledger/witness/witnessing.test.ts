@@ -9,7 +9,6 @@ import { clinic, items } from '../ledger.fixture.ts';
 import type { Ledger } from '../ledger.ts';
 import {
   game,
-  lasting,
   lastingPlace,
   type Mood,
   opened,
@@ -174,7 +173,7 @@ describe('witnesses of a ledger', () => {
       await using ledger = await opened(place, 4);
       await ledger[Symbol.asyncDispose]();
     }
-    await using older = lasting(await place.copy());
+    await using older = await place.copy();
     {
       await using ledger = await place.open();
       await ledger.append(clinic, items(place, 3));
@@ -217,7 +216,7 @@ describe('witnesses of a ledger', () => {
       await using ledger = await opened(place, 2);
       await ledger[Symbol.asyncDispose]();
     }
-    await using older = lasting(await place.copy());
+    await using older = await place.copy();
     {
       await using ledger = await place.open();
       await ledger.append(clinic, items(place, 3));
@@ -246,7 +245,7 @@ describe('witnesses of a ledger', () => {
       await using ledger = await opened(place, 2);
       await ledger[Symbol.asyncDispose]();
     }
-    await using other = lasting(await place.copy());
+    await using other = await place.copy();
     const played = game(place);
     {
       await using ledger = await place.open();
