@@ -7,8 +7,10 @@ import { join } from 'node:path';
 
 import type { Logger } from 'pino';
 
+import { FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
-import type { Recorder } from './capture/recorder.ts';
+import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
+import { openConditions } from './conditions.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { type OwnIdentityMemory, openIdentityMemory } from './identity/memory.ts';
@@ -26,6 +28,10 @@ import { tellPolicyChange } from './passage/policy-changes.ts';
 import type { ConsentHook } from './policy/consent.ts';
 import { GlassCase } from './policy/glass.ts';
 import { PolicyKeeper } from './policy/policy-keeper.ts';
+import { recordFloods } from './record-floods.ts';
+import { connectorsOf, type UpstreamConnector } from './secure.ts';
+import { OwnPlaces } from './tunnel/places.ts';
+import type { ConditionState } from './upstream/condition.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { OwnedCommons, Spread } from './workers/commons.ts';
 
@@ -37,6 +43,8 @@ const policySettleMs = 100;
 export interface OwnCommons extends OwnedCommons, AsyncDisposable {
   readonly memory: OwnIdentityMemory;
   readonly policies: PolicyKeeper;
+  /** What is shown to each upstream, by its name. */
+  readonly connectors: ReadonlyMap<string, UpstreamConnector>;
   /** As `keepRevoked`, and on record. */
   readonly revoke: (what: Revoke) => Promise<void>;
 }
@@ -99,6 +107,11 @@ export async function openCommons(
   if (config.server.decisions) stack.use(followDecisions(config, decisions, parts));
   const shared = edge.rates.redis === undefined ? undefined : stack.use(shareRates(config, edge.rates.redis, parts));
   const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax, shared });
+  const connectors = connectorsOf(config);
+  const onChange = (state: ConditionState): void => void spread({ kind: 'condition', state });
+  const conditions = stack.use(openConditions(config, { ...parts, connectors, onChange }));
+  const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(parts.recorder, found)));
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const glass = stack.use(await openGlass(config, parts));
   const policies = stack.use(
     new PolicyKeeper({
@@ -119,6 +132,10 @@ export async function openCommons(
     decisions,
     rates,
     concurrency: new Concurrency(edge.concurrency),
+    places: new OwnPlaces({ countMax, perHolderMax }),
+    conditions,
+    connectors,
+    floods,
     glass,
     policies,
     consent: parts.consent,

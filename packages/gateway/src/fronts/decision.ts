@@ -10,7 +10,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 
 import { type Captured, interactionEvent, namedTargets, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { isExportLink } from '../exposure/export-links.ts';
 import { isMapped } from '../exposure/json-map.ts';
@@ -52,7 +52,7 @@ export type OnIntent = (intent: EventDraftFacts & { readonly id: string }, of: {
 
 export interface DecisionParts extends AdmissionParts, Pick<PagingParts, 'opaqueParameters'> {
   readonly recorder: Recorder;
-  readonly floods: FloodGate<EventDraftFacts>;
+  readonly floods: Floods;
   readonly counters: RequestCounters;
   readonly metrics: Metrics;
   readonly site: string | undefined;
@@ -196,7 +196,7 @@ export class Decision {
     await limiting.refused(captured, refused);
     const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+      if (floodKey === undefined || (await floods.admit(floodKey, event, floodSinglesMax)))
         await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }

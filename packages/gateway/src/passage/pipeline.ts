@@ -14,7 +14,7 @@ import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
 import { type Captured, capture, elapsedMs, plainMethod, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import {
   type EventDraftFacts,
   type Recorded,
@@ -56,7 +56,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
-  readonly floods: FloodGate<EventDraftFacts>;
+  readonly floods: Floods;
   readonly counters: RequestCounters;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
@@ -141,7 +141,7 @@ export class Pipeline {
     const event = refusalEvent({ captured, kind: 'network', operation: 'protocol-violation', ...fault });
     this.#countFault(fault.reason);
     this.#faulted.add(socket);
-    if (floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
+    if (await floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
       await recorder.record([event]);
   }
 
@@ -196,7 +196,7 @@ export class Pipeline {
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
     refuseWithoutUpgrade(admitted);
-    using place = asksForEvents(admitted) ? placeOf(admitted, this.#parts.lasting) : undefined;
+    using place = asksForEvents(admitted) ? await placeOf(admitted, this.#parts.lasting) : undefined;
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
     const read = this.#admission.readRequest(admitted);
@@ -205,7 +205,8 @@ export class Pipeline {
     const consulting = consultBefore(admitted, carried, this.#parts);
     const consulted = consulting instanceof Promise ? await consulting : consulting;
     captured.trace?.finish('decide');
-    using lease = this.#lease(consulted);
+    const leasing = this.#lease(consulted);
+    using lease = leasing instanceof Promise ? await leasing : leasing;
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
@@ -299,13 +300,17 @@ export class Pipeline {
     return { kind: 'fault', fault: 'upstream-invalid' };
   }
 
-  /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
+  /**
+   * A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. So is a trial, on which all others wait: a client must not be able to
+   * keep it from coming to a verdict.
+   */
   async #ask(
     admitted: Admitted,
     carried: Carried,
     { change, lease }: { readonly change: boolean; readonly lease: Lease | undefined },
   ): Promise<Held> {
     const { request, response, interaction } = admitted;
+    const seenToItsEnd = change || lease?.isTrial === true;
     const ask = (): Promise<Held> =>
       hold(
         lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
@@ -320,21 +325,24 @@ export class Pipeline {
         {
           holdBytesMax: this.#parts.exposureBytesMax,
           deadlines: this.#upstreamOf(interaction).deadlines,
-          client: change ? undefined : response,
+          client: seenToItsEnd ? undefined : response,
           again: change || lease === undefined ? undefined : () => lease.moveOn(),
         },
       );
     const held = await within(admitted.captured.trace, 'upstream', ask, (got) => saidOf(got, lease));
-    if (lease !== undefined) noteHeld(lease, held);
-    return held;
+    if (lease !== undefined) noteHeld(lease, held, carried);
+    if (change || !response.destroyed) return held;
+    if (held.kind === 'beginning') held.abandon();
+    return { kind: 'fault', fault: 'client-closed' };
   }
 
   /** The right to ask the API; undefined where only files lie. It isn't asked while it is known to be down: throws `Refused` then. */
-  #lease({ admitted, carried }: Consulted): Lease | undefined {
+  #lease(consulted: Consulted): Lease | undefined | Promise<Lease> {
+    const { admitted, carried } = consulted;
     const { interaction } = admitted;
     if (this.#filePoolOf(interaction) !== undefined) return undefined;
     const { upstream, origin } = this.#parts.upstreams.of(interaction);
-    return leaseOf(upstream, admitted, { safe: !isChange(admitted, carried), origin });
+    return leaseOf(upstream, consulted, { safe: !isChange(admitted, carried), origin });
   }
 
   #upstreamOf(interaction: Interaction): Upstream {
@@ -447,7 +455,7 @@ export class Pipeline {
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+      if (floodKey === undefined || (await floods.admit(floodKey, event, floodSinglesMax)))
         await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }

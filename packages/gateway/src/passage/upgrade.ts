@@ -98,11 +98,11 @@ export class Upgrades {
     if (handshake.token !== undefined) request.headers.authorization = `Bearer ${handshake.token}`;
     const admitted = await this.#admission.admit(request, response, captured);
     this.#judge(admitted);
-    using place = placeOf(admitted, this.#parts.lasting);
+    using place = await placeOf(admitted, this.#parts.lasting);
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     const { upstream } = this.#parts.upstreams.of(admitted.interaction);
     captured.trace?.finish('decide');
-    using lease = leaseOf(upstream, consulted.admitted, { safe: false });
+    using lease = await leaseOf(upstream, consulted, { safe: false });
     const reservation = this.#parts.recorder.reserve((3 + consulted.events.length) * smallEventBytesMax);
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
     try {
