@@ -149,6 +149,32 @@ test('a disk that is slow is 503 within the deadline, also for who comes meanwhi
   await eventOf(here, one, 'record-resumed');
 });
 
+test('a gateway that is killed while a slow disk has an answer refused says after it that nobody knows whether it left', {
+  skip: missing ?? false,
+  timeout,
+}, async () => {
+  const log = join(folder.path, 'calls.log');
+  const slow = straced({ call: 'fdatasync', how: 'delay_enter=6000000:when=6' }, log);
+  {
+    await using one = await guard('disk-slow-kill', { before: slow });
+    const first = await until(async () => {
+      const answer = await one.ask();
+      return answer.status === 200 ? undefined : answer;
+    }, 'the slow call');
+    assertUnavailable(first);
+    await one.kill();
+  }
+  await using again = await guard('disk-slow-kill');
+  const doubted = await until(async () => {
+    const events = await eventsOf(here, again.emitter, 'read');
+    return events.some(({ outcome }) => outcome.reason === 'release-unknown') ? events : undefined;
+  }, 'the doubt to arrive');
+  const claims = doubted.filter(({ outcome }) => outcome.status === 'success');
+  const last = claims.toSorted((a, b) => a.emitter.seq - b.emitter.seq).at(-1);
+  const [doubt, ...more] = doubted.filter(({ outcome }) => outcome.status === 'error');
+  assert.deepEqual([doubt?.completes, more], [last?.id, []]);
+});
+
 test('a disk that fails is 503 until a restart', { skip: missing ?? false, timeout }, async () => {
   const log = join(folder.path, 'calls.log');
   const failing = straced({ call: 'fdatasync', how: 'error=EIO:when=6' }, log);

@@ -17,7 +17,7 @@ import { isMapped } from '../exposure/json-map.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
 import { isOpaque, type PagingParts } from '../passage/paging.ts';
-import { answerRefusal, type RefusalCode } from '../passage/refusal.ts';
+import { answerRefusal, type RefusalCode, tooLateBy } from '../passage/refusal.ts';
 import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
@@ -159,8 +159,8 @@ export class Decision {
     const unseen = this.#needsMore(admitted);
     if (unseen !== undefined) throw denied(admitted, 'not-behind-front', unseen);
     const intent = intentOf(admitted);
-    if ((await this.#record(captured, [intent])).kind === 'unrecorded')
-      throw new Refused('audit-unavailable', undefined);
+    const recorded = await this.#record(captured, [intent], undefined, tooLateBy('audit-unavailable'));
+    if (recorded.kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
     onIntent(intent, { requestId: captured.id });
     return {
       kind: 'yes',
@@ -210,8 +210,8 @@ export class Decision {
     return { kind: 'no', code, status, headers, body, auditId: captured.auditId, requestId: captured.id };
   }
 
-  async #record(captured: Captured, drafts: readonly EventDraftFacts[]): ReturnType<Recorder['record']> {
-    const recorded = await this.#parts.recorder.record(drafts);
+  async #record(captured: Captured, ...what: Parameters<Recorder['record']>): ReturnType<Recorder['record']> {
+    const recorded = await this.#parts.recorder.record(...what);
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }

@@ -40,6 +40,7 @@ import { within } from '../trace/request-trace.ts';
 import { followedPage } from './followed-page.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
+import { tooLateBy } from './refusal.ts';
 import {
   denied,
   deniedByPolicy,
@@ -299,7 +300,8 @@ export class Admission {
 
   /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
   async #recordFirstUse(captured: Captured, principal: Principal, settle: (said: boolean) => void): Promise<Principal> {
-    const recorded = await this.#parts.recorder.record([authenticationEvent(captured, principal)]);
+    const events = [authenticationEvent(captured, principal)];
+    const recorded = await this.#parts.recorder.record(events, undefined, tooLateBy('audit-unavailable'));
     settle(recorded.kind === 'durable');
     if (recorded.kind === 'durable') {
       this.#parts.counters.mark(captured, 'recorded');

@@ -46,7 +46,7 @@ import { leaseOf, type Means, noteHeld, saidOf } from './lease.ts';
 import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
-import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
+import { answerRefusal, type RefusalCode, refusals, tooLateBy } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 import { refuseWithoutUpgrade, type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
@@ -156,8 +156,8 @@ export class Pipeline {
   }
 
   /** Records events of a request, which thereby is on record. */
-  async #record(captured: Captured, drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(drafts, reservation));
+  async #record(captured: Captured, ...what: Parameters<Recorder['record']>): Promise<Recorded> {
+    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(...what));
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }
@@ -190,7 +190,8 @@ export class Pipeline {
     if (toCome !== undefined) await toCome;
     const door = this.#parts.doors.find((one) => one.isAskedFor(request));
     if (door !== undefined) {
-      const record = (event: EventDraftFacts): Promise<Recorded> => this.#record(captured, [event]);
+      const record = (event: EventDraftFacts): Promise<Recorded> =>
+        this.#record(captured, [event], undefined, tooLateBy('audit-unavailable'));
       return serveDoor(door, { request, response, captured }, { ...this.#parts, record });
     }
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
@@ -227,8 +228,9 @@ export class Pipeline {
       ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
       : [];
     const first = [...events, ...intents];
-    if (first.length > 0 && (await this.#record(admitted.captured, first, reservation)).kind === 'unrecorded') {
-      throw new Refused('audit-unavailable', undefined);
+    if (first.length > 0) {
+      const recorded = await this.#record(admitted.captured, first, reservation, tooLateBy('audit-unavailable'));
+      if (recorded.kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
     }
     await commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
@@ -267,13 +269,10 @@ export class Pipeline {
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     const consulting = consultAfter(admitted, carried, learned, this.#parts);
     const agreed = consulting instanceof Promise ? await consulting : consulting;
-    const recorded = await this.#record(
-      agreed.captured,
-      outcomeEvents(agreed, carried, { held, learned, intents }),
-      reservation,
-    );
-    if (recorded.kind === 'unrecorded')
-      throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
+    const unrecorded = intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable';
+    const events = outcomeEvents(agreed, carried, { held, learned, intents });
+    const recorded = await this.#record(agreed.captured, events, reservation, tooLateBy(unrecorded));
+    if (recorded.kind === 'unrecorded') throw new Refused(unrecorded, undefined);
     if (held.kind === 'whole') this.#release(agreed, held);
     else await this.#releaseStream(agreed, held, means);
   }

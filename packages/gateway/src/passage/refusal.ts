@@ -2,6 +2,7 @@
  * Every way a request can end without the upstream's answer, in one table, and the bodies that say so: problem details (RFC 9457), or a FHIR OperationOutcome
  * for who asked for FHIR. They hold nothing of the request.
  */
+import type { TooLate } from '../capture/corrections.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -369,4 +370,9 @@ function operationOutcome(code: RefusalCode, row: Refusal): object {
       },
     ],
   };
+}
+
+/** What stands in the record where it came too late for anything to pass. */
+export function tooLateBy(code: 'audit-unavailable' | 'outcome-unrecorded'): TooLate {
+  return { code: refusals[code].status, reason: code };
 }
