@@ -7,12 +7,11 @@ import { connect, createServer as createNetServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-
+import { TrustedProxies } from '@watchglass/record/source';
 import { createAuthzServer } from '../../packages/gateway/src/fronts/authz-server.ts';
 import type { Verdict } from '../../packages/gateway/src/fronts/decision.ts';
 import { serveSpop } from '../../packages/gateway/src/fronts/spop-agent.ts';
 import { type Road, sendJson, serve, startRoad } from '../../packages/gateway/src/gateway.fixture.ts';
-import { TrustedProxies } from '../../packages/gateway/src/http/source.ts';
 import { until } from './command.fixture.ts';
 import { missingFront, type RealFront, type RealFrontName, startFront } from './real-front.fixture.ts';
 

@@ -1,14 +1,17 @@
 /** A demo in front of which applications of others stand: its policy asks for more in places, and its issuer knows an EHR and a backend service. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { exportJWK, generateKeyPair } from 'jose';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as client from 'openid-client';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { parse, stringify } from 'yaml';
 import { until } from './command.fixture.ts';
 import { type Demo, startDemo } from './demo.fixture.ts';
 
+/** Of the client `warehouse`. */
+export const warehouseSecret = 'a-made-up-secret_of.the~test-for-the-warehouse';
 export const mfaAcr = 'urn:watchglass:acr:mfa';
 
 export interface SmartDemo extends AsyncDisposable {
@@ -22,6 +25,8 @@ export interface SmartDemo extends AsyncDisposable {
   configure(id: string): Promise<client.Configuration>;
   /** One that signs its assertions with the key of the test. */
   configureService(id: string): Promise<client.Configuration>;
+  /** What such a client signs to prove who it is (RFC 7523 §2.2), for clients that are handed one. */
+  assertionOf(id: string): Promise<string>;
   /** As the local operator. */
   operate(path: string, body?: object): Promise<Response>;
 }
@@ -38,7 +43,15 @@ export async function startSmartDemo(
   const keys = await generateKeyPair('ES384', { extractable: true });
   const jwk = { ...(await exportJWK(keys.publicKey)), kid: 'k1', alg: 'ES384', use: 'sig' };
   await writeFile(join(dataDir, 'services.jwks'), JSON.stringify({ keys: [jwk] }));
+  await writeFile(join(dataDir, 'warehouse.secret'), warehouseSecret, { mode: 0o600 });
   await addClients(demo, [
+    {
+      id: 'warehouse',
+      name: 'the warehouse',
+      secretFile: join(dataDir, 'warehouse.secret'),
+      scopes: ['system/Patient.rs'],
+      roles: ['backend'],
+    },
     { id: 'ehr', name: 'the EHR', jwksFile: join(dataDir, 'services.jwks'), ehr: true },
     {
       id: 'reports',
@@ -74,6 +87,15 @@ export async function startSmartDemo(
     smart,
     configure: (id) => discover(id, client.None()),
     configureService: (id) => discover(id, client.PrivateKeyJwt({ key: keys.privateKey, kid: 'k1' })),
+    assertionOf: (id) =>
+      new SignJWT({ jti: randomUUID() })
+        .setProtectedHeader({ alg: 'ES384', kid: 'k1' })
+        .setIssuer(id)
+        .setSubject(id)
+        .setAudience(String(smart.issuer))
+        .setIssuedAt()
+        .setExpirationTime('1m')
+        .sign(keys.privateKey),
     operate: (path, body) =>
       fetch(`${urls.server}${path}`, {
         method: body === undefined ? 'GET' : 'POST',

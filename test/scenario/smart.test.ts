@@ -147,10 +147,10 @@ test('a step-up is answered by signing in again, as the challenge says', async (
   await visitor.go(nurse);
   const { page } = await visitor.go({ do: 'app-begin' });
   const secret = base32Bytes(/id="key">([^<]+)</.exec(page)?.[1]?.replaceAll(' ', '') ?? '');
-  // A step back, so that the one of now is left for signing in.
-  const set = await visitor.go({ do: 'app-confirm', code: totpCode(secret, totpStep(Date.now()) - 1) });
+  const set = await visitor.go({ do: 'app-confirm', code: totpCode(secret, totpStep(Date.now())) });
   assert.match(set.page, /The app is set up/);
-  const code = { step: 'code', code: totpCode(secret, totpStep(Date.now())) };
+  // A step ahead: the one of now has been used, and the one before it is over whenever the next begins.
+  const code = { step: 'code', code: totpCode(secret, totpStep(Date.now()) + 1) };
   const strong = await signInTo(app, {
     scope,
     redirect,

@@ -91,14 +91,11 @@ export function attack(row: number, title: string, cases: Readonly<Record<string
 async function judge({ at, strike, leaves, asksCount = 0 }: Strike): Promise<void> {
   const given = at();
   const road = await given;
-  try {
-    const [askedBefore, seenBefore] = [road.asked.length, (await road.settled()).length];
-    await strike(road);
-    assert.equal(road.asked.length - askedBefore, asksCount, 'how often the API was asked');
-    await onRecord(road, seenBefore, leaves);
-  } finally {
-    if (given instanceof Promise) await road.close();
-  }
+  await using _own = given instanceof Promise ? road : null;
+  const [askedBefore, seenBefore] = [road.asked.length, (await road.settled()).length];
+  await strike(road);
+  assert.equal(road.asked.length - askedBefore, asksCount, 'how often the API was asked');
+  await onRecord(road, seenBefore, leaves);
 }
 
 /** Some events come a moment after the answer. */

@@ -1,32 +1,22 @@
 /** Ways round the policy that were tried: what another party would understand differently, and what an answer would bring along. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
 import {
+  endedAfterEach,
   eventsOf,
   type Fetched,
   observation,
   type Road,
-  type RoadOptions,
   searchset,
   sendJson,
   startRoad,
 } from './gateway.fixture.ts';
 import { upstreamHeaders } from './http/headers.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 const json = { 'content-type': 'application/fhir+json' };
 const condition = { resourceType: 'Condition', id: 'c-1', subject: { reference: 'Patient/p-1' } };

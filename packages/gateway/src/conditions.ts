@@ -21,6 +21,7 @@ interface Parts {
   /** What probes show each upstream, by its name. */
   readonly connectors: ReadonlyMap<string, UpstreamConnector>;
   readonly onChange: (state: ConditionState) => void;
+  readonly now?: (() => number) | undefined;
 }
 
 export function openConditions(config: GatewayConfig, parts: Parts): OwnConditions & AsyncDisposable {
@@ -52,13 +53,14 @@ function open(
   { name, origin, settings }: { readonly name: string; readonly origin: string; readonly settings: UpstreamConfig },
   parts: Parts & { readonly config: GatewayConfig; readonly stack: AsyncDisposableStack },
 ): OwnCondition {
-  const { config, stack, metrics, connectors, onChange } = parts;
+  const { config, stack, metrics, connectors, onChange, now } = parts;
   const { breaker, health } = settings;
   const condition: OwnCondition = new OwnCondition({
     breaker,
     health,
     onNews: (news) => tell(config, { name, origin, news }, parts),
     onChange: () => onChange(stateOf({ name, origin }, condition)),
+    now,
   });
   const connect = connectors.get(name)?.connect;
   if (health === undefined || connect === undefined) return condition;

@@ -5,6 +5,8 @@
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 import { parseVerifierKey } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
+import { type TracingSettings, tracingSchema } from '@watchglass/trace';
 import { z } from 'zod';
 import type { AuditMode } from './capture/recorder.ts';
 import { isLoopbackHost, safeUrl, url } from './config-address.ts';
@@ -17,7 +19,7 @@ import { type PagingSection, pagingSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
-import { readTracing, tracingSchema } from './config-tracing.ts';
+import { readTracing } from './config-tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -31,7 +33,6 @@ import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import type { FrontSettings } from './fronts/fronts.ts';
-import { TrustedProxies } from './http/source.ts';
 import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
 import type { SmartSettings } from './identity/smart-discovery.ts';
 import type { ListenerLimits } from './passage/listener.ts';
@@ -39,7 +40,6 @@ import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-pol
 import { readNamedFile } from './policy/named-file.ts';
 import { parseStrictYaml } from './policy/strict-yaml.ts';
 import type { Policy } from './policy/tables.ts';
-import type { TracingSettings } from './trace/tracing.ts';
 
 export type IssuerConfig = IssuerSettings;
 
@@ -163,7 +163,7 @@ const schema = z.strictObject({
   trustedProxies: z.array(z.string()).default([]),
   ...edgeSections,
   websockets: webSocketsSchema,
-  tracing: tracingSchema.optional(),
+  tracing: tracingSchema('watchglass-gateway').optional(),
   limits: z
     .strictObject({
       headersTimeoutMs: milliseconds(10_000),

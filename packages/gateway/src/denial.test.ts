@@ -1,30 +1,12 @@
 /** Who may not: without a token, by role, by scope, by what an answer would bring along; each recorded with the person. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 
-import {
-  eventsOf,
-  observation,
-  type Road,
-  type RoadOptions,
-  searchset,
-  sendJson,
-  startRoad,
-} from './gateway.fixture.ts';
+import { endedAfterEach, eventsOf, observation, searchset, sendJson, startRoad } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 describe('who may not', () => {
   it('gets 401 without a token, with a challenge', async () => {

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Event } from '@watchglass/record';
 import { readGatewayConfig } from './config.ts';
 import {
+  endedAfterEach,
   eventsOf,
   eventsUpTo,
   observation,
   type Road,
-  type RoadOptions,
   samplePolicy,
   searchset,
   sendJson,
@@ -22,17 +22,7 @@ import {
 import { startGateway } from './main.ts';
 import type { ConsentQuestion } from './policy/consent.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 async function asked(of: Road, count = 1): Promise<void> {
   while (of.asked.length < count) await new Promise((tick) => setImmediate(tick));
@@ -42,6 +32,7 @@ describe('a gateway that is stopped', () => {
   it('does not wait for connections that are merely kept', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const of = await start({
+      config: { limits: { drainMs: 60_000 } },
       upstream: (_request, response) =>
         void promise.then(() => sendJson(response, 200, { resourceType: 'Patient', id: '1' })),
     });
@@ -52,13 +43,13 @@ describe('a gateway that is stopped', () => {
     resolve();
     assert.equal((await fetching).status, 200);
     await stopping;
-    assert.ok(performance.now() - startedMs < 5_000);
+    assert.ok(performance.now() - startedMs < 30_000);
   });
 
   it('has one patience, not one for connections and another for what they asked', async () => {
     const of = await start({
       upstream: () => undefined,
-      config: { limits: { drainMs: 2_000 } },
+      config: { limits: { drainMs: 4_000 } },
       adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 60_000 } }),
     });
     const change = of.fetch('/fhir/Patient/1', { method: 'DELETE' }).catch(() => undefined);
@@ -66,7 +57,7 @@ describe('a gateway that is stopped', () => {
     const startedMs = performance.now();
     await of.gateway[Symbol.asyncDispose]();
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs >= 1_900 && tookMs < 3_900, `${tookMs} ms`);
+    assert.ok(tookMs >= 3_900 && tookMs < 7_900, `${tookMs} ms`);
     await change;
   });
 

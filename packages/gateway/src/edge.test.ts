@@ -2,13 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-
+import { clientAddress, neighbourhood, plainAddress, TrustedProxies } from '@watchglass/record/source';
 import { Agent } from 'undici';
-
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { audience, serve, startIssuer } from './gateway.fixture.ts';
 import { chooseAccept, clientHeaders } from './http/headers.ts';
-import { clientAddress, neighbourhood, plainAddress, TrustedProxies } from './http/source.ts';
 import { IssuerKeys } from './identity/issuer-keys.ts';
 import { Authenticator } from './identity/token.ts';
 

@@ -2,32 +2,22 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
+  endedAfterEach,
   eventsOf,
   eventsUpTo,
   FaultyDisk,
   type Fetched,
   observation,
   type Road,
-  type RoadOptions,
   searchset,
   sendJson,
   startRoad,
 } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 const form = { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' } };
 const named = (prefix: string, count: number): string =>

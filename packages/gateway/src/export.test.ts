@@ -210,8 +210,8 @@ describe('the key of export links', () => {
 
 describe('a place of files that is down', () => {
   it('does not have the API spared', async () => {
-    const down = await serve((request) => request.socket.destroy());
-    const of = await startRoad({
+    await using down = await serve((request) => request.socket.destroy());
+    await using of = await startRoad({
       policy,
       config: { exports: { origins: [down.url] } },
       adjust: (config) => ({
@@ -232,7 +232,5 @@ describe('a place of files that is down', () => {
     const [file] = json.output as { url: string }[];
     for (const _ of [1, 2, 3]) assert.equal((await of.fetch(path(file?.url))).status, 502);
     assert.equal((await of.fetch('/fhir/Patient/p-1')).status, 200);
-    await of.close();
-    await down.close();
   });
 });

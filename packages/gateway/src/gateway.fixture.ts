@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 
 import { type Event, parseEvent } from '@watchglass/record';
@@ -20,7 +21,7 @@ import type { RunningGateway } from './running-gateway.ts';
 
 export const audience = 'urn:watchglass:api';
 
-export interface Listening {
+export interface Listening extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   close(): Promise<void>;
@@ -30,15 +31,24 @@ export async function serve(listener: RequestListener): Promise<Listening> {
   const server: Server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return { url: `http://127.0.0.1:${port}`, port, close, [Symbol.asyncDispose]: close };
+}
+
+/** As `start`, and what a test started so is ended after it, the last one first. */
+export function endedAfterEach<Options extends unknown[], Started extends AsyncDisposable>(
+  start: (...options: Options) => Promise<Started>,
+): (...options: Options) => Promise<Started> {
+  let started = new AsyncDisposableStack();
+  afterEach(async () => {
+    await using _ended = started;
+    started = new AsyncDisposableStack();
+  });
+  return async (...options) => started.use(await start(...options));
 }
 
 export interface TestIssuer extends Listening {
@@ -118,7 +128,7 @@ export async function startIssuer(): Promise<TestIssuer> {
   };
 }
 
-export interface Road {
+export interface Road extends AsyncDisposable {
   readonly gateway: RunningGateway;
   readonly issuer: TestIssuer;
   readonly folder: string;
@@ -183,7 +193,7 @@ export interface RoadOptions {
   readonly tls?: boolean;
   /** The disk under the spool. */
   readonly disk?: SpoolDisk;
-  /** The clock by which keys of issuers age. */
+  /** The clock by which keys of issuers age and an API that is down is spared. */
   readonly now?: () => number;
   /** Changes the configuration that was read. */
   readonly adjust?: (config: GatewayConfig) => GatewayConfig;
@@ -263,6 +273,14 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const { port } = gateway;
   const agent = new Agent({ connect: { ca: tls.cert, servername: 'localhost' }, allowH2: false });
   const token = await issuer.mint();
+  const close = async (): Promise<void> => {
+    await agent.destroy();
+    await gateway[Symbol.asyncDispose]();
+    await upstream.close();
+    await eventServer.close();
+    await issuer.close();
+    await rm(folder, { recursive: true, force: true });
+  };
 
   return {
     gateway,
@@ -306,14 +324,8 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
         socket.write(part as string, 'latin1');
       return promise;
     },
-    async close() {
-      await agent.destroy();
-      await gateway[Symbol.asyncDispose]();
-      await upstream.close();
-      await eventServer.close();
-      await issuer.close();
-      await rm(folder, { recursive: true, force: true });
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 

@@ -1,31 +1,13 @@
 /** What passes the guard and what does not, and what is recorded about it. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 import { parseEvent } from '@watchglass/record';
 
-import {
-  eventsOf,
-  observation,
-  type Road,
-  type RoadOptions,
-  searchset,
-  sendJson,
-  startRoad,
-} from './gateway.fixture.ts';
+import { endedAfterEach, eventsOf, observation, type Road, searchset, sendJson, startRoad } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 describe('a read', () => {
   it('is answered as the upstream answered, and recorded with who, what, and what left', async () => {
@@ -185,9 +167,9 @@ describe('a search', () => {
 describe('a change', () => {
   it('has a durable intent before the upstream is asked, and an outcome that names it', async () => {
     let intentsWhenAsked = -1;
-    const of = await start({
+    const of: Road = await start({
       upstream: (_request, response, body) => {
-        intentsWhenAsked = road?.gateway.spool.status.lastSeq ?? -1;
+        intentsWhenAsked = of.gateway.spool.status.lastSeq;
         sendJson(
           response,
           201,

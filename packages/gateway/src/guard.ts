@@ -7,6 +7,7 @@ import type { Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { countersOperation, countersToChanges } from '@watchglass/record';
+import type { Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
 import { RequestCounters } from './capture/counters.ts';
@@ -26,7 +27,7 @@ import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
 import { connectorsOf, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
-import { openTracing } from './spans.ts';
+import { Tracing } from './trace/tracing.ts';
 import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { Commons } from './workers/commons.ts';
@@ -51,7 +52,8 @@ export interface GuardParts {
   readonly connectors?: ReadonlyMap<string, UpstreamConnector> | undefined;
   /** One of many processes that listen at the same places, under a primary. */
   readonly together?: FrontsTogether | undefined;
-  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. */
+  readonly spans?: Spans | undefined;
+  /** The clock by which keys of issuers age and an API that is down is spared: the machine's own, unless a test hands in one that runs ahead. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -114,7 +116,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
   };
-  const tracing = await openTracing(config, { publicUrl, metrics, logger, stack });
+  const tracing = parts.spans === undefined ? undefined : new Tracing(parts.spans, publicUrl);
   const roomFor = Math.floor((config.spool.maxBytes * lastingSpoolShare) / smallEventBytesMax);
   const lasting = new LastingOnes({ places: commons.places, countMax: roomFor });
   metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);

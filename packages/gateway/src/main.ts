@@ -11,6 +11,7 @@ import { openCommons } from './open-commons.ts';
 import { startPrimary } from './primary.ts';
 import { keepRecord } from './record-keeping.ts';
 import { openAdmin, type RunningGateway, type StartOptions, stopOnce } from './running-gateway.ts';
+import { openTracing } from './spans.ts';
 import { Metrics } from './watch/metrics.ts';
 
 /** Resolves once it listens. Throws `GatewayError` and `SdkError`, having let go of everything. */
@@ -19,13 +20,14 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   await using stack = new AsyncDisposableStack();
   const logger = options.logger ?? pino({ name: 'watchglass-gateway' });
   const metrics = new Metrics();
-  const record = stack.use(await keepRecord(config, { logger, metrics, disk: options.disk }));
+  const spans = await openTracing(config, { metrics, logger, stack });
+  const record = stack.use(await keepRecord(config, { logger, metrics, spans, disk: options.disk }));
   const { spool, recorder, sender, receipts } = record;
   const commons = stack.use(await openCommons(config, { ...options, recorder, logger, metrics }));
   stack.use(sendLeftovers(config, 0, { logger }));
   const { connectors } = commons;
   const guard = stack.use(
-    await standGuard(config, { recorder, commons, connectors, logger, metrics, now: options.now }),
+    await standGuard(config, { recorder, commons, connectors, logger, metrics, spans, now: options.now }),
   );
   const adminUrl = await openAdmin(config.admin, stack, {
     problems: () => guard.problems(),

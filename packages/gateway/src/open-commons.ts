@@ -53,6 +53,8 @@ export interface CommonsParts {
   readonly recorder: Recorder;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** The clock by which an API that is down is spared; for tests. */
+  readonly now?: (() => number) | undefined;
 }
 
 export async function openCommons(

@@ -214,13 +214,12 @@ describe('the links of a Bundle', () => {
 
   it('keep their place and every other byte', async () => {
     const text = `{"resourceType":"Bundle", "total":1.50,"entry":[{"resource":{"resourceType":"Basic","link":[{"url":"x"}],"v":1.00}}],"link":[ {"relation":"next","url":"?a=1","extension":[]} ,{"relation":"license","url":"https://l.example"}]}`;
-    const raw = await startRoad({
+    await using raw = await startRoad({
       policy,
       upstream: (_request, response) =>
         response.writeHead(200, { ...json, etag: 'W/"1"', link: '<?a=1>; rel=next' }).end(text),
     });
     const answer = await raw.fetch('/fhir/Basic?code=x');
-    await raw.close();
     const changed = /"url":"(http[^"]+_sealed-page=[^"]+)"/.exec(answer.text)?.[1] ?? '';
     assert.equal(answer.text, text.replace('?a=1', changed));
     assert.deepEqual([answer.headers.etag, answer.headers.link], [undefined, undefined]);
@@ -250,7 +249,7 @@ describe('the links of a Bundle', () => {
     const inBatch = (inside: string, rest = ''): string =>
       `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Bundle",${evil}}${inside}}]${rest}}`;
     let answer = { status: 200, text: '' };
-    const raw = await startRoad({
+    await using raw = await startRoad({
       policy,
       config: { exposure: { maxBytes: 16_384 } },
       upstream: (_request, response) => response.writeHead(answer.status, json).end(answer.text),
@@ -275,14 +274,13 @@ describe('the links of a Bundle', () => {
     await assert.rejects(raw.fetch('/fhir/Observation?patient=p-1'));
     const end = (await eventsUpTo(raw, 12)).at(-1);
     assert.deepEqual([end?.outcome.reason, end?.exposure?.truncated], ['stream-cut-off', true]);
-    await raw.close();
   });
 
   it('are not passed on in what is compressed, though nobody asked for that, and too large to open', async () => {
     const entry = Array.from({ length: 4_000 }, (_, n) => ({ resource: observation(`o-${n}`, `p-${n % 7}`) }));
     const small = of(next('?page=2'));
     let answer = Buffer.alloc(0);
-    const raw = await startRoad({
+    await using raw = await startRoad({
       policy,
       config: { exposure: { maxBytes: 16_384 } },
       upstream: (_request, response) => response.writeHead(200, { ...json, 'content-encoding': 'gzip' }).end(answer),
@@ -298,21 +296,22 @@ describe('the links of a Bundle', () => {
       assert.equal(got.status, status);
       assert.equal(got.text.includes('?page=2'), false);
     }
-    await raw.close();
   });
 
   it('that are nested deeper than anybody can write end in 502, and are no fault of the gateway', async () => {
     const deep = `${'['.repeat(15_000)}${']'.repeat(15_000)}`;
     const text = `{"resourceType":"Bundle","link":[{"relation":"next","url":"?page=2","extension":${deep}}]}`;
-    const raw = await startRoad({ policy, upstream: (_request, response) => response.writeHead(200, json).end(text) });
+    await using raw = await startRoad({
+      policy,
+      upstream: (_request, response) => response.writeHead(200, json).end(text),
+    });
     assert.equal((await raw.fetch('/fhir/Observation?patient=p-1')).status, 502);
     assert.equal((await eventsOf(raw)).at(-1)?.outcome.reason, 'upstream-invalid');
-    await raw.close();
   });
 
   it('are sealed in a redirect, too, and one that leads elsewhere is 502', async () => {
     let location = '';
-    const raw = await startRoad({
+    await using raw = await startRoad({
       policy,
       upstream: (request, response) =>
         request.method === 'POST' ? response.writeHead(303, { location }).end() : sendJson(response, 200, of()),
@@ -326,7 +325,6 @@ describe('the links of a Bundle', () => {
     assert.equal(raw.asked.at(-1)?.target, '/fhir/Patient?name=Zeffirelli');
     for (location of ['https://elsewhere.example/other', 'javascript:0', '/fhir/Condition?name=x'])
       assert.equal((await raw.fetch('/fhir/Patient/_search', search)).status, 502, location);
-    await raw.close();
   });
 
   it('to itself may be longer than a URL after a search by POST: it names the path then', async () => {
@@ -380,7 +378,7 @@ describe('the links of a Bundle', () => {
 
 describe('the answer to a batch that changed something', () => {
   it('is heard, without the link that leads elsewhere', async () => {
-    const made = await startRoad({
+    await using made = await startRoad({
       policy: policy.replace('read,', 'read, create,'),
       upstream: (_q, r) => sendJson(r, 200, bundle),
     });
@@ -392,7 +390,6 @@ describe('the answer to a batch that changed something', () => {
     const answer = await made.fetch('/fhir', { method: 'POST', headers: json, body });
     assert.deepEqual([answer.status, answer.text.includes('elsewhere')], [200, false]);
     assert.equal((await eventsOf(made)).at(-1)?.outcome.status, 'success');
-    await made.close();
   });
 });
 
@@ -446,7 +443,7 @@ describe('a Bundle too large to hold', () => {
 
 describe('a link that is too old', () => {
   it('is refused, and says to begin again', async () => {
-    const made = await startRoad({
+    await using made = await startRoad({
       policy,
       adjust: (config) => ({ ...config, paging: { ...config.paging, validMs: -5_000 } }),
       upstream: (_request, response) => sendJson(response, 200, of(next(opaque))),
@@ -456,7 +453,6 @@ describe('a link that is too old', () => {
     assert.equal((await made.fetch(url.pathname + url.search)).status, 410);
     const [, event] = await eventsOf(made);
     assert.deepEqual([event?.operation, event?.outcome.reason], ['search-type', 'page-expired']);
-    await made.close();
   });
 });
 
@@ -471,7 +467,7 @@ describe('a page of one of several origins', () => {
       });
     let down = false;
     const [a, b] = await Promise.all([replica('a'), replica('b')]);
-    const made = await startRoad({
+    await using made = await startRoad({
       policy,
       config: { upstream: { url: a.url, replicas: [b.url], timeoutMs: 2_000 } },
     });
@@ -491,7 +487,6 @@ describe('a page of one of several origins', () => {
     down = true;
     assert.equal((await made.fetch(path)).status, 200);
     assert.equal(asked.at(-1), 'a');
-    await made.close();
     await a.close();
     await b.close();
   });

@@ -1,33 +1,22 @@
 /** The rest of the road: batches, responses that are large or compressed, upstreams that fail, the gateway's own start and end. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import type { Event } from '@watchglass/record';
 
 import {
+  endedAfterEach,
   eventsOf,
   eventsUpTo,
   observation,
-  type Road,
-  type RoadOptions,
   searchset,
   sendJson,
   startRoad,
 } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 describe('a batch', () => {
   const entry = (method: string, url: string, resource?: object): object => ({

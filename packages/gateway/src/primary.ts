@@ -47,7 +47,7 @@ export async function startPrimary(config: GatewayConfig, options: StartOptions 
   const logger = options.logger ?? pino({ name: 'watchglass-gateway' });
   const metrics = new Metrics();
   const own = primaryConfig(config);
-  const record = stack.use(await keepRecord(own, { logger, metrics }));
+  const record = stack.use(await keepRecord(own, { logger, metrics, spans: undefined }));
   const { recorder, spool, sender, receipts } = record;
   const commons = stack.use(await openCommons(own, { ...options, recorder, logger, metrics }));
   stack.use(sendLeftovers(config, config.workers, { logger }));

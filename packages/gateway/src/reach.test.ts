@@ -3,34 +3,23 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 
 import {
   answerPatient,
+  endedAfterEach,
   FaultyDisk,
   type Listening,
   type Road,
-  type RoadOptions,
   sendJson,
   serve,
   startRoad,
   systemError,
 } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-const others: Listening[] = [];
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-  for (const other of others.splice(0)) await other.close();
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
+const listen = endedAfterEach(serve);
 
 /** A replica that says by a header that it was the one. */
 async function replica(
@@ -38,7 +27,7 @@ async function replica(
   answer: (count: number) => 'ok' | 'hang-up' = () => 'ok',
 ): Promise<Listening & { readonly asked: string[] }> {
   const asked: string[] = [];
-  const listening = await serve((request, response) => {
+  const listening = await listen((request, response) => {
     asked.push(`${request.method} ${request.url}`);
     if (answer(asked.length) === 'hang-up') request.socket.destroy();
     else
@@ -49,7 +38,6 @@ async function replica(
         { etag: `"${name}"`, location: `${listening.url}/fhir/Patient/1` },
       );
   });
-  others.push(listening);
   return { ...listening, asked };
 }
 
@@ -122,11 +110,10 @@ describe('an API at several origins', () => {
 describe('probes of health', () => {
   it('take an origin out and bring it back, each an event; a probe is none', async () => {
     let well = true;
-    const second = await serve((request, response) => {
+    const second = await listen((request, response) => {
       if (request.url === '/health') response.writeHead(well ? 204 : 503).end();
       else sendJson(response, 200, { resourceType: 'Patient', id: '1' });
     });
-    others.push(second);
     const probes: (string | undefined)[] = [];
     const of = await start({
       config: { admin },

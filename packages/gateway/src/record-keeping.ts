@@ -13,6 +13,7 @@ import {
   startRechecker,
   startSender,
 } from '@watchglass/sdk';
+import type { Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
 import { doubtCorrections } from './capture/corrections.ts';
@@ -20,6 +21,7 @@ import { lapseEvents, ownEvent } from './capture/own-event.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { policyTargets } from './passage/policy-changes.ts';
+import { traceDeliveries } from './trace/deliveries.ts';
 import type { Metrics } from './watch/metrics.ts';
 
 export interface RecordKeeping extends AsyncDisposable {
@@ -35,10 +37,15 @@ export const lastSendingMs = 3_000;
 /** Throws `SdkError`, having let go of everything. */
 export async function keepRecord(
   config: GatewayConfig,
-  parts: { readonly logger: Logger; readonly metrics: Metrics; readonly disk?: SpoolDisk | undefined },
+  parts: {
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+    readonly spans: Spans | undefined;
+    readonly disk?: SpoolDisk | undefined;
+  },
 ): Promise<RecordKeeping> {
   await using stack = new AsyncDisposableStack();
-  const { logger, metrics, disk } = parts;
+  const { logger, metrics, spans, disk } = parts;
   const spool = stack.use(
     await openSpool({
       dir: config.spool.dir,
@@ -76,6 +83,7 @@ export async function keepRecord(
       spool,
       ...serverOf(config),
       writeKey: config.server.writeKey,
+      ...(spans === undefined ? {} : { trace: traceDeliveries(spans, config.server.url) }),
       onReceipts: (given, checkpoint) => receipts.note(given, checkpoint),
       onProblem: (problem) => {
         if (problem === undefined) logger.info('events reach the server again');

@@ -45,7 +45,7 @@ export interface StartOptions {
   readonly replayStore?: ReplayStore;
   /** The disk under the spool: the machine's own, unless a test hands in one that fails. Of one process only. */
   readonly disk?: SpoolDisk;
-  /** The clock by which keys of issuers age: the machine's own, unless a test hands in one that runs ahead. Of one process only. */
+  /** The clock by which keys of issuers age and an API that is down is spared: the machine's own, unless a test hands in one. Of one process only. */
   readonly now?: () => number;
 }
 

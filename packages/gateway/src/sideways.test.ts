@@ -1,8 +1,9 @@
 /** Ways around what was judged, that a hostile reading of the guard found: each is closed, and leaves its event. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
+  endedAfterEach,
   eventsOf,
   type Fetched,
   observation,
@@ -12,17 +13,7 @@ import {
   startRoad,
 } from './gateway.fixture.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 const json = (body: unknown, method: string): { method: string; headers: Record<string, string>; body: string } => ({
   method,

@@ -1,33 +1,28 @@
-/** Opens the way of spans to a collector, where there is one; its packages are loaded then, and not otherwise. What becomes of the spans is counted. */
+/** Opens the way of spans to a collector, where there is one. What becomes of the spans is counted. */
+import { openSpans, type Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
 import type { GatewayConfig } from './config.ts';
-import type { RequestTracer } from './trace/request-trace.ts';
 import type { Metrics } from './watch/metrics.ts';
 
+/** Opened before anything that has something to tell, and closed after it. */
 export async function openTracing(
   config: GatewayConfig,
-  parts: {
-    readonly publicUrl: URL;
-    readonly metrics: Metrics;
-    readonly logger: Logger;
-    readonly stack: AsyncDisposableStack;
-  },
-): Promise<RequestTracer | undefined> {
-  const { publicUrl, metrics, logger, stack } = parts;
+  {
+    metrics,
+    logger,
+    stack,
+  }: { readonly metrics: Metrics; readonly logger: Logger; readonly stack: AsyncDisposableStack },
+): Promise<Spans | undefined> {
   if (config.tracing === undefined) return undefined;
-  const { Tracing } = await import('./trace/tracing.ts');
-  let arriving = true;
-  const tracing = new Tracing(config.tracing, {
+  const spans = await openSpans(config.tracing, {
+    scope: 'watchglass-gateway',
     instance: config.emitter,
-    publicUrl,
-    onSpans(fate, count) {
-      metrics.spans.inc({ fate }, count);
-      if (fate === 'queue-full' || arriving === (fate === 'sent')) return;
-      arriving = fate === 'sent';
-      if (arriving) logger.info('spans reach the collector again');
+    onSpans: (fate, count) => metrics.spans.inc({ fate }, count),
+    onReach(reached) {
+      if (reached) logger.info('spans reach the collector again');
       else logger.warn('spans do not reach the collector; they are dropped and counted');
     },
   });
-  return stack.use(tracing);
+  return stack.use(spans);
 }

@@ -1,112 +1,33 @@
 /** Traces, as a collector gets them: OTLP over HTTP, decoded, from a gateway whose requests are real. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
-  answerPatient,
-  eventsOf,
-  type Listening,
-  type Road,
-  type RoadOptions,
-  serve,
-  startRoad,
-} from './gateway.fixture.ts';
+  type Collector,
+  spanKinds as kinds,
+  type CollectedSpan as Span,
+  startCollector,
+} from '../../trace/src/collector.fixture.ts';
+import { answerPatient, endedAfterEach, eventsOf, type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 
-interface Span {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly parentSpanId?: string;
-  readonly name: string;
-  readonly kind: number;
-  readonly startTimeUnixNano: string;
-  readonly endTimeUnixNano: string;
-  readonly attributes: Readonly<Record<string, unknown>>;
-  readonly status: { readonly code?: number };
-}
-
-interface Collector extends Listening {
-  readonly spans: Span[];
-  readonly resources: Readonly<Record<string, unknown>>[];
-  readonly requests: IncomingMessage['headers'][];
-  /** All of a trace once its server's span is here. */
-  traceOf(traceId: string): Promise<readonly Span[]>;
-}
-
-interface Attribute {
-  readonly key: string;
-  readonly value: Readonly<Record<string, unknown>>;
-}
-
-function attributesOf(list: readonly Attribute[] = []): Record<string, unknown> {
-  return Object.fromEntries(list.map(({ key, value }) => [key, Object.values(value)[0]]));
-}
-
-async function startCollector(answer?: (response: ServerResponse) => void): Promise<Collector> {
-  const spans: Span[] = [];
-  const resources: Record<string, unknown>[] = [];
-  const requests: IncomingMessage['headers'][] = [];
-  const listening = await serve((request, response) => {
-    const take = async (): Promise<void> => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-      requests.push({ ...request.headers, url: request.url });
-      if (answer !== undefined) return answer(response);
-      const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as {
-        resourceSpans: {
-          resource: { attributes: Attribute[] };
-          scopeSpans: { spans: (Omit<Span, 'attributes'> & { attributes: Attribute[] })[] }[];
-        }[];
-      };
-      for (const { resource, scopeSpans } of body.resourceSpans) {
-        resources.push(attributesOf(resource.attributes));
-        for (const span of scopeSpans.flatMap((scope) => scope.spans))
-          spans.push({ ...span, attributes: attributesOf(span.attributes) });
-      }
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
-    };
-    take().catch(() => response.destroy());
-  });
-  return {
-    ...listening,
-    spans,
-    resources,
-    requests,
-    async traceOf(traceId) {
-      for (;;) {
-        const found = spans.filter((span) => span.traceId === traceId);
-        if (found.some(({ kind }) => kind === kinds.server)) return found;
-        await new Promise((tick) => setImmediate(tick));
-      }
-    },
-  };
-}
-
-const kinds = { internal: 1, server: 2, client: 3 };
+/** Of the request's events, on their way to the server after it. */
+const delivery = 'POST /v1/events';
 const parent = '00f067aa0ba902b7';
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const sampled = `00-${traceId}-${parent}-01`;
 
-let road: Road | undefined;
-let collector: Collector | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  await collector?.close();
-  road = undefined;
-  collector = undefined;
-});
+const startOne = endedAfterEach(startRoad);
+const collect = endedAfterEach(startCollector);
 
 async function start(
   tracing: Record<string, unknown> = {},
   options: RoadOptions & { readonly answer?: (response: ServerResponse) => void } = {},
 ): Promise<{ readonly of: Road; readonly to: Collector }> {
-  const to = await startCollector(options.answer);
-  collector = to;
-  const of = await startRoad({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
-  road = of;
+  const to = await collect(options.answer);
+  const of = await startOne({ ...options, config: { tracing: { endpoint: to.url, ...tracing }, ...options.config } });
   return { of, to };
 }
 
@@ -136,7 +57,7 @@ describe('the trace of a request', () => {
       'watchglass.audit.id': answer.headers['x-audit-id'],
       'watchglass.interaction': 'read',
     });
-    const inner = spans.filter((span) => span !== server);
+    const inner = spans.filter((span) => span !== server && span.name !== delivery);
     assert.deepEqual(new Set(inner.map(({ name }) => name)), new Set(['authenticate', 'decide', 'GET', 'record']));
     for (const span of inner) {
       assert.equal(span.parentSpanId, server.spanId, span.name);

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
-
+import { endedAfterEach } from './gateway.fixture.ts';
 import { acceptOf } from './http/websocket.ts';
-import { eventsOf, handshake, roadOfEach } from './websocket.fixture.ts';
+import { eventsOf, handshake, startWebSocketRoad } from './websocket.fixture.ts';
 
-const start = roadOfEach();
+const start = endedAfterEach(startWebSocketRoad);
 
 describe('a WebSocket is refused, and the API not asked,', () => {
   it('with a handshake that is not sound, and the connection ends', async () => {

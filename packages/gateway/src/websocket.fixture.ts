@@ -3,7 +3,6 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { afterEach } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 import { type ClientOptions, WebSocket, WebSocketServer } from 'ws';
@@ -79,6 +78,15 @@ export async function startWebSocketRoad(options: WebSocketRoadOptions = {}): Pr
     },
   });
   const opened: WebSocket[] = [];
+  const close = async (): Promise<void> => {
+    for (const socket of opened) socket.terminate();
+    await road.close();
+    for (const socket of upgraded) socket.destroy();
+    await new Promise<void>((resolve) => {
+      api.close(() => resolve());
+      api.closeAllConnections();
+    });
+  };
   return {
     ...road,
     handshakes,
@@ -91,15 +99,8 @@ export async function startWebSocketRoad(options: WebSocketRoadOptions = {}): Pr
       opened.push(made);
       return made;
     },
-    async close() {
-      for (const socket of opened) socket.terminate();
-      await road.close();
-      for (const socket of upgraded) socket.destroy();
-      await new Promise<void>((resolve) => {
-        api.close(() => resolve());
-        api.closeAllConnections();
-      });
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   };
 }
 
@@ -160,17 +161,4 @@ export function handshake(
     value === undefined ? [] : [`${name}: ${value}\r\n`],
   );
   return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
-}
-
-/** Starts the road of a test, which is closed when the test ends. */
-export function roadOfEach(): (options?: WebSocketRoadOptions) => Promise<WebSocketRoad> {
-  let road: WebSocketRoad | undefined;
-  afterEach(async () => {
-    await road?.close();
-    road = undefined;
-  });
-  return async (options = {}) => {
-    road = await startWebSocketRoad(options);
-    return road;
-  };
 }

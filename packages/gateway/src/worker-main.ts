@@ -20,6 +20,7 @@ import type { Policy } from './policy/tables.ts';
 import { recordFloods } from './record-floods.ts';
 import { keepRecord } from './record-keeping.ts';
 import { workerConfig } from './slots.ts';
+import { openTracing } from './spans.ts';
 import { Metrics } from './watch/metrics.ts';
 import { AskedFloods } from './workers/asked-floods.ts';
 import { AskedPlaces } from './workers/asked-places.ts';
@@ -151,12 +152,13 @@ function runWorker(): void {
       // From here on every change that is heard finds its place.
       standing = { commons, policyFile: whole.policyFile, metrics, guard: undefined, receipts: undefined };
       await unmarkSlot(config.spool.dir);
-      const record = stack.use(await keepRecord(config, { logger, metrics }));
+      const spans = await openTracing(config, { metrics, logger, stack });
+      const record = stack.use(await keepRecord(config, { logger, metrics, spans }));
       standing.receipts = () => record.receipts.status;
       const passOn = (to: number, outcome: Outcome): void => void primary.tell('outcome', [to, outcome]);
       recorder = record.recorder;
       const together = { slot, count, passOn };
-      const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, together }));
+      const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, spans, together }));
       standing.guard = guard;
       const { authz, spop, grpc, outcomes } = guard.fronts ?? {};
       return { url: guard.url, port: guard.port, authz, spop, grpc, outcomes };

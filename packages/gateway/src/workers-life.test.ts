@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 import { openSpool } from '@watchglass/sdk';
@@ -13,24 +13,14 @@ import { parse, stringify } from 'yaml';
 
 import { readGatewayConfig } from './config.ts';
 import type { GatewayError } from './errors.ts';
-import { type Road, sendJson, startRoad } from './gateway.fixture.ts';
+import { endedAfterEach, type Road, sendJson, startRoad } from './gateway.fixture.ts';
 import { sendLeftovers } from './leftovers.ts';
 import { startGateway } from './main.ts';
 import type { RunningGateway } from './running-gateway.ts';
 import type { ChannelError } from './workers/channel.ts';
-import { type Pair, startPair } from './workers.fixture.ts';
+import { startPair } from './workers.fixture.ts';
 
-let pair: Pair | undefined;
-
-afterEach(async () => {
-  await pair?.[Symbol.asyncDispose]();
-  pair = undefined;
-});
-
-async function start(options: Parameters<typeof startPair>[0] = {}): Promise<Pair> {
-  pair = await startPair(options);
-  return pair;
-}
+const start = endedAfterEach(startPair);
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -166,7 +156,7 @@ describe('a gateway of many workers', () => {
   });
 
   it('sends what workers left that are there no longer, and they go on where they ended when they come back', async () => {
-    const road = await startRoad();
+    await using road = await startRoad();
     await road.gateway[Symbol.asyncDispose]();
     assert.deepEqual(
       ofEmitter(road.events, 'test-gateway').map(({ operation }) => operation),
@@ -196,11 +186,10 @@ describe('a gateway of many workers', () => {
       );
       assert.equal(own.at(-1)?.operation, 'stop');
     }
-    await road.close();
   });
 
   it('sends what a worker left also if that is still leaving when they begin', async () => {
-    const road = await startRoad();
+    await using road = await startRoad();
     await road.gateway[Symbol.asyncDispose]();
     const two = await again(road, 2);
     await two[Symbol.asyncDispose]();
@@ -214,25 +203,23 @@ describe('a gateway of many workers', () => {
     await leftovers.done;
     for (const slot of [1, 2])
       assert.equal(ofEmitter(road.events, `test-gateway/${slot}`).at(-1)?.outcome.reason, 'slot-retired');
-    await road.close();
   });
 
   it('does not share its port with a stranger, and lets go of everything when it can’t start', async () => {
     const stranger = createServer().listen({ port: 0, host: '127.0.0.1', reusePort: process.platform === 'linux' });
     await once(stranger, 'listening');
     const { port } = stranger.address() as { port: number };
-    const road = await startRoad();
+    await using road = await startRoad();
     await road.gateway[Symbol.asyncDispose]();
     const listen = { host: '127.0.0.1', port };
     await assert.rejects(again(road, 2, { listen }), { code: 'listen-failed' });
     await new Promise((resolve) => stranger.close(resolve));
     await using gateway = await again(road, 2, { listen });
     assert.equal(gateway.port, port);
-    await road.close();
   });
 
   it('says what a worker says that can’t start', async () => {
-    const road = await startRoad();
+    await using road = await startRoad();
     await road.gateway[Symbol.asyncDispose]();
     const file = join(road.folder, 'spool', 'worker-2');
     await writeFile(file, 'where a folder should be');
@@ -241,6 +228,5 @@ describe('a gateway of many workers', () => {
       assert.equal(((error.cause as ChannelError).said as { code: string }).code, 'ENOTDIR');
       return true;
     });
-    await road.close();
   });
 });

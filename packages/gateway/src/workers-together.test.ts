@@ -2,27 +2,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
 import type { WebSocket } from 'ws';
 
-import { answerPatient, isFirstUse } from './gateway.fixture.ts';
+import { answerPatient, endedAfterEach, isFirstUse } from './gateway.fixture.ts';
 import type { RunningGateway } from './running-gateway.ts';
-import { closedWith, openedOr, roadOfEach } from './websocket.fixture.ts';
+import { closedWith, openedOr, startWebSocketRoad } from './websocket.fixture.ts';
 import { type Pair, startPair } from './workers.fixture.ts';
 
-let pair: Pair | undefined;
-
-afterEach(async () => {
-  await pair?.[Symbol.asyncDispose]();
-  pair = undefined;
-});
-
-async function start(options: Parameters<typeof startPair>[0] = {}): Promise<Pair> {
-  pair = await startPair(options);
-  return pair;
-}
+const start = endedAfterEach(startPair);
 
 const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -179,7 +169,7 @@ describe('two workers', () => {
 });
 
 describe('places of what lasts', () => {
-  const startRoad = roadOfEach();
+  const startRoad = endedAfterEach(startWebSocketRoad);
 
   it('are counted for all workers, and free again when the one that had them died', async () => {
     const of = await startRoad({ websockets: { perPersonMax: 6 }, config: { workers: 2 } });

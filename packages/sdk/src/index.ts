@@ -5,6 +5,7 @@ export type { DeadLetter, DeadLetters } from './dead-letters.ts';
 export { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
 export { SdkError, type SdkErrorCode, sdkErrorCodes } from './errors.ts';
 export { type EventFacts, eventBytesMax, minimiseOutgoing, type OutgoingEvent } from './outgoing.ts';
+export type { PostTrace } from './post.ts';
 export type { ReceiptFailure } from './receipt-sample.ts';
 export { type ReceiptStatus, Rechecker, type RecheckOptions, startRechecker } from './rechecker.ts';
 export type { Reservation } from './room.ts';

@@ -35,6 +35,15 @@ export interface PostOptions {
   readonly writeKey: string;
   /** PEM certificates to trust instead of the system's. */
   readonly ca?: string;
+  /** Begins the span of a batch that is about to be sent; may not throw. Without one, nothing is told. */
+  readonly trace?: ((batch: Batch) => PostTrace | undefined) | undefined;
+}
+
+/** A request as a trace has it: what the server is told of it, and how it ended. */
+export interface PostTrace {
+  /** W3C Trace Context §3.2. */
+  readonly traceparent: string;
+  end(facts: { readonly status?: number; readonly problem?: string }): void;
 }
 
 export type Post = (batch: Batch, signal: AbortSignal) => Promise<Answer>;
@@ -54,7 +63,14 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
     ? new HttpsAgent({ keepAlive: true, maxSockets: 1, ...(options.ca === undefined ? {} : { ca: options.ca }) })
     : new HttpAgent({ keepAlive: true, maxSockets: 1 });
 
-  async function post({ bytes, count }: Batch, signal: AbortSignal): Promise<Answer> {
+  async function post(batch: Batch, signal: AbortSignal): Promise<Answer> {
+    const trace = options.trace?.(batch);
+    const answer = await send(batch, signal, trace?.traceparent);
+    trace?.end(saidOf(answer));
+    return answer;
+  }
+
+  async function send({ bytes, count }: Batch, signal: AbortSignal, traceparent?: string): Promise<Answer> {
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const request = (secure ? httpsRequest : httpRequest)({
       ...target,
@@ -66,6 +82,7 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
         authorization: `Bearer ${options.writeKey}`,
         'content-type': 'application/x-ndjson',
         'content-length': bytes.length,
+        ...(traceparent === undefined ? {} : { traceparent }),
       },
     });
     request.on('timeout', () => request.destroy(new Error('timeout')));
@@ -80,6 +97,19 @@ export function makePost(options: PostOptions): { readonly post: Post; close(): 
   }
 
   return { post, close: () => agent.destroy() };
+}
+
+function saidOf(answer: Answer): Parameters<PostTrace['end']>[0] {
+  switch (answer.kind) {
+    case 'accepted':
+      return { status: 201 };
+    case 'refused':
+      return { status: answer.status, problem: String(answer.status) };
+    case 'too-large':
+      return { status: 413, problem: '413' };
+    case 'later':
+      return { problem: answer.problem };
+  }
 }
 
 async function readAnswer(response: IncomingMessage, sentCount: number): Promise<Answer> {

@@ -4,6 +4,8 @@
  */
 import { dirname, resolve } from 'node:path';
 import { parseTenantId, type TenantId } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
+import { type TracingSection, tracingSchema } from '@watchglass/trace';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { ConfigError } from './config-error.ts';
@@ -15,12 +17,15 @@ import {
   issuerClientsSchema,
   issuerClientsWords,
 } from './config-issuer.ts';
+import { type ConfigKey, keysOf } from './config-key-list.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
 import { sayIssue } from './config-problems.ts';
+import { contradictionsInProxies, trustedProxiesSchema } from './config-proxies.ts';
 import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
+import { buildWitnesses, contradictionsInWitnesses, witnessesSchema } from './config-witnesses.ts';
 import type { KeysSettings } from './ledger/kek/settings.ts';
 import type { RetentionSettings } from './retention/policy.ts';
-import { type PolicySource, readPolicies, type WitnessSettings } from './witness-policies.ts';
+import { readPolicies, type WitnessSettings } from './witness-policies.ts';
 import { realDisk } from './world/real-disk.ts';
 
 /** The configuration, checked; paths are absolute. */
@@ -30,6 +35,8 @@ export interface ServerConfig {
   /** Public URL of the server, without trailing slash. */
   readonly url: string;
   readonly tls?: TlsFiles;
+  /** Whose `X-Forwarded-For` is believed; nobody's when left out. */
+  readonly trustedProxies?: TrustedProxies;
   readonly tenants: readonly TenantId[];
   /** Those whose new logs have leaves of type 0x02. */
   readonly withholding?: readonly TenantId[];
@@ -45,6 +52,8 @@ export interface ServerConfig {
   readonly timestamps?: TimestampSettings;
   /** How long what is kept; six years for all when left out. */
   readonly retention?: RetentionSettings;
+  /** Where spans of requests go; nowhere when left out. The paths are absolute. */
+  readonly tracing?: TracingSection;
   readonly log: { readonly level: LogLevel };
 }
 
@@ -90,12 +99,6 @@ const httpUrl = z
   .url({ protocol: /^https?$/, hostname: /.+/ })
   .refine((url) => /^https?:\/\/[^/?#]+(\/[^?#]*)?$/.test(url), 'expected a URL without query');
 
-const policyFile = z
-  .string()
-  .min(1)
-  .describe('File with a policy (c2sp.org/tlog-policy): witnesses, their URLs, the quorum.');
-const policyText = z.string().min(1).describe('The policy itself, instead of a file.');
-
 const schema = z.strictObject({
   data: z
     .string()
@@ -124,6 +127,7 @@ const schema = z.strictObject({
     })
     .optional()
     .describe('Certificate of the server, and of the embedded issuer when its `url` is `https:`.'),
+  trustedProxies: trustedProxiesSchema,
   tenants: z
     .array(z.string())
     .min(1)
@@ -206,29 +210,7 @@ const schema = z.strictObject({
     .describe(
       'Only in the demo: adds made-up people, and writes their passwords and tokens to `<data>/demo/tokens.json`.',
     ),
-  witnesses: z
-    .strictObject({
-      policy: policyFile.optional(),
-      text: policyText.optional(),
-      tenants: z
-        .record(z.string(), z.strictObject({ policy: policyFile.optional(), text: policyText.optional() }))
-        .default({})
-        .describe('Policies of tenants that have one of their own, by tenant: `policy` or `text` each.'),
-      strict: z
-        .boolean()
-        .default(false)
-        .describe(
-          'Answer 503 at `/readyz` while no quorum of witnesses vouches for a checkpoint of the last `ageMinutes`.',
-        ),
-      ageMinutes: z
-        .number()
-        .positive()
-        .max(525_600)
-        .default(30)
-        .describe('How old the newest witnessed checkpoint may be before health and metrics call it old.'),
-    })
-    .optional()
-    .describe('Who vouches that the logs only grow (docs/witnesses.md).'),
+  witnesses: witnessesSchema,
   timestamps: z
     .strictObject({
       url: httpUrl.describe('URL of a timestamp authority (RFC 3161). Its answers are signed, so plain http is fine.'),
@@ -248,6 +230,9 @@ const schema = z.strictObject({
     })
     .optional()
     .describe('Have checkpoints stamped with the time by an authority (docs/witnesses.md).'),
+  tracing: tracingSchema('watchglass-server')
+    .optional()
+    .describe('Have requests traced, by OpenTelemetry (docs/gateway.md, “Traces”).'),
   log: z
     .strictObject({ level: z.enum(logLevels).default('info').describe('The least that is logged.') })
     .default({ level: 'info' })
@@ -308,6 +293,7 @@ function build(settings: Settings, folder: string): ServerConfig {
             ...(tls.ca === undefined ? {} : { caFile: at(tls.ca) }),
           },
         }),
+    ...(settings.trustedProxies === undefined ? {} : { trustedProxies: new TrustedProxies(settings.trustedProxies) }),
     tenants: settings.tenants.map((tenant) => parseTenantId(tenant)),
     ...(settings.withholding === undefined
       ? {}
@@ -320,19 +306,9 @@ function build(settings: Settings, folder: string): ServerConfig {
     ...(settings.keys === undefined ? {} : { keys: buildKeys(settings.keys, at) }),
     ...(settings.witnesses === undefined ? {} : { witnesses: buildWitnesses(settings.witnesses, at) }),
     ...(settings.timestamps === undefined ? {} : { timestamps: buildTimestamps(settings.timestamps, at) }),
+    ...(settings.tracing === undefined ? {} : { tracing: buildTracing(settings.tracing, at) }),
     log: settings.log,
   };
-}
-
-function buildWitnesses(
-  { tenants, strict, ageMinutes, ...common }: NonNullable<Settings['witnesses']>,
-  at: (path: string) => string,
-): WitnessSettings {
-  const sourceOf = ({ policy, text }: { policy?: string | undefined; text?: string | undefined }): PolicySource =>
-    policy === undefined ? { text: text ?? '' } : { file: at(policy) };
-  const own = new Map(Object.entries(tenants).map(([tenant, one]) => [parseTenantId(tenant), sourceOf(one)]));
-  const some = common.policy !== undefined || common.text !== undefined;
-  return { ...(some ? { policy: sourceOf(common) } : {}), tenants: own, strict, ageSecondsMax: ageMinutes * 60 };
 }
 
 function buildTimestamps(
@@ -340,6 +316,14 @@ function buildTimestamps(
   at: (path: string) => string,
 ): TimestampSettings {
   return { url, periodMs: everyMinutes * 60_000, ...(ca === undefined ? {} : { caFile: at(ca) }) };
+}
+
+function buildTracing({ headersFile, ca, ...rest }: TracingSection, at: (path: string) => string): TracingSection {
+  return {
+    ...rest,
+    ...(headersFile === undefined ? {} : { headersFile: at(headersFile) }),
+    ...(ca === undefined ? {} : { ca: at(ca) }),
+  };
 }
 
 function buildIssuer(issuer: Settings['issuer'], at: (path: string) => string): EmbeddedIssuer | ForeignIssuer {
@@ -375,6 +359,7 @@ function* contradictionsIn(settings: Settings): Generator<string> {
   for (const [position, tenant] of (settings.withholding ?? []).entries()) {
     if (!tenants.includes(tenant)) yield `withholding[${position}]: expected one of \`tenants\``;
   }
+  yield* contradictionsInProxies(settings.trustedProxies);
   if (tls === undefined && !isLoopback(listen.host)) {
     yield `listen.host: \`${listen.host}\` can be reached from other machines and needs TLS; set tls.cert and tls.key, or listen at 127.0.0.1`;
   }
@@ -386,27 +371,13 @@ function* contradictionsIn(settings: Settings): Generator<string> {
   if (new URL(issuer.url).protocol === 'http:' && !isLoopback(new URL(issuer.url).hostname)) {
     yield 'issuer.url: a plain http issuer is for a loopback host only, since whoever sits between could sign in as anybody; use https';
   }
-  yield* witnessContradictions(settings);
+  yield* contradictionsInWitnesses(settings.witnesses, tenants);
   yield* issuer.embedded ? embeddedContradictions(settings) : foreignContradictions(issuer);
   if (settings.retention !== undefined) yield* contradictionsInRetention(settings.retention, tenants);
   if (settings.keys !== undefined) yield* contradictionsInKeys(settings.keys, tenants);
   if (settings.demo !== undefined) {
     if (!issuer.embedded) yield 'demo: needs `issuer.embedded: true`, since the made-up people sign in there';
     if (!isLoopback(listen.host)) yield 'demo: its passwords lie in a file; listen at 127.0.0.1 only';
-  }
-}
-
-function* witnessContradictions({ witnesses, tenants }: Settings): Generator<string> {
-  if (witnesses === undefined) return;
-  const common = witnesses.policy !== undefined || witnesses.text !== undefined;
-  if (!common && Object.keys(witnesses.tenants).length === 0)
-    yield 'witnesses: expected `policy`, `text` or `tenants`; without any of them nobody vouches for anything';
-  if (witnesses.policy !== undefined && witnesses.text !== undefined)
-    yield 'witnesses: `policy` and `text` are both set; keep one';
-  for (const [tenant, { policy, text }] of Object.entries(witnesses.tenants)) {
-    if (!tenants.includes(tenant)) yield `witnesses.tenants.${tenant}: there is no such tenant`;
-    if ((policy === undefined) === (text === undefined))
-      yield `witnesses.tenants.${tenant}: expected one of \`policy\` and \`text\``;
   }
 }
 
@@ -458,40 +429,9 @@ function withoutSlash(url: string): string {
   return url.replace(/\/+$/, '');
 }
 
-export interface ConfigKey {
-  /** e.g. `listen.port`. */
-  readonly key: string;
-  readonly required: boolean;
-  /** As YAML; undefined when there is none. */
-  readonly fallback: string | undefined;
-  readonly description: string;
-}
-
 /** Every key of the configuration, in the order of the schema; docs/configuration.md is held equal to it. */
 export function configKeys(): readonly ConfigKey[] {
-  return [...keysIn(z.toJSONSchema(schema, { io: 'input' }) as JsonSchema, '')];
-}
-
-interface JsonSchema {
-  readonly properties?: Readonly<Record<string, JsonSchema>>;
-  readonly required?: readonly string[];
-  readonly default?: unknown;
-  readonly description?: string;
-}
-
-function* keysIn(node: JsonSchema, prefix: string): Generator<ConfigKey> {
-  for (const [name, child] of Object.entries(node.properties ?? {})) {
-    const key = `${prefix}${name}`;
-    const fallback =
-      child.default === undefined || child.properties !== undefined ? undefined : JSON.stringify(child.default);
-    yield {
-      key,
-      required: node.required?.includes(name) === true,
-      fallback: fallback?.replaceAll('"', ''),
-      description: child.description ?? '',
-    };
-    yield* keysIn(child, `${key}.`);
-  }
+  return keysOf(schema);
 }
 
 function codeOf(error: unknown): string {

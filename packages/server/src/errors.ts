@@ -260,6 +260,12 @@ export const serverErrors = {
     title: 'A key file does not hold what it should',
     remedy: 'Restore the file the message names from its backup.',
   },
+  'state-older': {
+    status: 500,
+    title: 'state.sqlite is an older copy than the one that was used last',
+    remedy:
+      'Put the newest copy back. Or go on with this one: run `watchglass fsck`, remove `state.mark`, start again, and end by hand what fsck names.',
+  },
   'state-unknown': {
     status: 500,
     title: 'state.sqlite was written by a newer version',

@@ -1,6 +1,5 @@
 /** `@watchglass/server`: the server of one configuration. This is the whole public list. */
 export {
-  type ConfigKey,
   configKeys,
   type EmbeddedIssuer,
   type ForeignIssuer,
@@ -12,6 +11,7 @@ export {
   type TlsFiles,
 } from './config.ts';
 export { ConfigError } from './config-error.ts';
+export type { ConfigKey } from './config-key-list.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { type FsckOptions, type FsckReport, type FsckTenant, fsck } from './fsck.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';

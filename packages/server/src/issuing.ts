@@ -18,6 +18,7 @@ import type { IssuerClient } from './issuer/issuer-client.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
 import { issuerAlgorithm, type SigningKey } from './issuer/signing-key.ts';
 import { readIssuerClients } from './issuer-clients.ts';
+import type { Tracing } from './trace/tracing.ts';
 import type { World } from './world/world.ts';
 
 /** Whose tokens count. */
@@ -69,9 +70,10 @@ export async function startIssuer(parts: {
   readonly signingKey: SigningKey;
   readonly tls: { readonly cert: Uint8Array; readonly key: Uint8Array } | undefined;
   readonly signIn: SignInSettings;
+  readonly tracing: Tracing | undefined;
   readonly keysDir: string;
 }): Promise<Issuer> {
-  const { config, world, log, record, homeTenant, access, signingKey, tls, signIn, keysDir } = parts;
+  const { config, world, log, record, homeTenant, access, signingKey, tls, signIn, tracing, keysDir } = parts;
   if (config.issuer.kind !== 'embedded') throw new TypeError('only an embedded issuer is started here');
   const { url, listen } = config.issuer;
   const clients: IssuerClient[] = [
@@ -94,9 +96,12 @@ export async function startIssuer(parts: {
     people: access.people,
     factors: access.factors,
     logouts: access.logouts,
+    issued: access.issued,
     demo: config.demo !== undefined,
+    ...(config.trustedProxies === undefined ? {} : { proxies: config.trustedProxies }),
     ...(fhirUrl === undefined ? {} : { smart: { fhirUrl } }),
     ...(ca === undefined ? {} : { ca }),
+    ...(tracing === undefined ? {} : { tracing }),
     ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
     report: (message, error) => log.error({ err: error }, message),
   });

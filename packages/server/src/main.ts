@@ -42,6 +42,7 @@ import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
 import { createBundleMaker } from './review/make-bundle.ts';
 import { RewrapJob } from './review/rewrap-job.ts';
+import { openTracing, tracedBundles, tracedCompleteness, tracedLedger, tracedRecord, tracedReview } from './tracing.ts';
 import { openTimestamping, recordPolicies } from './vouching.ts';
 import { readPolicies } from './witness-policies.ts';
 import { realHttp } from './world/real-http.ts';
@@ -80,6 +81,8 @@ export async function startServer(
   await using stack = new AsyncDisposableStack();
   const log = openLog(config);
   const report = reporter(log);
+  const tracing = await openTracing(config, world, log);
+  if (tracing !== undefined) stack.use(tracing);
   const paths = pathsOf(config);
   await world.disk.makeDirectory(paths.data);
   await checkKeysDirectory(world, paths.keys);
@@ -134,18 +137,22 @@ export async function startServer(
     }),
   );
   await witnessing.start();
-  const record = createOwnRecorder({
+  const recorder = createOwnRecorder({
     world,
     site: new URL(config.url).host,
     append: (tenant, items) => ledger.append(tenant, items),
     lastSeq: (tenant) => lastOwnSeq(ledger, tenant),
   });
+  const record = tracedRecord(recorder, tracing);
 
   const signingKey = config.issuer.kind === 'embedded' ? await openSigningKey(world, paths.keys) : undefined;
   const trust = trustOf(config, signingKey);
-  const access = stack.use(await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust }));
-  for (const tenant of config.tenants) access.tenants.add(tenant);
   const homeTenant = config.tenants[0] as TenantId;
+  const ofLog = ledger.tenants().includes(homeTenant) ? { log: ledger.origin(homeTenant) } : {};
+  const access = stack.use(
+    await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust, ...ofLog }),
+  );
+  for (const tenant of config.tenants) access.tenants.add(tenant);
   signal?.throwIfAborted();
 
   await recordSystem({ record, log, tenants: config.tenants, operation: 'start' });
@@ -182,10 +189,10 @@ export async function startServer(
       : closedIndexes(),
   );
   later.indexes = indexes;
-  const review = createReview({ ledger, indexes, staff: access.people, world });
+  const review = tracedReview(createReview({ ledger, indexes, staff: access.people, world }), tracing);
   const consoleDir = config.consoleDir ?? (await builtConsole(world));
   const page = consoleDir === undefined ? undefined : await world.disk.readFile(join(consoleDir, 'evidence/page.html'));
-  const bundles = createBundleMaker({
+  const maker = createBundleMaker({
     ledger,
     indexes,
     world,
@@ -199,7 +206,13 @@ export async function startServer(
     },
   });
   const door = stack.use(
-    createIntake({ ledger: ledgerOfDoors(ledger), writeKeys: access.writeKeys, record, homeTenant, world }),
+    createIntake({
+      ledger: tracedLedger(ledgerOfDoors(ledger), tracing),
+      writeKeys: access.writeKeys,
+      record,
+      homeTenant,
+      world,
+    }),
   );
   signal?.throwIfAborted();
 
@@ -217,8 +230,9 @@ export async function startServer(
       retention,
       decisions: await openDecisions({ path: paths.decisions, world, record }),
       door,
-      completeness: createCompleteness({ ledger, indexes, world }),
-      bundles,
+      completeness: tracedCompleteness(createCompleteness({ ledger, indexes, world }), tracing),
+      bundles: tracedBundles(maker, tracing),
+      tracing,
       record,
       recordPlaced: record.placed,
       homeTenant,
@@ -234,6 +248,7 @@ export async function startServer(
       demo: config.demo !== undefined,
       signIn,
       ...(tls === undefined ? {} : { tls }),
+      ...(config.trustedProxies === undefined ? {} : { proxies: config.trustedProxies }),
       ...(consoleDir === undefined ? {} : { consoleDir }),
     }),
   );
@@ -249,6 +264,7 @@ export async function startServer(
         signingKey,
         tls,
         signIn,
+        tracing,
         keysDir: paths.keys,
       }),
     );

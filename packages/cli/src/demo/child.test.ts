@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Child, type ChildTimes, childTimes, superviseChild } from './child.ts';
 
-const quick: ChildTimes = { ...childTimes, restartFirstMs: 10, stopWithinMs: 300, termWithinMs: 300 };
+const quick: ChildTimes = { ...childTimes, restartFirstMs: 10 };
 
 interface Fixture {
   readonly child: Child;
@@ -40,8 +40,8 @@ async function withChild(source: string, run: (fixture: Fixture) => Promise<void
 }
 
 const polite = `
-  process.send({ ready: true, url: 'http://here' });
   console.log('said', process.env.WATCHGLASS_SUPERVISED);
+  process.send({ ready: true, url: 'http://here' });
   process.on('SIGINT', () => {});
   process.on('message', (m) => m.stop && process.exit(0));
   process.on('disconnect', () => process.exit(0));
@@ -72,12 +72,16 @@ test('a child that is killed comes back with another pid', () =>
   }));
 
 test('a child that will not go is killed', () =>
-  withChild(stubborn, async ({ child }) => {
-    await child.start();
-    const { pid } = child;
-    await child.stop();
-    assert.throws(() => process.kill(pid!, 0), { code: 'ESRCH' });
-  }));
+  withChild(
+    stubborn,
+    async ({ child }) => {
+      await child.start();
+      const { pid } = child;
+      await child.stop();
+      assert.throws(() => process.kill(pid!, 0), { code: 'ESRCH' });
+    },
+    { ...quick, stopWithinMs: 300, termWithinMs: 300 },
+  ));
 
 test('a child that fails at the start says how and shows the end of its log', () =>
   withChild(`console.error('no such thing'); process.exit(4)`, async ({ child }) => {
@@ -94,5 +98,5 @@ test('a child that never becomes ready is given up', () =>
     async ({ child }) => {
       await assert.rejects(child.start(), /ended before it was ready \(SIGKILL\)/);
     },
-    { ...quick, readyWithinMs: 200 },
+    { ...quick, readyWithinMs: 200, stopWithinMs: 300, termWithinMs: 300 },
   ));

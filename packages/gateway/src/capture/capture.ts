@@ -6,12 +6,13 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
+import { peerAddress } from '@watchglass/record/source';
+import { parseTraceparent } from '@watchglass/trace';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { parametersMax } from '../http/canonical.ts';
-import { peerAddress } from '../http/source.ts';
 import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
-import { parseTraceparent, type RequestTrace } from '../trace/request-trace.ts';
+import type { RequestTrace } from '../trace/request-trace.ts';
 import type { Counted } from './counters.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';

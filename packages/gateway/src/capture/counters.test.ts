@@ -1,21 +1,11 @@
 /** The gateway's counts of its own requests: that they add up under mixed traffic, and reach the server as they are. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { type Counters, countersOf, countersToChanges, minimise } from '@watchglass/record';
-import { type Road, type RoadOptions, sendJson, startRoad } from '../gateway.fixture.ts';
+import { endedAfterEach, type Road, sendJson, startRoad } from '../gateway.fixture.ts';
 import { type Counted, RequestCounters } from './counters.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
-
-async function start(options: RoadOptions = {}): Promise<Road> {
-  road = await startRoad(options);
-  return road;
-}
+const start = endedAfterEach(startRoad);
 
 function addsUp({ received, recorded, flooded, faulted, unrecorded, inFlight }: Counters): void {
   assert.equal(received, recorded + flooded + faulted + unrecorded + inFlight);

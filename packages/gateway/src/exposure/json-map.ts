@@ -6,7 +6,7 @@ import { type DataClass, dataClasses, type EventAction } from '@watchglass/recor
 import { z } from 'zod';
 
 import { type Interaction, interactionNames, permissionBits, type Recognition } from '../fhir/fhir-interaction.ts';
-import { dataClassOf, isResourceType } from '../fhir/fhir-types.ts';
+import { dataClassOf, resourceTypes } from '../fhir/fhir-types.ts';
 import { bareId } from '../fhir/reference.ts';
 import { decodeParameter, type Parameter } from '../http/canonical.ts';
 import { type JsonPath, parseJsonPath } from './json-path.ts';
@@ -84,7 +84,9 @@ const operationSchema: z.ZodType<OperationDocument> = z
       .string()
       .regex(/^\$[a-z][A-Za-z-]{0,39}$/, { error: 'expected the name of an operation, such as $merge' })
       .optional(),
-    type: z.string().refine(isResourceType, { error: 'expected the FHIR R4 resource type that comes nearest' }),
+    type: z
+      .string()
+      .refine((name) => resourceTypes.has(name), { error: 'expected the FHIR R4 resource type that comes nearest' }),
     classes: z
       .array(z.enum(dataClasses, { error: `expected one of ${dataClasses.join(', ')}` }))
       .min(1)

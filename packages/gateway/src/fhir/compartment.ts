@@ -39,10 +39,6 @@ const byType: ReadonlyMap<string, ReadonlySet<string>> = new Map(
   ),
 );
 
-export function compartmentTypes(): readonly string[] {
-  return [...byType.keys()];
-}
-
 export function isInCompartment(type: string): boolean {
   return byType.has(type);
 }

@@ -5,7 +5,7 @@
 import type { EventAction } from '@watchglass/record';
 
 import type { Parameter } from '../http/canonical.ts';
-import { isResourceType } from './fhir-types.ts';
+import { resourceTypes } from './fhir-types.ts';
 
 /** As policies name them; the finer name is `operation`. */
 export const interactionNames = [
@@ -90,7 +90,7 @@ export function recognise(input: {
 
   if (first === undefined || first === 'metadata' || /^[._$]/.test(first)) return onSystem(input, route, reads);
   if (input.segments.includes('')) return { kind: 'no-route' };
-  if (!isResourceType(first)) return { kind: 'no-route' };
+  if (!resourceTypes.has(first)) return { kind: 'no-route' };
   const type = first;
   if (count === 1) return onType(method, type, route(`/${type}`), input.parameters);
   if (second === undefined) return { kind: 'no-route' };
@@ -288,7 +288,7 @@ function inCompartment(parts: {
   readonly route: (template: string) => string;
 }): Recognition {
   const { method, compartment, wanted, last, count } = parts;
-  if (wanted !== '*' && !isResourceType(wanted)) return { kind: 'no-route' };
+  if (wanted !== '*' && !resourceTypes.has(wanted)) return { kind: 'no-route' };
   if (count > 4 || (count === 4 && last !== '_search')) return { kind: 'no-route' };
   const form = count === 4;
   const template = parts.route(`/${compartment.type}/{id}/${wanted}${form ? '/_search' : ''}`);

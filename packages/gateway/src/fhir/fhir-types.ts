@@ -176,13 +176,7 @@ const sometimesAboutNobody: ReadonlySet<string> = new Set(
 const types: ReadonlyMap<string, DataClass> = new Map(Object.entries(classOfType));
 
 /** Exact case, as everything in a FHIR path. */
-export function isResourceType(name: string): boolean {
-  return types.has(name);
-}
-
-export function resourceTypes(): readonly string[] {
-  return [...types.keys()];
-}
+export const resourceTypes: ReadonlySet<string> = new Set(types.keys());
 
 /** What a resource of this type holds; `other` for a type that R4 doesn't know. */
 export function dataClassOf(type: string): DataClass {

@@ -8,7 +8,7 @@
  */
 import { decodeParameter, type Parameter } from '../http/canonical.ts';
 import { type Interaction, permissionBits } from './fhir-interaction.ts';
-import { isResourceType } from './fhir-types.ts';
+import { resourceTypes } from './fhir-types.ts';
 
 export const scopesMax = 200;
 
@@ -31,7 +31,7 @@ export function parseScope(scope: string): Grant | undefined {
   const match = scopePattern.exec(scope);
   if (match === null) return undefined;
   const [, context, type, letters, query] = match;
-  if (type === undefined || (type !== '*' && !isResourceType(type))) return undefined;
+  if (type === undefined || (type !== '*' && !resourceTypes.has(type))) return undefined;
   if (letters === undefined || letters === '') return undefined;
   const permissions = permissionBits(v1Permissions[letters] ?? letters);
   const restrictions = query === undefined ? [] : parseRestrictions(query);

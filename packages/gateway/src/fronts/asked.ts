@@ -3,9 +3,8 @@
  * client says about who it is, or about its own request, doesn't.
  */
 import { IncomingMessage } from 'node:http';
-
+import { plainAddress } from '@watchglass/record/source';
 import { type Captured, capture } from '../capture/capture.ts';
-import { plainAddress } from '../http/source.ts';
 import type { Policy } from '../policy/tables.ts';
 
 export const frontNames = ['nginx', 'forward', 'envoy', 'grpc', 'haproxy'] as const;

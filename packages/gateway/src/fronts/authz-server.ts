@@ -4,8 +4,8 @@
  */
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { TrustedProxies } from '@watchglass/record/source';
 import { readBody } from '../http/body.ts';
-import type { TrustedProxies } from '../http/source.ts';
 import { tlsRules } from '../identity/own-certificate.ts';
 import type { Asked } from './asked.ts';
 import type { Verdict } from './decision.ts';

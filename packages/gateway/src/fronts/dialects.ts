@@ -4,8 +4,8 @@
  */
 import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { clientAddress, type TrustedProxies } from '@watchglass/record/source';
 import { isMethodOverride } from '../http/headers.ts';
-import { clientAddress, type TrustedProxies } from '../http/source.ts';
 import type { Asked } from './asked.ts';
 import type { Verdict } from './decision.ts';
 

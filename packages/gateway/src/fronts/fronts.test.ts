@@ -6,6 +6,7 @@ import { request as ask } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { TrustedProxies } from '@watchglass/record/source';
 import {
   answerPatient,
   eventsUpTo,
@@ -16,7 +17,6 @@ import {
   startRoad,
   systemError,
 } from '../gateway.fixture.ts';
-import { TrustedProxies } from '../http/source.ts';
 import { createAuthzServer } from './authz-server.ts';
 import type { Verdict } from './decision.ts';
 

@@ -7,10 +7,9 @@ import { once } from 'node:events';
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer as createNetServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-
+import type { TrustedProxies } from '@watchglass/record/source';
 import type { Own } from '../capture/own-event.ts';
 import { cannotListen } from '../http/listening.ts';
-import type { TrustedProxies } from '../http/source.ts';
 import { tlsRules } from '../identity/own-certificate.ts';
 import { type Asked, fieldsAskedFor, frontNames } from './asked.ts';
 import { type AuthzJudge, createAuthzServer, type MutualTls } from './authz-server.ts';

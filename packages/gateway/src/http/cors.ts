@@ -1,6 +1,7 @@
 /**
- * Which pages' scripts may read answers (Fetch Standard, CORS): those of the origins that the configuration names, exactly, and of no other, whatever the API says. Without
- * cookies: what a script may see hangs on the token it sends.
+ * Which pages' scripts may read answers (Fetch Standard, CORS): those of the origins that the configuration names, exactly, and of no other, whatever the API says. What a script may
+ * see hangs on the token it sends: cookies go neither way, and a browser's certificate alone opens nothing. So `credentials: 'include'`, which some clients always say, gives nobody
+ * more, and is allowed.
  */
 
 /** What a script may read besides the fields that any may. */
@@ -26,7 +27,12 @@ export class Cors {
     if (this.#origins.size === 0) return {};
     const varies = { vary: vary === undefined ? 'Origin' : `${vary}, Origin` };
     if (!this.allows(origin)) return varies;
-    return { ...varies, 'access-control-allow-origin': origin, 'access-control-expose-headers': exposed };
+    return {
+      ...varies,
+      'access-control-allow-origin': origin,
+      'access-control-allow-credentials': 'true',
+      'access-control-expose-headers': exposed,
+    };
   }
 
   /** For the answer to a preflight. Which fields are asked for doesn't matter: the gateway drops those that it doesn't know. */
@@ -34,6 +40,7 @@ export class Cors {
     const isSound = requested !== undefined && requested.length <= requestedCharsMax && /^[\w\-, ]+$/.test(requested);
     return {
       'access-control-allow-origin': origin,
+      'access-control-allow-credentials': 'true',
       'access-control-allow-methods': methods,
       ...(isSound ? { 'access-control-allow-headers': requested } : {}),
       'access-control-max-age': String(preflightSeconds),

@@ -178,7 +178,7 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
     const client = selfSigned();
     const stranger = selfSigned();
     const { thumbprint } = thumbprintOf(client.cert);
-    const of = await startRoad({
+    await using of = await startRoad({
       tls: true,
       adjust: ({ tls, ...config }) => {
         assert.ok(tls !== undefined);
@@ -204,12 +204,11 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
     assert.equal(await ask(stranger), 401);
     assert.equal((await of.settled()).at(-1)?.outcome.reason, 'mtls-missing');
     assert.equal((await of.settled()).at(-1)?.source?.device, undefined);
-    await of.close();
   });
 
   it('is refused where the connection shows another good one, and without certificates at all', async () => {
     const client = selfSigned();
-    const of = await startRoad({
+    await using of = await startRoad({
       tls: true,
       adjust: ({ tls, ...config }) => {
         assert.ok(tls !== undefined);
@@ -227,7 +226,6 @@ describe('a token that is bound to a certificate (RFC 8705)', () => {
     const bare = new Agent({ connect, allowH2: false });
     await assert.rejects(request(urlOf(of), { dispatcher: bare }).then(({ body }) => body.dump()));
     await bare.destroy();
-    await of.close();
     assert.equal(certificateThumbprint({} as never), undefined);
   });
 });
@@ -260,7 +258,7 @@ describe('a connection that is resumed', () => {
 
   it('has the certificate that it began with, and without one it is refused again', async () => {
     const client = selfSigned();
-    const of = await startRoad({
+    await using of = await startRoad({
       tls: true,
       adjust: ({ tls, ...config }) => {
         assert.ok(tls !== undefined);
@@ -278,7 +276,6 @@ describe('a connection that is resumed', () => {
       assert.equal(stranger.answer, '');
       assert.equal((await converse(of, { maxVersion, session: stranger.session })).answer, '', maxVersion);
     }
-    await of.close();
   });
 });
 
@@ -375,7 +372,7 @@ attack(23, 'a revoked token', {
 
 describe('issuers', () => {
   it('that are several have actors that nobody can take for one another', async () => {
-    const of = await startRoad({
+    await using of = await startRoad({
       adjust: (config) => ({
         ...config,
         issuers: [
@@ -389,7 +386,6 @@ describe('issuers', () => {
     const event = (await of.settled()).at(-1) as Event;
     assert.equal(event.actor.id, 'partner:person-1');
     assert.deepEqual(event.actor.roles, ['physician']);
-    await of.close();
   });
 
   it('cannot name the gateway itself, or nobody', async () => {
@@ -405,7 +401,7 @@ describe('issuers', () => {
 
 describe('the first use of a token', () => {
   it('is on record before anything is asked, with subject, client, method, assurance and address; the second use is not', async () => {
-    const of = await startRoad();
+    await using of = await startRoad();
     await of.fetch(path);
     await of.fetch(path);
     const events = (await of.settled()).filter(({ kind }) => kind !== 'system');
@@ -423,6 +419,5 @@ describe('the first use of a token', () => {
     );
     assert.match(authentication?.time ?? '', /Z$/);
     assert.equal(first.source?.address, '127.0.0.1');
-    await of.close();
   });
 });

@@ -12,8 +12,8 @@ const logoutPath = '/backchannel-logout';
 let road: Road;
 let tokens = 0;
 
-async function startLogoutRoad(options: RoadOptions = {}): Promise<Road & AsyncDisposable> {
-  const made = await startRoad({
+function startLogoutRoad(options: RoadOptions = {}): Promise<Road> {
+  return startRoad({
     config: { identity: { logoutPath } },
     adjust: (config) => ({
       ...config,
@@ -21,7 +21,6 @@ async function startLogoutRoad(options: RoadOptions = {}): Promise<Road & AsyncD
     }),
     ...options,
   });
-  return { ...made, [Symbol.asyncDispose]: () => made.close() };
 }
 
 before(async () => {

@@ -59,7 +59,7 @@ async function start(options: Partial<IntrospectionOptions> = {}): Promise<World
     endpoint: `${server.url}/introspect`,
     client: { kind: 'client_secret_basic', clientId: 'gate:way', secret: 'a b%' },
     requireAudience: true,
-    timeoutMs: 300,
+    timeoutMs: 10_000,
     dispatcher,
     now: () => clock.nowMs,
     onProblem: (problem) => problems.push(problem),
@@ -211,9 +211,12 @@ describe('an opaque token', () => {
 
 describe('an issuer that is asked', () => {
   it('and hangs, breaks off, is huge, unreadable or refuses us lets nobody in, and nobody is called a liar', async () => {
+    const hung = await start({ timeoutMs: 300 });
+    hung.answer = () => undefined;
+    assert.equal(await hung.kind(), 'unavailable');
+    assert.deepEqual(hung.problems, ['unreachable']);
     const world = await start();
     const cases: readonly (readonly [World['answer'], string])[] = [
-      [() => undefined, 'unreachable'],
       [(response) => response.destroy(), 'unreachable'],
       [(response) => response.end(`{"active":true,"x":"${'x'.repeat(100_000)}"}`), 'unreachable'],
       [(response) => response.end('<html>'), 'answer'],
@@ -225,9 +228,7 @@ describe('an issuer that is asked', () => {
     ];
     for (const [answer, problem] of cases) {
       world.answer = answer;
-      const startedMs = performance.now();
       assert.equal(await world.kind(), 'unavailable', problem);
-      assert.ok(performance.now() - startedMs < 2_000);
       assert.equal(world.problems.at(-1), problem);
     }
     // None of it is remembered.
@@ -236,7 +237,7 @@ describe('an issuer that is asked', () => {
   });
 
   it('is not flooded: beyond a bound of open questions there is no answer at once', async () => {
-    const world = await start();
+    const world = await start({ timeoutMs: 300 });
     world.answer = () => undefined;
     const kinds = await Promise.all(Array.from({ length: 100 }, (_, n) => world.kind(`opaque-${n}`)));
     assert.ok(kinds.every((kind) => kind === 'unavailable'));

@@ -5,21 +5,16 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 
 import { selfSigned } from '../certificate.fixture.ts';
 import { readGatewayConfig } from '../config.ts';
-import { type Road, sendJson, startRoad } from '../gateway.fixture.ts';
+import { endedAfterEach, type Road, sendJson, startRoad } from '../gateway.fixture.ts';
 import { securityHeadersOf } from '../secure.ts';
 import { judgeCertificate } from './own-certificate.ts';
 
-let road: Road | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  road = undefined;
-});
+const start = endedAfterEach(startRoad);
 
 const nowMs = Date.UTC(2026, 5, 1);
 
@@ -74,13 +69,12 @@ describe('a certificate', () => {
 
   it('is exchanged when its files change, and a request under way does not notice', async () => {
     const waiting = Promise.withResolvers<void>();
-    const of = await startRoad({
+    const of = await start({
       tls: true,
       adjust: ({ tls, ...config }) => ({ ...config, tls: tls && { ...tls, reloadEveryMs: 20 } }),
       upstream: (_request, response) =>
         void waiting.promise.then(() => sendJson(response, 200, { resourceType: 'Patient', id: '1' })),
     });
-    road = of;
     const before = await shownBy(of);
     const kept = await connectTo(of);
     const fetching = of.fetch('/fhir/Patient/1');
@@ -99,12 +93,11 @@ describe('a certificate', () => {
   });
 
   it('that is no good stays in its files, and the one in use is shown', async () => {
-    const of = await startRoad({
+    const of = await start({
       tls: true,
       config: { admin: { host: '127.0.0.1', port: 0 } },
       adjust: ({ tls, ...config }) => ({ ...config, tls: tls && { ...tls, reloadEveryMs: 20 } }),
     });
-    road = of;
     const before = await shownBy(of);
     await writeFile(join(of.folder, 'key.pem'), selfSigned().key);
     assert.equal(await toldOf(of, 'certificate-refused'), 'not-a-pair');
@@ -115,7 +108,7 @@ describe('a certificate', () => {
   });
 
   it('that is over is still shown, and readiness and the record say so', async () => {
-    const of = await startRoad({
+    const of = await start({
       tls: true,
       config: { admin: { host: '127.0.0.1', port: 0 } },
       adjust: ({ tls, ...config }) => ({
@@ -123,7 +116,6 @@ describe('a certificate', () => {
         tls: tls && { ...tls, ...selfSigned({ to: '240101000000Z' }) },
       }),
     });
-    road = of;
     const ready = await fetch(`${of.gateway.adminUrl}/readyz`);
     assert.deepEqual([ready.status, await ready.json()], [503, { ready: false, problems: ['certificate-expired'] }]);
     assert.equal(await toldOf(of, 'certificate-refused'), 'expired');
@@ -131,8 +123,7 @@ describe('a certificate', () => {
   });
 
   it('that does not belong to its key stops the start', async () => {
-    const of = await startRoad({ tls: true });
-    road = of;
+    const of = await start({ tls: true });
     await writeFile(join(of.folder, 'key.pem'), selfSigned().key);
     assert.throws(() => readGatewayConfig(join(of.folder, 'gateway.yaml')), {
       code: 'config-invalid',
@@ -143,8 +134,7 @@ describe('a certificate', () => {
 
 describe('TLS', () => {
   it('is 1.2 with forward secrecy and authenticated encryption, or 1.3; nothing else', async () => {
-    const of = await startRoad({ tls: true });
-    road = of;
+    const of = await start({ tls: true });
     for (const [options, protocol] of [
       [{ maxVersion: 'TLSv1.2' }, 'TLSv1.2'],
       [{}, 'TLSv1.3'],
@@ -169,8 +159,7 @@ describe('TLS', () => {
     assert.deepEqual(headersOf('https://gw.example'), { 'strict-transport-security': 'max-age=31536000' });
     for (const url of ['http://gw.example', 'https://localhost:9441', 'https://127.0.0.1', 'https://[::1]:1'])
       assert.deepEqual(headersOf(url), {}, url);
-    const of = await startRoad({ tls: true, config: { url: 'https://gw.example' } });
-    road = of;
+    const of = await start({ tls: true, config: { url: 'https://gw.example' } });
     for (const raw of [
       `GET /fhir/Patient/1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${of.token}\r\nConnection: close\r\n\r\n`,
       'GET /fhir/Patient/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
@@ -196,7 +185,7 @@ describe('an upstream that asks for a certificate', () => {
     ).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const of = await startRoad({
+    const of = await start({
       adjust: (config) => ({
         ...config,
         upstream: {
@@ -207,7 +196,6 @@ describe('an upstream that asks for a certificate', () => {
         },
       }),
     });
-    road = of;
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
     assert.match(shown, /^[0-9A-F:]{95}$/);
     const closed = once(server, 'close');

@@ -57,7 +57,7 @@ export class Breaker implements Breaking {
       readonly onNews: (news: BreakerNews) => void;
       /** Called when `open` or `sparedMs` are others, but for time that goes by and a trial that begins. */
       readonly onChange?: () => void;
-      readonly now?: () => number;
+      readonly now?: (() => number) | undefined;
     },
   ) {
     this.#settings = settings;

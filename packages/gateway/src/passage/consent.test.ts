@@ -1,10 +1,10 @@
 /** Consent on the road: asked before the API for whom the request names, and before the release for whom the answer names. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import {
+  endedAfterEach,
   eventsOf,
   type FetchOptions,
-  type Listening,
   observation,
   type Road,
   searchset,
@@ -14,22 +14,15 @@ import {
 } from '../gateway.fixture.ts';
 import type { ConsentQuestion } from '../policy/consent.ts';
 
-let road: Road | undefined;
-let service: Listening | undefined;
-
-afterEach(async () => {
-  await road?.close();
-  await service?.close();
-  road = undefined;
-  service = undefined;
-});
+const startOne = endedAfterEach(startRoad);
+const listen = endedAfterEach(serve);
 
 /** `p-9` has not agreed. */
 async function start(
   options: { readonly down?: boolean; readonly more?: string; readonly upstream?: object } = {},
 ): Promise<Road & { readonly questions: ConsentQuestion[] }> {
   const questions: ConsentQuestion[] = [];
-  service = await serve((request, response) => {
+  const service = await listen((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -39,7 +32,7 @@ async function start(
       else response.end(JSON.stringify({ permit: question.patient !== 'p-9' }));
     });
   });
-  road = await startRoad({
+  const road = await startOne({
     policy: `
 version: 1
 purposeOfUse: {header: X-Purpose-Of-Use, allow: [TREAT, BTG]}

@@ -3,11 +3,10 @@
  * since who is refused too often is locked out. Each refusal is an event: the first of a key and window by itself, the rest as a count.
  */
 import type { Actor, Purpose, Target } from '@watchglass/record';
-
+import { neighbourhood, type TrustedProxies } from '@watchglass/record/source';
 import { type Captured, refusalEvent } from '../capture/capture.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import type { Parameter } from '../http/canonical.ts';
-import { neighbourhood, type TrustedProxies } from '../http/source.ts';
 import type { Principal } from '../identity/token.ts';
 import type { ConcurrencyBy, ConcurrencyLimits } from '../limits/concurrency.ts';
 import type { Decisions, Verdict } from '../limits/decisions.ts';

@@ -3,13 +3,12 @@
  * said, so there is no token; what is said is an event, and what is refused is one too, or is counted when it comes without end.
  */
 import type { IncomingMessage } from 'node:http';
-
+import { neighbourhood } from '@watchglass/record/source';
 import { anonymous, type Captured, logoutEvent } from '../capture/capture.ts';
 import type { EventDraftFacts } from '../capture/recorder.ts';
 import { RequestBodyError, readBody } from '../http/body.ts';
 import { isForm } from '../http/media-type.ts';
 import { hasBody, messageFault } from '../http/message.ts';
-import { neighbourhood } from '../http/source.ts';
 import { type BackChannelLogout, type EndedSession, logoutFormBytesMax } from '../identity/back-channel-logout.ts';
 import type { Door, DoorAnswer } from './door.ts';
 import { Refused, violation } from './refused.ts';

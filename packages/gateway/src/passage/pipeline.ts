@@ -9,7 +9,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-
+import { clientAddress, neighbourhood, type TrustedProxies } from '@watchglass/record/source';
 import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
 import { type Captured, capture, elapsedMs, plainMethod, refusalEvent } from '../capture/capture.ts';
@@ -29,7 +29,6 @@ import { declaredLength, endWithBody } from '../http/body.ts';
 import type { Cors } from '../http/cors.ts';
 import { clientHeaders } from '../http/headers.ts';
 import { hasBody } from '../http/message.ts';
-import { clientAddress, neighbourhood, type TrustedProxies } from '../http/source.ts';
 import { asksForWebSocket } from '../http/websocket.ts';
 import { withholdReason } from '../policy/authorise.ts';
 import { type RequestTracer, within } from '../trace/request-trace.ts';

@@ -3,11 +3,10 @@
  * a token, which it never has. All other `OPTIONS` are refused like any method that isn't known.
  */
 import type { IncomingMessage } from 'node:http';
-
+import { neighbourhood } from '@watchglass/record/source';
 import { type Captured, discoveryEvent } from '../capture/capture.ts';
 import type { Route } from '../exposure/route.ts';
 import type { Cors } from '../http/cors.ts';
-import { neighbourhood } from '../http/source.ts';
 import type { Door, DoorAnswer } from './door.ts';
 import { soundTarget } from './refused.ts';
 

@@ -1,5 +1,6 @@
 /** How a request is ended early inside the pipeline: thrown there, caught at its top, recorded, and only then said. */
 import type { Actor, Purpose, Target } from '@watchglass/record';
+import { neighbourhood } from '@watchglass/record/source';
 import {
   type Captured,
   elapsedMs,
@@ -12,7 +13,6 @@ import type { EventDraftFacts } from '../capture/recorder.ts';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
 import { canonicalise, type Parameter, type Target as RequestTarget } from '../http/canonical.ts';
 import { messageFault } from '../http/message.ts';
-import { neighbourhood } from '../http/source.ts';
 import type { Denied } from '../policy/authorise.ts';
 import type { Assurance } from '../policy/conditions.ts';
 import { bearerChallenge, type RefusalCode, refusals } from './refusal.ts';

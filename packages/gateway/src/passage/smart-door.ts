@@ -4,10 +4,9 @@
  * without end is counted.
  */
 import type { IncomingMessage } from 'node:http';
-
+import { neighbourhood } from '@watchglass/record/source';
 import { anonymous, type Captured, discoveryEvent } from '../capture/capture.ts';
 import type { Route } from '../exposure/route.ts';
-import { neighbourhood } from '../http/source.ts';
 import { type SmartDiscovery, smartFreshSeconds } from '../identity/smart-discovery.ts';
 import type { Door, DoorAnswer } from './door.ts';
 import { noRoute, Refused, soundTarget } from './refused.ts';

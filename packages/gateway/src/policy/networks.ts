@@ -1,6 +1,6 @@
 /**
  * From where: addresses and CIDR ranges under a name. `net.BlockList` finds one among thousands in a microsecond, and says false for garbage, so what isn't
- * an address never gets to it. Addresses come in their plain form (http/source.ts): IPv4 as such, also where it was mapped into IPv6.
+ * an address never gets to it. Addresses come in their plain form (@watchglass/record/source): IPv4 as such, also where it was mapped into IPv6.
  */
 import { BlockList, isIP } from 'node:net';
 

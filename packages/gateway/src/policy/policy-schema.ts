@@ -6,7 +6,7 @@ import { type DataClass, dataClasses } from '@watchglass/record';
 import { z } from 'zod';
 
 import { type InteractionName, interactionNames } from '../fhir/fhir-interaction.ts';
-import { isResourceType } from '../fhir/fhir-types.ts';
+import { resourceTypes } from '../fhir/fhir-types.ts';
 import { isSafeUrl } from '../identity/issuer-keys.ts';
 import { isRange } from './networks.ts';
 
@@ -101,7 +101,7 @@ export interface PolicyDocument {
 
 const ruleNames = interactionNames.filter((name) => name !== 'operation');
 
-const typeName = z.string().refine((name) => name === '*' || isResourceType(name), {
+const typeName = z.string().refine((name) => name === '*' || resourceTypes.has(name), {
   error: "expected a FHIR R4 resource type, in its exact case, or '*'",
 });
 const operationName = z
@@ -247,26 +247,6 @@ export const policySchema: z.ZodType<PolicyDocument> = z.strictObject({
     z.strictObject({ allow: z.array(ruleSchema), breakGlass: z.array(glassRuleSchema).optional() }),
   ),
 });
-
-/** Paths of all keys, such as `breakGlass.minutes` and `roles.*.allow[].types`; docs/policy.md is held equal to them. */
-export function policyKeys(): readonly string[] {
-  interface Node {
-    readonly properties?: Readonly<Record<string, Node>>;
-    readonly items?: Node;
-    readonly additionalProperties?: Node | boolean;
-  }
-  const keys: string[] = [];
-  const collect = (node: Node, path: string): void => {
-    const { properties, items, additionalProperties } = node;
-    if (properties !== undefined)
-      for (const [key, below] of Object.entries(properties)) collect(below, path === '' ? key : `${path}.${key}`);
-    else if (typeof additionalProperties === 'object') collect(additionalProperties, `${path}.*`);
-    else if (items?.properties !== undefined) collect(items, `${path}[]`);
-    else keys.push(path);
-  };
-  collect(z.toJSONSchema(policySchema, { io: 'input', unrepresentable: 'any' }) as Node, '');
-  return keys;
-}
 
 function isZone(zone: string): boolean {
   try {

@@ -66,14 +66,3 @@ async function traced<T>(
     throw error;
   }
 }
-
-/** What another party says of a trace (§3.2); undefined for what says nothing that can be believed. */
-export function parseTraceparent(
-  inbound: string | string[] | undefined,
-): { readonly traceId: string; readonly spanId: string; readonly flags: string } | undefined {
-  if (typeof inbound !== 'string') return undefined;
-  const match = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$/.exec(inbound);
-  if (match === null) return undefined;
-  const [, traceId = '', spanId = '', flags = ''] = match;
-  return { traceId, spanId, flags };
-}

@@ -51,17 +51,13 @@ export class OwnCondition implements Condition {
     readonly onNews: (news: ConditionNews) => void;
     /** Called when what others hear of it is another. */
     readonly onChange?: () => void;
-    readonly now?: () => number;
+    readonly now?: (() => number) | undefined;
   }) {
     const { onChange = () => undefined, now } = options;
     this.#health = options.health;
     this.#onNews = options.onNews;
     this.#onChange = onChange;
-    this.breaker = new Breaker(options.breaker, {
-      onNews: options.onNews,
-      onChange,
-      ...(now === undefined ? {} : { now }),
-    });
+    this.breaker = new Breaker(options.breaker, { onNews: options.onNews, onChange, now });
   }
 
   get well(): boolean {

@@ -6,6 +6,7 @@
  * change does not happen. Secrets are stored hashed and shown once.
  */
 import type { Authentication, TenantId } from '@watchglass/record';
+import type { Issued } from './issued.ts';
 import type { OwnEvent } from './own-event.ts';
 import type { Right } from './rights.ts';
 
@@ -276,6 +277,8 @@ export interface Access extends AsyncDisposable {
   readonly operator: Operator;
   readonly sessions: Sessions;
   readonly logouts: Logouts;
+  /** What the embedded issuer gave. */
+  readonly issued: Issued;
   readonly tokens: Tokens;
   /** Everything the principal may do. */
   rightsOf(principal: Principal): ReadonlySet<Right>;

@@ -9,6 +9,7 @@ import type { Actor, Authentication, Change, EventAction, Source, Target, Tenant
 import { type ErrorPlace, ServerError } from '../errors.ts';
 import type { Author, Origin } from './access.ts';
 import type { RecordOwn } from './own-event.ts';
+import type { StateMark } from './state-mark.ts';
 
 export interface RecordedChange {
   readonly tenant: TenantId;
@@ -27,7 +28,8 @@ export interface Changes {
   make<T>(steps: { readonly check: () => RecordedChange; readonly apply: () => T }): Promise<T>;
 }
 
-export function createChanges(record: RecordOwn): Changes {
+/** @param mark remembers that there was a change, where an older copy of the state would undo it */
+export function createChanges(record: RecordOwn, mark?: StateMark): Changes {
   let last: Promise<unknown> = Promise.resolve();
   return {
     make({ check, apply }) {
@@ -44,7 +46,10 @@ export function createChanges(record: RecordOwn): Changes {
           changes: change.changes,
           ...sourceOf(change.origin),
         });
-        return apply();
+        const result = apply();
+        mark?.advance();
+        await mark?.settled();
+        return result;
       };
       const done = last.then(run, run);
       last = done.catch(() => undefined);

@@ -3,9 +3,11 @@
  * (many people of a hospital share one). The first lock lasts fifteen minutes, each that follows within a day twice as long, an hour at most: guessing gets
  * hopeless, and nobody is shut out for a day by somebody else. Unknown usernames count like known ones.
  *
- * The counts are in memory only: a restart forgives. Bounded: the oldest counts go first.
+ * The counts are kept (failures.ts): a restart forgives nobody. Of IPv6 a network of /64 is one address, since one client can have all of it. Bounded: the oldest counts go first.
  */
+import { neighbourhood } from '@watchglass/record/source';
 import type { Clock } from '../world/world.ts';
+import { type Count, type Failures, noFailures } from './failures.ts';
 
 export const lockoutWindowMs: number = 15 * 60_000;
 export const failuresPerUsernameMax = 10;
@@ -38,24 +40,20 @@ export interface Attempt {
   readonly address: string | undefined;
 }
 
-interface Count {
-  failures: number;
-  sinceMs: number;
-  /** Locks of the last day. */
-  strikes: number;
-  lockedUntilMs: number | undefined;
-}
-
-export function createLockout(clock: Clock): Lockout {
-  const counts = new Map<string, Count>();
+export function createLockout(clock: Clock, kept: Failures = noFailures): Lockout {
+  const counts = kept.load({ lockMsMax, strikesMs });
   const recorded = new Map<string, number>();
 
   const keysOf = (attempt: Attempt): Key[] => {
     const keys: Key[] = [];
     if (attempt.username !== '')
-      keys.push({ what: 'account', key: `u ${attempt.username}`, max: failuresPerUsernameMax });
+      keys.push({ what: 'account', key: kept.nameOf(`u ${attempt.username}`), max: failuresPerUsernameMax });
     if (attempt.address !== undefined) {
-      keys.push({ what: 'address', key: `a ${attempt.address}`, max: failuresPerAddressMax });
+      keys.push({
+        what: 'address',
+        key: kept.nameOf(`a ${neighbourhood(attempt.address)}`),
+        max: failuresPerAddressMax,
+      });
     }
     return keys;
   };
@@ -73,6 +71,10 @@ export function createLockout(clock: Clock): Lockout {
     Object.assign(count, { failures: 0, sinceMs: nowMs, lockedUntilMs: undefined });
     return count;
   };
+  const keep = (keys: readonly Key[], forgotten: readonly string[] = []): void => {
+    const changed = [...forgotten, ...keys.map(({ key }) => key)].map((key) => [key, counts.get(key)] as const);
+    if (changed.length > 0) kept.keep(new Map(changed));
+  };
 
   return {
     remainingMs(attempt) {
@@ -84,7 +86,8 @@ export function createLockout(clock: Clock): Lockout {
       return remainingMs;
     },
     begin(attempt) {
-      for (const { key, max } of keysOf(attempt)) {
+      const keys = keysOf(attempt);
+      for (const { key, max } of keys) {
         const nowMs = clock.monotonicMs();
         const count = live(key) ?? { failures: 0, sinceMs: nowMs, strikes: 0, lockedUntilMs: undefined };
         counts.set(key, count);
@@ -93,14 +96,20 @@ export function createLockout(clock: Clock): Lockout {
         count.lockedUntilMs = nowMs + Math.min(lockoutWindowMs * 2 ** count.strikes, lockMsMax);
         count.strikes += 1;
       }
-      forgetOldest(counts);
+      keep(keys, forgetOldest(counts));
     },
     withdraw(attempt) {
-      for (const { key, max } of keysOf(attempt)) takeBack(live(key), max);
+      const keys = keysOf(attempt);
+      for (const { key, max } of keys) takeBack(live(key), max);
+      keep(keys);
     },
     succeeded(attempt) {
-      counts.delete(`u ${attempt.username}`);
-      if (attempt.address !== undefined) takeBack(live(`a ${attempt.address}`), failuresPerAddressMax);
+      const keys = keysOf(attempt);
+      for (const { what, key, max } of keys) {
+        if (what === 'account') counts.delete(key);
+        else takeBack(live(key), max);
+      }
+      keep(keys);
     },
     locked: (attempt) =>
       keysOf(attempt).flatMap(({ what, key, max }) => {
@@ -134,9 +143,13 @@ function takeBack(count: Count | undefined, max: number): void {
   count.strikes -= 1;
 }
 
-function forgetOldest(map: Map<string, unknown>): void {
+/** Those that are not tracked any more. */
+function forgetOldest(map: Map<string, unknown>): readonly string[] {
+  const forgotten: string[] = [];
   for (const key of map.keys()) {
-    if (map.size <= trackedMax) return;
+    if (map.size <= trackedMax) break;
     map.delete(key);
+    forgotten.push(key);
   }
+  return forgotten;
 }

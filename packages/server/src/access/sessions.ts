@@ -10,6 +10,7 @@ import { actorOf, sourceOf } from './change.ts';
 import type { RecordOwn } from './own-event.ts';
 import type { PeopleStore } from './people.ts';
 import { type State, text } from './state.ts';
+import type { StateMark } from './state-mark.ts';
 
 export const sessionIdleMs: number = 30 * 60_000;
 export const sessionAbsoluteMs: number = 12 * 3_600_000;
@@ -22,8 +23,9 @@ export function openSessions(parts: {
   readonly world: World;
   readonly people: PeopleStore;
   readonly record: RecordOwn;
+  readonly mark: StateMark;
 }): Sessions {
-  const { state, world, people, record } = parts;
+  const { state, world, people, record, mark } = parts;
   const insert = state.prepare(
     'INSERT INTO sessions (hash, id, person, principal, seen_ms, ends_ms) VALUES (?, ?, ?, ?, ?, ?)',
   );
@@ -81,6 +83,8 @@ export function openSessions(parts: {
       if (session === undefined) return;
       // Ending comes first here: a person who leaves must be gone even when the record can't be written.
       remove.run(hash('sha256', cookie, 'hex'));
+      mark.advance();
+      await mark.settled();
       await recordSession(session.principal, 'logout', origin);
     },
   };

@@ -8,6 +8,7 @@ import type { Actor, Authentication, Outcome, TenantId } from '@watchglass/recor
 import type { World } from '../world/world.ts';
 import type { Factors, Origin, People, Person, SignIn, Tenants } from './access.ts';
 import { authenticatedBy, sourceOf } from './change.ts';
+import type { Failures } from './failures.ts';
 import { type Attempt, createLockout } from './lockout.ts';
 import type { RecordOwn } from './own-event.ts';
 import type { Passwords } from './passwords.ts';
@@ -34,9 +35,10 @@ export function createSignIn(parts: {
   readonly passwords: Passwords;
   readonly tenants: Tenants;
   readonly record: RecordOwn;
+  readonly failures: Failures;
 }): Pick<People, 'signIn' | 'prove'> {
   const { world, people, factors, passwords, tenants, record } = parts;
-  const lockout = createLockout(world.clock);
+  const lockout = createLockout(world.clock, parts.failures);
 
   const recordSignIn = (facts: SignInFacts): Promise<void> => {
     const tenant = facts.person?.tenant ?? tenants.list()[0];

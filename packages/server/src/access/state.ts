@@ -77,6 +77,27 @@ const migrations: readonly string[] = [
      client TEXT NOT NULL,
      since_ms INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `CREATE TABLE issued (
+     seq INTEGER PRIMARY KEY,
+     kind TEXT NOT NULL,
+     id TEXT NOT NULL,
+     of_grant TEXT,
+     sealed TEXT NOT NULL,
+     used_ms INTEGER,
+     until_ms INTEGER NOT NULL,
+     UNIQUE (kind, id)
+   ) STRICT;
+   CREATE INDEX issued_kind ON issued (kind);
+   CREATE INDEX issued_of ON issued (of_grant);
+   CREATE INDEX issued_until ON issued (until_ms);
+   CREATE TABLE failures (
+     name TEXT PRIMARY KEY,
+     failures INTEGER NOT NULL,
+     strikes INTEGER NOT NULL,
+     since_ms INTEGER NOT NULL,
+     locked_until_ms INTEGER
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
 ];
 
 /** Of a file that is up to date. */
@@ -126,6 +147,43 @@ export function inTransaction<T>(state: State, run: () => T): T {
     state.exec('ROLLBACK');
     throw error;
   }
+}
+
+/** The same, as a part of the caller's transaction where there is one. */
+export function within<T>(state: State, run: () => T): T {
+  return state.isTransaction ? run() : inTransaction(state, run);
+}
+
+/**
+ * Without waiting for the disk: a killed process loses nothing of it, a power failure the newest of it, and whatever is written durably after it makes it durable too. For what may be lost
+ * so, since losing it lets nobody in.
+ */
+export function cheaply<T>(state: State, run: () => T): T {
+  if (state.isTransaction) return run();
+  state.exec('PRAGMA synchronous = NORMAL');
+  try {
+    return inTransaction(state, run);
+  } finally {
+    state.exec('PRAGMA synchronous = FULL');
+  }
+}
+
+/** A value that is kept by name, one of each. */
+export interface NamedValues {
+  get(name: string): string | undefined;
+  set(name: string, value: string): void;
+}
+
+export function openMarks(state: State): NamedValues {
+  const select = state.prepare('SELECT value FROM marks WHERE name = ?');
+  const upsert = state.prepare('INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)');
+  return {
+    get(name) {
+      const row = select.get(name);
+      return row === undefined ? undefined : text(row, 'value');
+    },
+    set: (name, value) => void upsert.run(name, value),
+  };
 }
 
 /** A column that must be text. */

@@ -24,6 +24,8 @@ export interface AuditDeps {
   readonly url: string;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
+  /** Of the span of the request under way, where requests are traced. */
+  readonly traceparent?: () => string | undefined;
 }
 
 export interface AuditedRoute {
@@ -110,6 +112,7 @@ async function answerAudited(
       outcome,
       audit,
       access: deps.access,
+      traceparent: deps.traceparent?.(),
       durationMs: deps.nowMs() - startedMs,
     });
   const note = (outcome: Outcome, audit?: Answer['audit']): Promise<void> => deps.record(eventWith(outcome, audit));
@@ -268,9 +271,10 @@ function eventOf(parts: {
   readonly outcome: Outcome;
   readonly audit: Answer['audit'];
   readonly access: Access;
+  readonly traceparent: string | undefined;
   readonly durationMs: number;
 }): OwnEvent {
-  const { request, route, principal, tenant, outcome, audit, access, durationMs } = parts;
+  const { request, route, principal, tenant, outcome, audit, access, traceparent, durationMs } = parts;
   return {
     tenant,
     kind: 'review',
@@ -289,6 +293,7 @@ function eventOf(parts: {
       ...(audit.filters === undefined || audit.filters.length === 0 ? {} : { query: audit.filters }),
       status: outcome.code,
       durationMs: Math.round(durationMs),
+      ...(traceparent === undefined ? {} : { traceparent }),
       id: request.id,
     },
   };

@@ -2,6 +2,7 @@
  * Who is at the door: the local operator, a person with an access token, or a person with a console session. A credential that is wrong is never overlooked in favour of
  * another.
  */
+import { clientAddress, type TrustedProxies } from '@watchglass/record/source';
 import type { FastifyRequest } from 'fastify';
 import type { Access, Origin, Principal } from '../access/access.ts';
 import { ServerError } from '../errors.ts';
@@ -9,13 +10,19 @@ import { ServerError } from '../errors.ts';
 export const sessionCookie = '__Host-watchglass';
 const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whose `X-Forwarded-For` is believed. */
+    trustedProxies: TrustedProxies;
+  }
+}
+
 /** Where a request came from, for its event. */
 export function originOf(request: FastifyRequest): Origin {
   const userAgent = request.headers['user-agent'];
-  const { ip } = request;
+  const address = clientAddress(request.raw, request.server.trustedProxies);
   return {
-    // An IPv4 address that came in on an IPv6 socket is written as IPv4.
-    address: ip.startsWith('::ffff:') && ip.includes('.') ? ip.slice('::ffff:'.length) : ip,
+    ...(address === undefined ? {} : { address }),
     ...(userAgent === undefined ? {} : { userAgent: userAgent.slice(0, 512) }),
   };
 }

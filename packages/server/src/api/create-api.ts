@@ -2,6 +2,7 @@
  * The server's HTTP door, put together. Everything a client can be slow with has a limit, and stopping ends live streams first.
  */
 import fastifyCookie from '@fastify/cookie';
+import { TrustedProxies } from '@watchglass/record/source';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -31,6 +32,7 @@ import { mountRetentionRoutes } from './retention-routes.ts';
 import { addSecurityHeaders } from './security-headers.ts';
 import type { Api, ApiDeps, MountedRoute } from './server.ts';
 import { mountSessionRoutes } from './session-routes.ts';
+import { traceRequests } from './traced-requests.ts';
 import { refuseUnrouted } from './unrouted.ts';
 
 /** Of requests other than events. */
@@ -52,6 +54,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   const app = newFastify(deps);
   app.server.headersTimeout = headersMsMax;
   app.server.maxConnections = connectionsMax;
+  app.decorate('trustedProxies', deps.proxies ?? new TrustedProxies([]));
 
   const routes: MountedRoute[] = [];
   app.addHook('onRoute', ({ method, url, config }) => {
@@ -60,6 +63,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
   });
   // Questions are JSON; a form of another site could send plain text.
   app.removeContentTypeParser('text/plain');
+  if (deps.tracing !== undefined) traceRequests(app, deps.tracing, deps.url);
   addSecurityHeaders(app, { tls: tls !== undefined });
   app.setErrorHandler(async (error, request, reply) => await sendProblem(error, request, reply));
   app.addHook('onResponse', async (request, reply) => {
@@ -79,6 +83,7 @@ export async function createApi(deps: ApiDeps): Promise<Api> {
     homeTenant: deps.homeTenant,
     url: deps.url,
     nowMs: () => world.clock.monotonicMs(),
+    traceparent: () => deps.tracing?.current?.traceparent,
   };
   await mountIntakeRoute(app, deps.door);
   // A scope of their own: senders of events have no cookies, and thousands of posts a second shall not look for them.

@@ -3,6 +3,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { ServerError } from '../errors.ts';
+import { originOf } from './authenticate.ts';
 import { mountPublic } from './public-routes.ts';
 import type { EventDoor } from './server.ts';
 
@@ -26,7 +27,7 @@ export async function mountIntakeRoute(app: FastifyInstance, door: EventDoor): P
           contentEncoding: headers['content-encoding'],
           contentLength: length === undefined ? undefined : Number(length),
           body: raw,
-          address: request.ip,
+          address: originOf(request).address,
         });
         return reply
           .code(201)

@@ -2,6 +2,7 @@
  * Figures for Prometheus. Labels are route templates, codes and tenants of the configuration: never a person, a patient or an address.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Tracing } from '../trace/tracing.ts';
 import type { ApiDeps } from './server.ts';
 
 export interface Metrics {
@@ -20,7 +21,8 @@ export function createMetrics({
   door,
   version,
   witnesses,
-}: Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'witnesses'>): Metrics {
+  tracing,
+}: Pick<ApiDeps, 'ledger' | 'indexes' | 'door' | 'version' | 'witnesses' | 'tracing'>): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -125,6 +127,7 @@ export function createMetrics({
 
   addWitnessMetrics(registry, witnesses);
   addTimestampMetrics(registry, witnesses);
+  if (tracing !== undefined) addSpanMetrics(registry, tracing);
 
   const requests = new Counter({
     name: 'watchglass_http_requests_total',
@@ -199,6 +202,19 @@ function addTimestampMetrics(registry: Registry, witnesses: ApiDeps['witnesses']
     registers: [registry],
     collect() {
       for (const { tenant, timeMs } of witnesses().timestamps) this.set({ tenant }, timeMs / 1_000);
+    },
+  });
+}
+
+function addSpanMetrics(registry: Registry, { fates }: Pick<Tracing, 'fates'>): void {
+  new Counter({
+    name: 'watchglass_spans_total',
+    help: 'Spans of traces, by what became of them.',
+    labelNames: ['fate'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [fate, count] of fates) this.inc({ fate }, count);
     },
   });
 }

@@ -8,6 +8,7 @@
  */
 
 import type { TenantId } from '@watchglass/record';
+import type { TrustedProxies } from '@watchglass/record/source';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Access, RecordOwn, RecordPlaced } from '../access/access.ts';
@@ -21,6 +22,7 @@ import type { Completeness } from '../review/completeness/completeness.ts';
 import type { BundleMaker } from '../review/make-bundle.ts';
 import type { Review } from '../review/review.ts';
 import type { RewrapJob } from '../review/rewrap-job.ts';
+import type { Tracing } from '../trace/tracing.ts';
 import type { World } from '../world/world.ts';
 
 export interface ApiDeps {
@@ -42,6 +44,8 @@ export interface ApiDeps {
   /** What gateways are told. */
   readonly decisions: Decisions;
   readonly door: EventDoor;
+  /** Where requests are spans. */
+  readonly tracing?: Tracing | undefined;
   /** Resolves once the event is durable. */
   readonly record: RecordOwn;
   readonly recordPlaced: RecordPlaced;
@@ -53,6 +57,8 @@ export interface ApiDeps {
   /** How the logs stand with their witnesses, as of now. */
   readonly witnesses: () => WitnessReport;
   readonly demo: boolean;
+  /** Whose `X-Forwarded-For` is believed; nobody's without. */
+  readonly proxies?: TrustedProxies;
   /** PEM. Without it the server speaks plain HTTP, which the configuration allows on loopback in the demo only. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** Directory of the built console; without it `/` answers 404. */

@@ -13,7 +13,7 @@ import { type Assurance, isOver, mfaAcr, passkeyAcr, passwordAcr } from './claim
 import { sendPage } from './interaction.ts';
 import { renderErrorPage } from './pages.ts';
 import type { Passkeys } from './passkeys.ts';
-import { addressOf, comesFromOurPage, readForm } from './request.ts';
+import { addressOf, comesFromOurPage, countedAs, readForm } from './request.ts';
 import { type SignInSteps, tooManySentence, type Visit } from './sign-in-steps.ts';
 
 export const accountPath = '/account';
@@ -164,7 +164,7 @@ export function createAccount(parts: {
     }
     if (!comesFromOurPage(request, origin))
       return sendPage(response, 403, renderErrorPage('The form was sent from another site.'));
-    const waitMs = limit.take(request.socket.remoteAddress ?? '');
+    const waitMs = limit.take(countedAs(request));
     if (waitMs > 0) return sendPage(response, 429, renderErrorPage(tooManySentence(waitMs)));
     const form = await readForm(request);
     if (!isIn) return steps.submit(signInVisit(request, response, visit), form);

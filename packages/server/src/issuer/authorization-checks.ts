@@ -10,7 +10,7 @@ import { sourceOf } from '../access/change.ts';
 import type { World } from '../world/world.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 import type { Launches } from './launches.ts';
-import { addressOf, readForm } from './request.ts';
+import { addressOf, countedAs, readForm } from './request.ts';
 import { checkAudience, launchFault, type SmartSettings } from './smart.ts';
 
 export const authorizationPath = '/auth';
@@ -37,7 +37,7 @@ export function createAuthorizationChecks(parts: {
   const refuse = async (ctx: KoaContextWithOIDC, reason: string): Promise<void> => {
     const client = ctx.oidc.client?.clientId;
     // Anybody can ask without end: beyond the limit of an address it is refused all the same, but not recorded one by one.
-    if (limit.take(ctx.req.socket.remoteAddress ?? '') > 0) return;
+    if (limit.take(countedAs(ctx.req)) > 0) return;
     await record({
       tenant: homeTenant,
       kind: 'auth',

@@ -10,7 +10,7 @@ import type { World } from '../world/world.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
 import type { LaunchStep, LaunchVisit } from './launch-step.ts';
 import { renderErrorPage, scriptSource, styleSource } from './pages.ts';
-import { addressOf, comesFromOurPage, readForm } from './request.ts';
+import { addressOf, comesFromOurPage, countedAs, readForm } from './request.ts';
 import { type SignInSteps, tooManySentence } from './sign-in-steps.ts';
 
 export interface InteractionOptions {
@@ -52,7 +52,7 @@ export function createInteraction(options: InteractionOptions): Handler {
     if (!comesFromOurPage(request, options.origin)) {
       return sendPage(response, 403, renderErrorPage('The form was sent from another site.'));
     }
-    const waitMs = limit.take(request.socket.remoteAddress ?? '');
+    const waitMs = limit.take(countedAs(request));
     if (waitMs > 0) return visit.send(429, renderErrorPage(tooManySentence(waitMs)), waitMs);
     const form = await readForm(request);
     await (choosing ? launchStep.submit(visit, form) : steps.submit(visit, form));

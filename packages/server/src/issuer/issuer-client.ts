@@ -36,6 +36,12 @@ export function systemScopesOf({ scopes = [], ehr }: IssuerClient): readonly str
   return [...scopes.filter((scope) => scope.startsWith('system/')), ...(ehr === true ? [launchesScope] : [])];
 }
 
+/** What a service gets that names no scope: all of the API that is its own. Launches, which are for an EHR alone, it has to name. */
+export function defaultServiceScope(client: IssuerClient): string | undefined {
+  const scopes = systemScopesOf(client).filter((scope) => scope !== launchesScope);
+  return scopes.length === 0 ? undefined : scopes.join(' ');
+}
+
 /** What its people's tokens may hold at most; undefined where nothing was said. */
 export function userScopesOf({ scopes }: Pick<IssuerClient, 'scopes'>): readonly string[] | undefined {
   const ofPeople = scopes?.filter((scope) => !scope.startsWith('system/'));

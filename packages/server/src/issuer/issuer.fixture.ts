@@ -67,6 +67,7 @@ export async function startIssuer(
       people: access.people,
       factors: access.factors,
       logouts: access.logouts,
+      issued: access.issued,
       record,
       homeTenant: tenant,
       clients,

@@ -72,6 +72,7 @@ async function start(context: TestContext): Promise<Running> {
     people: access.people,
     factors: access.factors,
     logouts: access.logouts,
+    issued: access.issued,
     record: async (event) => {
       recorded.push(event);
     },

@@ -2,8 +2,8 @@
  * The embedded identity provider, for the demo and for small sites: people live in access/, this signs them in (OpenID
  * Connect, code + PKCE) and gives them access tokens. It listens on a port of its own.
  *
- * Whatever a request says about host, scheme or client address in its headers is replaced by what the configuration and
- * the socket say, before the provider sees it.
+ * Whatever a request says about host, scheme or client address in its headers is replaced by what the configuration, the
+ * socket and a proxy that the operator trusts say, before the provider sees it.
  */
 import {
   createServer as createHttpServer,
@@ -16,8 +16,10 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TenantId } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import type { Access, RecordOwn } from '../access/access.ts';
 import { freshSecret, keepKeyFile } from '../access/key-file.ts';
+import type { Tracing } from '../trace/tracing.ts';
 import type { World } from '../world/world.ts';
 import { accountPath, createAccount } from './account.ts';
 import { createAttemptLimit } from './attempt-limit.ts';
@@ -35,11 +37,13 @@ import { renderErrorPage } from './pages.ts';
 import { createPasskeys } from './passkeys.ts';
 import { createPatientSearch } from './patient-search.ts';
 import { createProvider } from './provider.ts';
+import { countedAs, noteSource } from './request.ts';
 import { createSessionsEnd } from './sessions-end.ts';
 import { createSignInSteps, tooManySentence } from './sign-in-steps.ts';
 import { createSignIns } from './sign-ins.ts';
 import type { SigningKey } from './signing-key.ts';
 import type { SmartSettings } from './smart.ts';
+import { traceListener } from './traced-listener.ts';
 
 const headersTimeoutMs = 10_000;
 const requestTimeoutMs = 20_000;
@@ -50,6 +54,16 @@ const ownClientId = 'watchglass-issuer';
 const lookupSeconds = 60;
 /** Sign-ins that one address may begin: what was begun is kept for a while, and whoever began without end would push out what others are in the middle of. */
 const beginningsPerMinuteMax = 120;
+/** What the provider answers, as its metadata has it. */
+const providerPaths = [
+  authorizationPath,
+  `${authorizationPath}/`,
+  '/token',
+  '/token/revocation',
+  '/jwks',
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+] as const;
 const lookupScope = 'user/Patient.rs';
 
 type Door = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
@@ -64,6 +78,7 @@ export interface IssuerOptions {
   readonly factors: Access['factors'];
   /** Those that are still to be heard. */
   readonly logouts: Access['logouts'];
+  readonly issued: Access['issued'];
   readonly record: RecordOwn;
   /** Whose log takes what concerns no person. */
   readonly homeTenant: TenantId;
@@ -72,7 +87,11 @@ export interface IssuerOptions {
   readonly smart?: SmartSettings;
   /** PEM of the authorities to trust, instead of the system's, when the issuer calls others: the gateway, and who hears of logouts. */
   readonly ca?: string;
+  /** Whose `X-Forwarded-For` is believed; nobody's without. */
+  readonly proxies?: TrustedProxies;
   readonly demo: boolean;
+  /** Where its requests are spans. */
+  readonly tracing?: Tracing;
   /** PEM; plain HTTP without. */
   readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array };
   /** Told of errors that are ours; no PHI. */
@@ -96,9 +115,9 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     make: () => freshSecret(world, ''),
     valid: (text) => text.length >= 43,
   });
-  const { people, factors, demo, clients, smart, record, report } = options;
+  const { people, factors, issued, demo, clients, smart, record, report } = options;
   const { origin } = new URL(options.url);
-  const [signIns, launches] = [createSignIns(world), createLaunches(world)];
+  const [signIns, launches] = [createSignIns(world, issued), createLaunches(world, issued)];
   const provider = createProvider({
     ...options,
     issuer: options.url,
@@ -114,7 +133,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     logouts: options.logouts,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   });
-  const sessionsEnd = createSessionsEnd({ provider, people, signIns, clients, backChannel, record, report });
+  const sessionsEnd = createSessionsEnd({ provider, people, signIns, issued, clients, backChannel, record });
   people.onEnd((end) => sessionsEnd.all(end));
   const passkeys = createPasskeys({ world, factors, origin });
   const steps = createSignInSteps({ people, factors, passkeys, world, demo, accountUrl: accountPath });
@@ -140,10 +159,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       createEndSession({ ...calls, origin, clients, signIns, sessionsEnd, now: () => world.clock.now() }),
     ],
   ];
+  const proxies = options.proxies ?? new TrustedProxies([]);
   const toProvider = provider.callback();
   const beginnings = createAttemptLimit(world.clock, beginningsPerMinuteMax);
 
   const handle: RequestListener = (request, response) => {
+    noteSource(request, proxies);
     canonicalise(request, new URL(options.url));
     const [path = ''] = request.url?.split('?') ?? [];
     const door = doors.find(([at]) => (at.endsWith('/') ? path.startsWith(at) : path === at));
@@ -151,7 +172,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       door[1](request, response).catch((error: unknown) => fail(response, error));
       return;
     }
-    const waitMs = path === authorizationPath ? beginnings.take(request.socket.remoteAddress ?? '') : 0;
+    const waitMs = path === authorizationPath ? beginnings.take(countedAs(request)) : 0;
     if (waitMs > 0) {
       response.setHeader('retry-after', String(Math.ceil(waitMs / 1_000)));
       sendPage(response, 429, renderErrorPage(tooManySentence(waitMs)));
@@ -175,7 +196,16 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
     response.end(renderErrorPage('Something went wrong here. Try again, and tell the operator if it stays so.'));
   };
 
-  const server = createListener(options, handle);
+  const server = createListener(
+    options,
+    options.tracing === undefined
+      ? handle
+      : traceListener(handle, {
+          tracing: options.tracing,
+          url: options.url,
+          paths: [...doors.map(([at]) => at), ...providerPaths],
+        }),
+  );
   return {
     listen: (at) => listen(server, at, options.tls === undefined ? 'http' : 'https'),
     mint,

@@ -14,7 +14,7 @@ import { createAttemptLimit } from './attempt-limit.ts';
 import { apiAudience } from './claims.ts';
 import { type IssuerClient, launchesScope } from './issuer-client.ts';
 import type { Launches } from './launches.ts';
-import { addressOf, readBody } from './request.ts';
+import { addressOf, countedAs, readBody } from './request.ts';
 import { issuerAlgorithm, type SigningKey } from './signing-key.ts';
 
 export const launchesPath = '/launches';
@@ -79,7 +79,7 @@ export function createLaunchDoor(parts: {
     }
     const ehr = await ehrOf(request);
     if (ehr === undefined) {
-      const waitMs = limit.take(request.socket.remoteAddress ?? '');
+      const waitMs = limit.take(countedAs(request));
       if (waitMs > 0) response.setHeader('retry-after', String(Math.ceil(waitMs / 1_000)));
       else await say(request, { ehr: 'unknown', reason: 'launch-token' });
       response.setHeader('www-authenticate', `Bearer scope="${launchesScope}"`);

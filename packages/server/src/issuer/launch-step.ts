@@ -142,7 +142,7 @@ export function createLaunchStep(parts: {
     async begin(visit, person, assurance) {
       const { scopes, launch: id } = visit.asked;
       const launched =
-        id === undefined ? undefined : launches.take(id, { client: visit.client ?? '', person: person.id });
+        id === undefined ? undefined : await launches.take(id, { client: visit.client ?? '', person: person.id });
       if (typeof launched === 'string') return refuseLaunch(visit, person, launched);
       const own = ownPatientOf(person);
       const isPatient = person.roles.includes('patient');

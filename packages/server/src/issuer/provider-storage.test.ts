@@ -1,26 +1,57 @@
-/** What the provider keeps is bounded, and what must not be shown twice is not forgotten for it. */
+/** What the provider keeps: bounded, kept where it has to be, used once also by two at the same moment. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SimClock } from '../world/simulated.ts';
+import { openIssuedForTest } from '../access/issued.fixture.ts';
 import { createProviderStorage } from './provider-storage.ts';
 
-test('a store of what was seen takes nothing more when it is full, and goes on when something has ended', async () => {
-  const clock = new SimClock(1_767_225_600_000);
-  const storage = createProviderStorage(clock);
-  const seen = storage('ReplayDetection');
-  await seen.upsert('stolen', {}, 300);
-  for (let n = 1; n < 100_000; n++) await seen.upsert(`made-up-${n}`, {}, 60);
-  await assert.rejects(async () => seen.upsert('one-too-many', {}, 60), { code: 'unavailable' });
-  assert.ok(await seen.find('stolen'));
-  clock.advance(61_000);
-  await seen.upsert('another', {}, 60);
-  assert.ok(await seen.find('stolen'));
-});
+async function open() {
+  const opened = await openIssuedForTest();
+  const ended: string[] = [];
+  const storage = createProviderStorage({ ...opened, onReuse: (grantId) => ended.push(grantId) });
+  return { ...opened, ended, storage };
+}
 
-test('of everything else the oldest goes first', async () => {
-  const clock = new SimClock(1_767_225_600_000);
-  const sessions = createProviderStorage(clock)('Session');
+test('of what is in memory the oldest goes first', async () => {
+  const { storage } = await open();
+  const sessions = storage('Session');
   for (let n = 0; n <= 10_000; n++) await sessions.upsert(`session-${n}`, {}, 60);
   assert.equal(await sessions.find('session-0'), undefined);
   assert.ok(await sessions.find('session-10000'));
+});
+
+test('a refresh token that two use at the same moment is used by one, and its grant has ended', async () => {
+  const { storage, ended } = await open();
+  const tokens = storage('RefreshToken');
+  await storage('Grant').upsert('grant', {}, 60);
+  await tokens.upsert('token', { grantId: 'grant' }, 60);
+  const uses = await Promise.allSettled([tokens.consume('token'), tokens.consume('token')]);
+  assert.deepEqual(
+    uses.map((use) => (use.status === 'rejected' ? (use.reason as { error: string }).error : use.status)),
+    ['fulfilled', 'invalid_grant'],
+  );
+  assert.deepEqual(ended, ['grant']);
+  assert.equal(await tokens.find('token'), undefined);
+  assert.equal(await storage('Grant').find('grant'), undefined);
+});
+
+test('a proof that two show at the same moment counts for one', async () => {
+  const { storage } = await open();
+  const seen = storage('ReplayDetection');
+  await seen.upsert('proof', {}, 60);
+  await assert.rejects(async () => seen.upsert('proof', {}, 60), { error: 'invalid_request' });
+});
+
+test('what was used says so, and what belongs to a grant ends with it', async () => {
+  const { storage } = await open();
+  const codes = storage('AuthorizationCode');
+  await codes.upsert('code', { grantId: 'one' }, 60);
+  await codes.upsert('another', { grantId: 'two' }, 60);
+  assert.equal((await codes.find('code'))?.consumed, undefined);
+  await codes.consume('code');
+  assert.equal(typeof (await codes.find('code'))?.consumed, 'number');
+  await storage('RefreshToken').revokeByGrantId('one');
+  assert.equal(await codes.find('code'), undefined);
+  assert.ok(await codes.find('another'));
+  await codes.destroy('another');
+  assert.equal(await codes.find('another'), undefined);
 });

@@ -1,16 +1,13 @@
 /**
- * Where the provider keeps what lives for minutes: sessions, interactions, codes, grants. In memory: a restart asks
- * people to sign in again, tokens already given stay good (they are signed, not stored). Bounded: the oldest goes first, except of what
- * was seen and must not be seen again: there a full store takes nothing more, or whoever fills it could show an old assertion or proof once more.
+ * Where the provider keeps its things. What lets somebody in, or tells that it was used, survives a restart (issued-storage.ts). In memory is what nobody misses: an interaction half way, which
+ * then is begun anew, and the session of it, which no later request picks up (issuer.ts). Bounded: the oldest goes first.
  */
 import type { Adapter, AdapterPayload } from 'oidc-provider';
-import { ServerError } from '../errors.ts';
+import type { Issued } from '../access/issued.ts';
 import type { Clock } from '../world/world.ts';
+import { createIssuedStorage, isKept } from './issued-storage.ts';
 
 const entriesPerModelMax = 10_000;
-/** Assertions of clients and proofs of DPoP, by `jti`. */
-const seenModel = 'ReplayDetection';
-const seenMax = 100_000;
 /** For what the provider gives no lifetime. */
 const lifetimeSecondsMax = 24 * 3_600;
 
@@ -20,41 +17,16 @@ interface Entry {
 }
 
 /** One for each model of the provider, as its configuration's `adapter` wants it. */
-export function createProviderStorage(clock: Clock): (model: string) => Adapter {
-  const models = new Map<string, Map<string, Entry>>();
-  return (model) => {
-    const entries = models.get(model) ?? new Map<string, Entry>();
-    models.set(model, entries);
-    return model === seenModel
-      ? createSeen(createAdapter(entries, { models, clock, entriesMax: seenMax }), entries, clock)
-      : createAdapter(entries, { models, clock, entriesMax: entriesPerModelMax });
-  };
+export function createProviderStorage(parts: {
+  readonly issued: Issued;
+  readonly clock: Clock;
+  readonly onReuse: (grantId: string) => void;
+}): (model: string) => Adapter {
+  return (model) => (isKept(model) ? createIssuedStorage(model, parts) : createMemory(parts.clock));
 }
 
-function createSeen(adapter: Adapter, entries: Map<string, Entry>, clock: Clock): Adapter {
-  return {
-    ...adapter,
-    async upsert(...entry) {
-      if (entries.size >= seenMax)
-        for (const [id, { untilMs }] of entries) if (untilMs <= clock.now()) entries.delete(id);
-      if (entries.size >= seenMax)
-        throw new ServerError('unavailable', 'too many assertions and proofs at once; try again in a minute', {
-          retryAfterMs: 60_000,
-        });
-      await adapter.upsert(...entry);
-    },
-  };
-}
-
-function createAdapter(
-  entries: Map<string, Entry>,
-  parts: {
-    readonly models: ReadonlyMap<string, Map<string, Entry>>;
-    readonly clock: Clock;
-    readonly entriesMax: number;
-  },
-): Adapter {
-  const { models, clock, entriesMax } = parts;
+function createMemory(clock: Clock): Adapter {
+  const entries = new Map<string, Entry>();
   const live = (id: string): AdapterPayload | undefined => {
     const entry = entries.get(id);
     if (entry === undefined) return undefined;
@@ -71,7 +43,7 @@ function createAdapter(
       entries.delete(id);
       entries.set(id, { payload, untilMs: clock.now() + expiresInSeconds * 1_000 });
       for (const oldest of entries.keys()) {
-        if (entries.size <= entriesMax) break;
+        if (entries.size <= entriesPerModelMax) break;
         entries.delete(oldest);
       }
     },
@@ -88,9 +60,7 @@ function createAdapter(
       }
     },
     async revokeByGrantId(grantId) {
-      for (const model of models.values()) {
-        for (const [id, { payload }] of model) if (payload.grantId === grantId) model.delete(id);
-      }
+      for (const [id, { payload }] of entries) if (payload.grantId === grantId) entries.delete(id);
     },
   };
 }

@@ -7,6 +7,7 @@ import type { TenantId } from '@watchglass/record';
 import type { JWK } from 'jose';
 import { type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { Access, RecordOwn } from '../access/access.ts';
+import type { Issued } from '../access/issued.ts';
 import type { World } from '../world/world.ts';
 import { createAuthorizationChecks } from './authorization-checks.ts';
 import {
@@ -22,8 +23,9 @@ import {
   watchglassScope,
 } from './claims.ts';
 import { endSessionPath } from './end-session.ts';
-import { clientMetadata, type IssuerClient } from './issuer-client.ts';
+import { clientMetadata, defaultServiceScope, type IssuerClient } from './issuer-client.ts';
 import type { Launches } from './launches.ts';
+import { isPageOf, takeCredentials } from './page-origins.ts';
 import { renderErrorPage } from './pages.ts';
 import { createProviderStorage } from './provider-storage.ts';
 import { recordTokens } from './record-tokens.ts';
@@ -51,6 +53,7 @@ export interface ProviderOptions {
   readonly clients: readonly IssuerClient[];
   readonly signIns: SignIns;
   readonly launches: Launches;
+  readonly issued: Issued;
   /** Undefined where no FHIR base is configured: then no `aud` is asked for. */
   readonly smart: SmartSettings | undefined;
   readonly record: RecordOwn;
@@ -59,20 +62,25 @@ export interface ProviderOptions {
 }
 
 export function createProvider(options: ProviderOptions): Provider {
-  const provider = new Provider(options.issuer, configurationOf(options));
+  // What the provider does itself where it finds the second use before it uses: here it is found while it does.
+  const onReuse = (grantId: string): void => {
+    if (Provider.ctx !== undefined) provider.emit('grant.revoked', Provider.ctx, grantId);
+  };
+  const provider: Provider = new Provider(options.issuer, configurationOf(options, onReuse));
   // The handler in front sets the forwarded headers itself, from the configured URL (issuer.ts).
   provider.proxy = true;
   // The record is the outer one: it sees the answer as it leaves.
   provider.use(recordTokens(options));
   provider.use(answerTokens(options));
+  provider.use(takeCredentials);
   return provider;
 }
 
-function configurationOf(options: ProviderOptions): Configuration {
-  const { people, signIns, smart } = options;
+function configurationOf(options: ProviderOptions, onReuse: (grantId: string) => void): Configuration {
+  const { people, signIns, smart, issued, world } = options;
   const clientOf = (id: string | undefined): IssuerClient | undefined => options.clients.find((one) => one.id === id);
   return {
-    adapter: createProviderStorage(options.world.clock),
+    adapter: createProviderStorage({ issued, clock: world.clock, onReuse }),
     clients: options.clients.map(clientMetadata),
     jwks: { keys: [options.signingKey.jwk as JWK & { kty: string }] } as NonNullable<Configuration['jwks']>,
     cookies: {
@@ -102,6 +110,7 @@ function configurationOf(options: ProviderOptions): Configuration {
         useGrantedResource: () => true,
         getResourceServerInfo(ctx, resource) {
           if (resource !== apiAudience) throw new errors.InvalidTarget();
+          sayServiceScope(ctx, clientOf(ctx.oidc.client?.clientId));
           return {
             scope: [watchglassScope, ...askedScopes(ctx)].join(' '),
             audience: apiAudience,
@@ -116,7 +125,8 @@ function configurationOf(options: ProviderOptions): Configuration {
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     expiresWithSession: async () => false,
     enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'RS384', 'PS256', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] },
-    clientAuthMethods: ['none', 'client_secret_post', 'private_key_jwt'],
+    // Of a secret either way is good, whichever the client is registered with (RFC 6749 §2.3.1).
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     formats: {
       customizers: {
         // What a renewed token holds is decided by today's roles, too.
@@ -242,9 +252,15 @@ function configurationOf(options: ProviderOptions): Configuration {
       );
     },
     // An application in a browser exchanges its code and renews its tokens from where it came.
-    clientBasedCORS: (_ctx, origin, client) =>
-      (client.redirectUris ?? []).some((uri) => URL.parse(uri)?.origin === origin),
+    clientBasedCORS: (_ctx, origin, client) => isPageOf(client, origin),
   };
+}
+
+/** A backend service that names no scope asks for what it is registered for (RFC 6749 §3.3: a default, or a refusal; some clients can't name one). */
+function sayServiceScope({ oidc }: KoaContextWithOIDC, client: IssuerClient | undefined): void {
+  const { params } = oidc;
+  if (params?.grant_type !== 'client_credentials' || params.scope !== undefined || client === undefined) return;
+  params.scope = defaultServiceScope(client);
 }
 
 /** The scopes of the API that this request is about, wherever it says them. */

@@ -73,9 +73,9 @@ function eventOf(ctx: KoaContextWithOIDC): { operation: string; outcome: Outcome
   });
   switch (oidc.params?.grant_type) {
     case 'refresh_token': {
-      // Consumed, and not by this request: it was used before.
+      // Consumed, and not by this request: it was used before, or just now by another one.
       const { RefreshToken: token, RotatedRefreshToken: rotated } = oidc.entities;
-      const reused = status !== 200 && token?.consumed !== undefined && rotated === undefined;
+      const reused = endedGrant.has(ctx) || (status !== 200 && token?.consumed !== undefined && rotated === undefined);
       return reused ? said('refresh-reuse', 'family-revoked') : said('token-refresh');
     }
     case 'client_credentials':

@@ -1,12 +1,26 @@
 /** What the issuer's pages read of a request: where it comes from, and a form of bounded size. */
 import type { IncomingMessage } from 'node:http';
+import { clientAddress, neighbourhood, type TrustedProxies } from '@watchglass/record/source';
 import type { Origin } from '../access/access.ts';
 
 /** A passkey's answer is in it: an attestation with its certificates has some kilobytes. */
 const formBytesMax = 8_192;
 
+const addresses = new WeakMap<IncomingMessage, string>();
+
+/** Once, at the door: what a request says of itself is taken out of it then (issuer.ts). */
+export function noteSource(request: IncomingMessage, proxies: TrustedProxies): void {
+  const address = clientAddress(request, proxies);
+  if (address !== undefined) addresses.set(request, address);
+}
+
+/** Whom a limit counts: an address, or the network that one IPv6 client can fill alone. */
+export function countedAs(request: IncomingMessage): string {
+  return neighbourhood(addresses.get(request));
+}
+
 export function addressOf(request: IncomingMessage): Origin {
-  const address = request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+  const address = addresses.get(request);
   const userAgent = request.headers['user-agent'];
   return { ...(address === undefined ? {} : { address }), ...(userAgent === undefined ? {} : { userAgent }) };
 }

@@ -1,7 +1,8 @@
 /**
  * What people are signed in to: one entry for each sign-in of a person at an application, by its `sid`. It holds the launch context, which every token of the sign-in
- * carries, and ends with the session, or after the twelve hours that its tokens can be renewed for. In memory and bounded, like the provider's own storage.
+ * carries, and ends with the session, or after the twelve hours that its tokens can be renewed for. Kept (access/issued.ts), and looked up in memory.
  */
+import type { Issued } from '../access/issued.ts';
 import type { World } from '../world/world.ts';
 
 const signInMs: number = 12 * 3_600_000;
@@ -30,22 +31,51 @@ export interface SignIns {
   get(sid: string): AppSignIn | undefined;
   ofGrant(grantId: string): AppSignIn | undefined;
   of(person: string): readonly AppSignIn[];
+  /** Those whose grant has ended, and nobody may have been told: the server was killed in between. */
+  grantless(): readonly AppSignIn[];
   /** The session is over; what is offline is still known by its grant. */
   end(sid: string): void;
   /** The grant is over, and with it its session. */
   endGrant(grantId: string): void;
-  /** All of a person, the offline ones too. */
+  /** All of a person, the offline ones too, with all that was given to them. */
   forget(person: string): void;
 }
 
-export function createSignIns(world: World): SignIns {
-  const bySid = new Map<string, AppSignIn & { readonly untilMs: number }>();
-  const byGrant = new Map<string, AppSignIn & { readonly untilMs: number }>();
-  const live = (one: (AppSignIn & { readonly untilMs: number }) | undefined): AppSignIn | undefined =>
-    one !== undefined && world.clock.monotonicMs() < one.untilMs ? one : undefined;
+interface Entry extends AppSignIn {
+  /** Monotonic. */
+  readonly untilMs: number;
+}
+
+/** What is kept of one. */
+interface Kept extends AppSignIn {
+  readonly isSessionOver?: boolean;
+}
+
+export function createSignIns(world: World, issued: Issued): SignIns {
+  const { clock } = world;
+  const bySid = new Map<string, Entry>();
+  const byGrant = new Map<string, Entry>();
+  for (const { payload, untilMs } of issued.all('SignIn')) {
+    const { isSessionOver, ...signIn } = payload as Kept;
+    // A clock that was set back makes none longer than it was.
+    const leftMs = Math.min(untilMs - clock.now(), signInMs);
+    const entry = { ...signIn, untilMs: clock.monotonicMs() + leftMs };
+    if (isSessionOver !== true) bySid.set(entry.sid, entry);
+    byGrant.set(entry.grantId, entry);
+  }
+  const live = (one: Entry | undefined): AppSignIn | undefined => {
+    if (one === undefined || clock.monotonicMs() >= one.untilMs) return undefined;
+    const { untilMs, ...signIn } = one;
+    return signIn;
+  };
   return {
     add(signIn) {
-      const entry = { ...signIn, untilMs: world.clock.monotonicMs() + signInMs };
+      issued.put('SignIn', signIn.grantId, {
+        payload: signIn,
+        untilMs: clock.now() + signInMs,
+        grantId: signIn.grantId,
+      });
+      const entry = { ...signIn, untilMs: clock.monotonicMs() + signInMs };
       bySid.set(signIn.sid, entry);
       byGrant.set(signIn.grantId, entry);
       for (const map of [bySid, byGrant]) {
@@ -56,18 +86,37 @@ export function createSignIns(world: World): SignIns {
     get: (sid) => live(bySid.get(sid)),
     ofGrant: (grantId) => live(byGrant.get(grantId)),
     of: (person) => [...byGrant.values()].filter((one) => one.person === person && live(one) !== undefined),
+    grantless: () =>
+      [...byGrant.values()].filter((one) => live(one) !== undefined && issued.get('Grant', one.grantId) === undefined),
     end(sid) {
       const one = bySid.get(sid);
       bySid.delete(sid);
-      if (one !== undefined && !one.offline) byGrant.delete(one.grantId);
+      if (one === undefined) return;
+      if (!one.offline) {
+        byGrant.delete(one.grantId);
+        issued.drop('SignIn', one.grantId);
+        return;
+      }
+      const { untilMs, ...signIn } = one;
+      const payload: Kept = { ...signIn, isSessionOver: true };
+      const leftMs = untilMs - clock.monotonicMs();
+      issued.put('SignIn', one.grantId, { payload, untilMs: clock.now() + leftMs, grantId: one.grantId }, 'durable');
     },
     endGrant(grantId) {
       const one = byGrant.get(grantId);
       byGrant.delete(grantId);
-      if (one !== undefined) bySid.delete(one.sid);
+      if (one === undefined) return;
+      bySid.delete(one.sid);
+      issued.drop('SignIn', grantId);
     },
     forget(person) {
-      for (const map of [bySid, byGrant]) for (const [key, one] of map) if (one.person === person) map.delete(key);
+      for (const [grantId, one] of byGrant) {
+        if (one.person !== person) continue;
+        byGrant.delete(grantId);
+        bySid.delete(one.sid);
+        issued.dropGrant(grantId);
+        issued.drop('SignIn', grantId);
+      }
     },
   };
 }

@@ -237,6 +237,15 @@ test('a backend service gets what it is registered for, by a signed assertion th
   await assert.rejects(client.clientCredentialsGrant(app, { scope: 'system/*.rs' }), { error: 'invalid_request' });
 });
 
+test('a service that names no scope gets what it is registered for, and never what is for launches', async (context) => {
+  const { url } = await start(context);
+  const backend = await client.clientCredentialsGrant(await own(url, 'backend'));
+  assert.equal(backend.scope, 'system/*.rs system/Group.r');
+  assert.equal(decodeJwt(backend.access_token).scope, backend.scope);
+  const ehr = await client.clientCredentialsGrant(await own(url, 'ehr'));
+  assert.equal(decodeJwt(ehr.access_token).scope, '');
+});
+
 test('a code works once, at its own redirect URI and with its own verifier; PKCE is S256 or nothing', async (context) => {
   const { app, recorded } = await start(context);
   const { back, verifier } = await authorize(app, { scope: 'openid user/*.rs', more: { aud } });
@@ -273,7 +282,11 @@ test('the metadata says what is so, and an application in a browser may use the 
   const from = async (origin: string) => {
     const body = new URLSearchParams({ grant_type: 'authorization_code', client_id: 'app', code: 'x' });
     const response = await fetch(`${url}/token`, { method: 'POST', headers: { origin }, body });
-    return response.headers.get('access-control-allow-origin');
+    const { headers } = response;
+    const allowed = headers.get('access-control-allow-origin');
+    // Some clients always ask with credentials; who may not read at all isn't told that they may.
+    assert.equal(headers.get('access-control-allow-credentials'), allowed === null ? null : 'true');
+    return allowed;
   };
   assert.equal(await from(new URL(redirectUri).origin), new URL(redirectUri).origin);
   assert.equal(await from('https://evil.example'), null);

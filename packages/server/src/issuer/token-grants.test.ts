@@ -159,11 +159,12 @@ test('a step-up is honoured: the token has the acr that was asked for, or the cl
   assert.equal((await signIn(config, { acr: mfaAcr, steps: [giveUp] })).error, 'unmet_authentication_requirements');
 
   await access.factors.setTotp(nurse.id, { secret, step: 0 }, 'server');
-  const code = () => ({ step: 'code', code: totpCode(secret, totpStep(Date.now())) });
+  const typed = totpCode(secret, totpStep(Date.now()));
+  const code = () => ({ step: 'code', code: typed });
   const { tokens } = await signIn(config, { acr: `${mfaAcr} ${passkeyAcr}`, steps: [code] });
   const { acr, amr, auth_time: time } = decodeJwt(tokens?.access_token ?? '');
   assert.deepEqual([acr, amr], [mfaAcr, ['pwd', 'otp', 'mfa']]);
-  assert.ok(typeof time === 'number' && Math.abs(time - Date.now() / 1_000) < 30);
+  assert.ok(typeof time === 'number' && Math.abs(time - Date.now() / 1_000) < 120);
   assert.deepEqual(
     recorded.slice(-2).map(({ operation, actor }) => [operation, actor.authentication?.method]),
     [

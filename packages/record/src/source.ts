@@ -1,5 +1,5 @@
 /**
- * Where a request comes from. The peer of the connection, unless that is a proxy the operator named: then `X-Forwarded-For` is read from right to left,
+ * `@watchglass/record/source`: where a request comes from, for every door that says so in an event. Node only. The peer of the connection, unless that is a proxy the operator named: then `X-Forwarded-For` is read from right to left,
  * and the first address that isn't one of ours is the client. Nobody is trusted by default.
  */
 import type { IncomingMessage } from 'node:http';
