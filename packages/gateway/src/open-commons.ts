@@ -20,10 +20,10 @@ import { Concurrency } from './limits/concurrency.ts';
 import { startDecisionFeed } from './limits/decision-feed.ts';
 import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
-import { Lockout, type LockoutNews } from './limits/lockout.ts';
-import { type Party, partyOf } from './limits/party.ts';
+import type { LockoutNews } from './limits/lockout.ts';
 import { Rates } from './limits/rates.ts';
 import { RedisRates, type RedisRatesSettings } from './limits/redis-rates.ts';
+import { openLockout } from './lock-out.ts';
 import { tellPolicyChange } from './passage/policy-changes.ts';
 import type { ConsentHook } from './policy/consent.ts';
 import { GlassCase } from './policy/glass.ts';
@@ -86,15 +86,10 @@ export async function openCommons(
     stack.defer(() => void process.off('SIGHUP', onHangUp));
   }
   let lockoutHeard = Promise.resolve();
-  const lockout =
-    edge.lockout === undefined
-      ? undefined
-      : new Lockout(edge.lockout, {
-          onNews: (news) => {
-            tellLockout(config, news, parts);
-            lockoutHeard = spread({ kind: 'locked-out', news });
-          },
-        });
+  const onLockout = (news: LockoutNews): void => {
+    lockoutHeard = spread({ kind: 'locked-out', news });
+  };
+  const { lockout } = stack.use(await openLockout(config, { ...parts, onNews: onLockout }));
   const decisions = await Decisions.open({
     file: join(config.spool.dir, 'decisions.json'),
     onNews: (news) => tellDecision(config, news, parts),
@@ -227,21 +222,6 @@ function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger 
   void recorder.record([ownEvent(config, { operation: 'filter-refused', status: 'failed', reason: fault, target })]);
 }
 
-function tellLockout(
-  config: GatewayConfig,
-  { kind, key, blockMs }: LockoutNews,
-  { recorder, logger }: CommonsParts,
-): void {
-  const party = partyOf(key);
-  const { by } = party;
-  const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';
-  logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
-  const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
-  void recorder.record([
-    ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, ...targetsOf(party) }),
-  ]);
-}
-
 function shareRates(
   config: GatewayConfig,
   settings: RedisRatesSettings,
@@ -303,27 +283,3 @@ const decisionOperations = {
   lifted: 'decision-lifted',
   expired: 'decision-expired',
 } as const;
-
-/** Of a person the client is named as well: nobody is shut out of another one. */
-function targetsOf(party: Party): Pick<Parameters<typeof ownEvent>[1], 'target' | 'targets'> {
-  switch (party.by) {
-    case 'address':
-      return { target: { type: 'Address', id: addressOf(party.around) } };
-    case 'client':
-      return { target: { type: 'Client', id: party.client } };
-    case 'person':
-      return {
-        target: { type: 'Actor', id: party.id },
-        ...(/^[!-~]{1,256}$/.test(party.client)
-          ? { targets: [{ type: 'Client', id: party.client, role: 'object' }] }
-          : {}),
-      };
-    default:
-      return party satisfies never;
-  }
-}
-
-/** Of an IPv6 neighbourhood its range. */
-function addressOf(around: string): string {
-  return around.includes(':') ? `${around}::/64` : around;
-}
