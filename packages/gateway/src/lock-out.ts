@@ -1,13 +1,20 @@
 /** Opens the lock-outs of a gateway with what was kept of them, keeps what begins, and tells the record and the log what becomes of them. */
 import { join } from 'node:path';
 
+import type { Logger } from 'pino';
+
 import { ownEvent } from './capture/own-event.ts';
+import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
 import { LockoutFile } from './limits/lockout-file.ts';
 import { type Party, partyOf } from './limits/party.ts';
-import type { CommonsParts } from './open-commons.ts';
+
+interface Parts {
+  readonly recorder: Recorder;
+  readonly logger: Logger;
+}
 
 export interface OpenedLockout extends AsyncDisposable {
   readonly lockout: Lockout | undefined;
@@ -16,7 +23,7 @@ export interface OpenedLockout extends AsyncDisposable {
 /** `onNews`: for whoever else has to hear of it. Throws `GatewayError` where its file can't be had. */
 export async function openLockout(
   config: GatewayConfig,
-  parts: CommonsParts & { readonly onNews: (news: LockoutNews) => void },
+  parts: Parts & { readonly onNews: (news: LockoutNews) => void },
 ): Promise<OpenedLockout> {
   const settings = config.edge.lockout;
   if (settings === undefined) return { lockout: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
@@ -56,11 +63,7 @@ export async function openLockout(
   return { lockout, [Symbol.asyncDispose]: () => file[Symbol.asyncDispose]() };
 }
 
-function tellLockout(
-  config: GatewayConfig,
-  { kind, key, blockMs }: LockoutNews,
-  { recorder, logger }: CommonsParts,
-): void {
+function tellLockout(config: GatewayConfig, { kind, key, blockMs }: LockoutNews, { recorder, logger }: Parts): void {
   const party = partyOf(key);
   const { by } = party;
   const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';

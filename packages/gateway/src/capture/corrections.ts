@@ -4,7 +4,7 @@
  */
 import type { Event } from '@watchglass/record';
 
-import type { EventDraftFacts } from './recorder.ts';
+import type { EventDraftFacts } from './event-draft.ts';
 
 /** What the client was told instead. */
 export interface TooLate {

@@ -18,12 +18,12 @@ import {
 
 import { Deadlines } from '../http/deadlines.ts';
 import { lateCorrection, type TooLate } from './corrections.ts';
+import type { EventDraftFacts } from './event-draft.ts';
 import { drawBytes } from './random.ts';
 
 export type AuditMode = 'strict' | 'available';
 
-/** What is known of an event before it has its id. */
-export type EventDraftFacts = Omit<EventFacts, 'v' | 'id'> & { readonly id?: string };
+export type { EventDraftFacts } from './event-draft.ts';
 
 export type Recorded = { readonly kind: 'durable' } | { readonly kind: 'unrecorded'; readonly reason: string };
 

@@ -10,8 +10,6 @@ import { dirname } from 'node:path';
 
 import { z } from 'zod';
 
-import { parseJson } from '../http/one-reading.ts';
-
 /** One that was locked out, by the machine's clock. */
 export interface KeptBlock {
   readonly key: string;
@@ -156,6 +154,14 @@ export interface LockoutFileOptions {
   readonly onFault: () => void;
   /** For how long lock-outs are wary after damage. */
   readonly waryMs: number;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function lineOf({ key, blockMs, blocksCount, untilMs, forgetMs }: KeptBlock): string {

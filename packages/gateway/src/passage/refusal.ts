@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'insufficient-scope'
   | 'response-withheld'
   | 'page-refused'
+  | 'page-of-another-key'
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
@@ -149,6 +150,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'The link to a page cannot be followed',
     detail: 'Follow the links of a Bundle as they stand there, as who got them, and add nothing.',
+    issue: 'forbidden',
+  },
+  'page-of-another-key': {
+    status: 403,
+    title: 'The link to a page was made with another key',
+    detail: 'Begin the search anew. If it was another gateway that made the link: they need the same exports.keyFile.',
     issue: 'forbidden',
   },
   'purpose-refused': {
