@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { freePorts, until } from '../test/scenario/command.fixture.ts';
+import { freePorts } from '../packages/server/src/free-ports.fixture.ts';
+import { until } from '../test/scenario/command.fixture.ts';
 import { missingFront, startFront } from '../test/scenario/real-front.fixture.ts';
 import { type Load, pace, saturate, wrk } from './load.ts';
 import { cpuMicros } from './processor-time.ts';

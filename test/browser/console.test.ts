@@ -54,7 +54,6 @@ async function openContext(
     ...options,
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
   return { context, page, [Symbol.asyncDispose]: () => context.close() };
 }
 

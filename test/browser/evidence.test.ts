@@ -76,7 +76,6 @@ async function open(name: string, text: string, colorScheme: 'light' | 'dark' = 
   writeFileSync(path, text);
   const context = await browser.newContext({ colorScheme, viewport: { width: 1100, height: 900 }, offline: true });
   const opened = await context.newPage();
-  opened.setDefaultTimeout(15_000);
   const asked: string[] = [];
   const complaints: string[] = [];
   const url = pathToFileURL(path).href;

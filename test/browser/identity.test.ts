@@ -27,7 +27,6 @@ before(async () => {
   browser = await launchChromium();
   const context = await browser.newContext({ viewport: { width: 900, height: 1100 } });
   page = await context.newPage();
-  page.setDefaultTimeout(8_000);
   cdp = await context.newCDPSession(page);
   await cdp.send('WebAuthn.enable');
   ({ authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', {

@@ -40,7 +40,6 @@ before(async () => {
   script = pageScript();
   browser = await launchChromium();
   page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
-  page.setDefaultTimeout(10_000);
 });
 after(async () => {
   await browser?.close();
@@ -110,6 +109,6 @@ test('giving its refresh token back signs it out', async () => {
   await page.waitForFunction(
     `fetch(${JSON.stringify(`${smart.fhirUrl}/Patient?_count=1`)}, { credentials: 'include', headers: { authorization: 'Bearer ' + late } }).then(({ status }) => status === 401)`,
     undefined,
-    { timeout: 5_000, polling: 100 },
+    { polling: 100 },
   );
 });

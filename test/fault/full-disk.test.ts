@@ -72,7 +72,7 @@ async function fillAndFree(here: Installation, ballast: string): Promise<void> {
       return undefined;
     },
     'the disk is full',
-    60_000,
+    120_000,
   );
   assert.equal(refused.answer.status, 503, JSON.stringify(refused.answer.body));
   assert.equal(refused.answer.body.code, 'storage-full');
@@ -80,14 +80,10 @@ async function fillAndFree(here: Installation, ballast: string): Promise<void> {
   assert.ok(Number(refused.answer.headers.get('retry-after')) > 0);
 
   rmSync(ballast);
-  const after = await until(
-    async () => {
-      const answer = await postAgain(here, refused.events);
-      return answer.status === 201 ? answer : undefined;
-    },
-    'the server takes events again by itself',
-    30_000,
-  );
+  const after = await until(async () => {
+    const answer = await postAgain(here, refused.events);
+    return answer.status === 201 ? answer : undefined;
+  }, 'the server takes events again by itself');
   for (const [at, event] of refused.events.entries())
     acknowledged.push({ event, index: after.body.receipts![at]!.index });
   assert.equal(new Set(acknowledged.map(({ index }) => index)).size, acknowledged.length);

@@ -14,11 +14,11 @@ import { connect } from 'node:tls';
 import { selfSigned } from '../../packages/gateway/src/certificate.fixture.ts';
 import { samplePolicy, startIssuer, type TestIssuer } from '../../packages/gateway/src/gateway.fixture.ts';
 import { redisIsHere, startRedis } from '../../packages/gateway/src/limits/redis.fixture.ts';
-import { freePorts, makeFolder, until, watchglassJson } from '../scenario/command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { makeFolder, until, watchglassJson } from '../scenario/command.fixture.ts';
 import { type Installation, install, type Serving, serve } from '../scenario/server.fixture.ts';
 import {
   type Answer,
-  deadlineMs,
   eventOf,
   eventsOf,
   type Guard,
@@ -29,7 +29,9 @@ import {
 } from './guard.fixture.ts';
 import { straced, straceMissing } from './strace.fixture.ts';
 
-const timeout = 60_000;
+const timeout = 120_000;
+/** How long the slow disk takes over a call. */
+const slowMs = 8_000;
 
 let folder: Awaited<ReturnType<typeof makeFolder>>;
 let here: Installation;
@@ -56,7 +58,7 @@ function guard(emitter: string, options: Partial<GuardOptions> = {}): Promise<Gu
 /** The record is what is missing: said in time, with when to come again, and the API not asked. */
 function assertUnavailable({ status, code, retryAfter, tookMs }: Answer): void {
   assert.deepEqual([status, code, retryAfter], [503, 'audit-unavailable', '2']);
-  assert.ok(tookMs < deadlineMs + 2_000, `took ${tookMs} ms`);
+  assert.ok(tookMs < slowMs - 1_000, `took ${tookMs} ms`);
 }
 
 async function refusesForWantOfRecord(to: Guard): Promise<void> {
@@ -66,8 +68,8 @@ async function refusesForWantOfRecord(to: Guard): Promise<void> {
   assert.equal(api.askedCount(), askedBefore);
 }
 
-function heals(to: Guard, withinMs = 20_000): Promise<true> {
-  return until(async () => ((await to.ask()).status === 200 ? true : undefined), 'the gateway to heal', withinMs);
+function heals(to: Guard): Promise<true> {
+  return until(async () => ((await to.ask()).status === 200 ? true : undefined), 'the gateway to heal');
 }
 
 test('a server that was killed costs nothing until the spool is full, and then 503; once it is back everything arrives', {
@@ -77,19 +79,25 @@ test('a server that was killed costs nothing until the spool is full, and then 5
   assert.equal((await one.ask()).status, 200);
   await server.kill();
   let letIn = 1;
+  let refused = 0;
   const flooding = Array.from({ length: 16 }, async () => {
     for (;;) {
       const { status } = await one.ask('GET', '/fhir/Observation?status=final');
-      if (status !== 200) return status;
-      letIn += 1;
+      if (status === 200) letIn += 1;
+      else {
+        assert.equal(status, 503);
+        refused += 1;
+        // Others may be refused before it is full: one write that takes long is enough.
+        if ((await one.problems()).includes('spool-full')) return;
+      }
     }
   });
-  assert.deepEqual([...new Set(await Promise.all(flooding))], [503]);
+  await Promise.all(flooding);
   await refusesForWantOfRecord(one);
   assert.ok((await one.problems()).includes('spool-full'));
   server = await serve(here);
   // The sender comes back after half a minute at the latest.
-  await heals(one, 40_000);
+  await heals(one);
   await eventOf(here, one, 'record-resumed');
   assert.ok(letIn > 50);
   const recorded = async (): Promise<number | undefined> => {
@@ -99,11 +107,11 @@ test('a server that was killed costs nothing until the spool is full, and then 5
     ]);
     return count >= letIn - 1 ? count : undefined;
   };
-  // On record is what was let in, and at most what each of them heard last: its event may have come just too late for it to pass.
-  const count = await until(recorded, 'everything to arrive', 20_000);
-  assert.ok(count <= letIn - 1 + flooding.length, `${count} on record, ${letIn - 1} let in`);
-  const [failed] = await eventsOf(here, one.emitter, 'record-failed');
-  assert.deepEqual(failed?.outcome, { status: 'error', reason: 'spool-full' });
+  // On record is what was let in, and at most what was refused: its event may have come just too late for it to pass.
+  const count = await until(recorded, 'everything to arrive');
+  assert.ok(count <= letIn - 1 + refused, `${count} on record, ${letIn - 1} let in, ${refused} refused`);
+  const failed = await eventsOf(here, one.emitter, 'record-failed');
+  assert.ok(failed.some(({ outcome: { status, reason } }) => status === 'error' && reason === 'spool-full'));
 });
 
 test('a disk without room is 503, and enough once there is room', { timeout }, async (t) => {
@@ -136,7 +144,7 @@ test('a disk that is slow is 503 within the deadline, also for who comes meanwhi
   timeout,
 }, async () => {
   const log = join(folder.path, 'calls.log');
-  const slow = straced({ call: 'fdatasync', how: 'delay_enter=3000000:when=6' }, log);
+  const slow = straced({ call: 'fdatasync', how: `delay_enter=${slowMs * 1_000}:when=6` }, log);
   await using one = await guard('disk-slow', { before: slow });
   const first = await until(async () => {
     const answer = await one.ask();
@@ -191,7 +199,7 @@ test('a disk that fails is 503 until a restart', { skip: missing ?? false, timeo
 test('an API that is slow is 504, then spared, and asked again once it is back', { timeout }, async () => {
   await using one = await guard('api-slow', {
     config: {
-      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 800, breaker: { failuresMax: 3, openMs: 200 } },
+      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 2_000, breaker: { failuresMax: 3, openMs: 200 } },
     },
   });
   assert.equal((await one.ask()).status, 200);
@@ -207,7 +215,7 @@ test('an API that is slow is 504, then spared, and asked again once it is back',
 test('an API that is down is 502, then spared, and asked again once it is back', { timeout }, async () => {
   await using one = await guard('api-down', {
     config: {
-      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 1_000, breaker: { failuresMax: 3, openMs: 200 } },
+      upstream: { url: `http://127.0.0.1:${api.port}`, timeoutMs: 2_000, breaker: { failuresMax: 3, openMs: 200 } },
     },
   });
   assert.equal((await one.ask()).status, 200);
@@ -316,7 +324,7 @@ test('an issuer that cannot be reached lets nobody in, and everybody once it can
   assert.ok(Number(answer.retryAfter) >= 1);
   assert.deepEqual(await one.problems(), ['issuer-keys']);
   issuer.down.is = false;
-  await heals(one, 40_000);
+  await heals(one);
   assert.deepEqual(await one.problems(), []);
   // Known keys go on without it.
   issuer.down.is = true;
@@ -331,8 +339,9 @@ test('a Redis that goes away leaves each gateway with its share, until it is bac
   t.after(() => redis.stop());
   const rules = [{ name: 'person', by: 'user', limit: 10, windowMs: 3_600_000 }];
   await using one = await guard('redis', {
-    config: { rates: { redis: { url: `redis://127.0.0.1:${redis.port}/0`, share: 0.2 }, rules } },
+    config: { rates: { redis: { url: `redis://127.0.0.1:${redis.port}/0`, share: 0.2, deadlineMs: 5_000 }, rules } },
   });
+  await eventOf(here, one, 'rates-shared');
   assert.equal(await letIn(one, 20), 10);
   await redis.stop();
   await eventOf(here, one, 'rates-alone');

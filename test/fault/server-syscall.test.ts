@@ -77,15 +77,11 @@ async function sendUnder(before: readonly string[], here: Installation, sent: Se
   const child = spawn(command, args, { stdio: 'ignore', env: oneThread });
   const closed = once(child, 'close');
   try {
-    await until(
-      async () => {
-        const answer = await fetch(`${here.url}/healthz`).catch(() => undefined);
-        await answer?.arrayBuffer();
-        return answer?.status === 200 || child.exitCode !== null || child.signalCode !== null ? true : undefined;
-      },
-      'the server answers under strace',
-      60_000,
-    );
+    await until(async () => {
+      const answer = await fetch(`${here.url}/healthz`).catch(() => undefined);
+      await answer?.arrayBuffer();
+      return answer?.status === 200 || child.exitCode !== null || child.signalCode !== null ? true : undefined;
+    }, 'the server answers under strace');
     for (let batch = 0; batch < batchesMax; batch++) {
       sent.push(await send(here));
       if (sent[sent.length - 1]?.answer?.status !== 201) return;

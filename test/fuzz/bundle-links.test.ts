@@ -6,8 +6,13 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Interaction, learnExposure, recognise } from '@watchglass/gateway';
 import fc from 'fast-check';
-import { BundleLinks, relinkBatch, relinkBundle } from '../../packages/gateway/src/exposure/bundle-links.ts';
+import {
+  BundleAddresses,
+  type Readdress,
+  readdressBundle,
+} from '../../packages/gateway/src/exposure/bundle-addresses.ts';
 import { BundleReader } from '../../packages/gateway/src/exposure/bundle-reader.ts';
+import { moveOf } from '../../packages/gateway/src/exposure/moved-address.ts';
 import { PageLinks, pageParameter } from '../../packages/gateway/src/exposure/page-links.ts';
 import { JsonPieces, piecesOf } from '../../packages/gateway/src/http/json-pieces.ts';
 import { inTime } from './in-time.fixture.ts';
@@ -67,8 +72,7 @@ describe('the pieces of an object', () => {
       fc.property(fc.string({ unit: alphabet, maxLength: 120 }), (text) => {
         const bytes = Buffer.from(text);
         const found = inTime(() => piecesOf(bytes));
-        inTime(() => relinkBundle(bytes, () => ({})));
-        inTime(() => relinkBatch(bytes, () => () => ({})));
+        inTime(() => readdressBundle(bytes, { ...to, relink: () => ({}) }));
         let value: unknown;
         try {
           value = JSON.parse(text);
@@ -115,22 +119,138 @@ const bundle = fc
       : { resourceType: 'Bundle', entry: entries, total: 1, link: links },
   );
 
+const move = moveOf(['http://10.0.0.7:8080', 'http://api'], '/fhir', 'https://guard.example');
+const sealedUrl = (url: unknown): string => `sealed:${String(url).length}`;
+const to: Readdress = {
+  relink: (one, { depth, ofEntry }) =>
+    'url' in one ? { ...one, url: depth === 0 && !ofEntry ? sealedUrl(one.url) : 'nowhere' } : one,
+  move,
+};
+
+/** All bytes of it, that came so. */
+function passed(bytes: Buffer, cuts: readonly number[]): Buffer {
+  const addresses = new BundleAddresses(to);
+  const out = Buffer.concat([...chunksOf(bytes, cuts)].map((chunk) => addresses.change(chunk) as Buffer));
+  assert.equal(out.length - bytes.length, addresses.addedBytes);
+  return out;
+}
+
+/** The base of the API, and what is none of it although it begins alike. */
+const base = fc.constantFrom('http://10.0.0.7:8080/fhir', 'http://api/fhir', 'http://api:80/fhir');
+const address = fc.oneof(
+  base.map((one) => `${one}/Patient/1`),
+  base.map((one) => `${one}?_getpages=1`),
+  base,
+  fc.constantFrom('urn:uuid:0', 'http://api/fhirs/1', 'http://api.example/fhir/1', 'Patient/1', 'http://10.0.0.7/fhir'),
+);
+const ways = ['fullUrl', 'location', 'url'] as const;
+const others = fc.record(
+  { id: fc.string(), reference: address, valueDecimal: fc.constant(0), text: fc.string({ unit: 'grapheme' }) },
+  plain,
+);
+type Any = Record<string, unknown>;
+const { nested } = fc.letrec<{ nested: Any; entry: Any; parameter: Any; resource: Any }>((tie) => ({
+  resource: fc.oneof({ depthSize: 'small' }, others as fc.Arbitrary<Any>, tie('nested')),
+  entry: fc.record(
+    {
+      fullUrl: address,
+      link: fc.array(fc.record({ relation: fc.constant('next'), url: address }, plain), { maxLength: 1 }),
+      resource: tie('resource'),
+      request: fc.record({ method: fc.constant('GET'), url: address }, plain),
+      response: fc.record({ status: fc.constant('201'), location: address, etag: address }, plain),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  ),
+  parameter: fc.record(
+    {
+      name: fc.string(),
+      valueUri: address,
+      resource: tie('nested'),
+      part: fc.array(tie('parameter'), { maxLength: 2 }),
+    },
+    { requiredKeys: ['name'], noNullPrototype: true },
+  ),
+  nested: fc.record(
+    {
+      link: fc.array(fc.record({ relation: fc.constant('next'), url: address }, plain), { maxLength: 2 }),
+      entry: fc.array(tie('entry'), { maxLength: 3 }),
+      parameter: fc.array(tie('parameter'), { maxLength: 2 }),
+      id: fc.string(),
+      resourceType: fc.constantFrom('Bundle', 'Parameters'),
+      total: fc.constant(0),
+      note: others,
+    },
+    { requiredKeys: ['resourceType'], noNullPrototype: true },
+  ),
+}));
+
+/** What it has to be, said once more in another way. */
+function wanted(value: unknown, at: string, depth: number): unknown {
+  if (Array.isArray(value)) return value.map((one) => wanted(one, at, depth));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => {
+      const own = at === 'entry' || at === 'exchange';
+      if (own && (ways as readonly string[]).includes(key) && (key === 'fullUrl') === (at === 'entry'))
+        return [key, movedOf(String(inner))];
+      if (key === 'link' && (at === 'resource' || at === 'entry'))
+        return [
+          key,
+          (inner as { url: string }[]).map((one) => ({
+            ...one,
+            url: depth === 0 && at === 'resource' ? sealedUrl(one.url) : 'nowhere',
+          })),
+        ];
+      const next = inward[`${at} ${key}`];
+      return [key, next === undefined ? inner : wanted(inner, next, depth + (next === 'resource' ? 1 : 0))];
+    }),
+  );
+}
+const inward: Readonly<Record<string, string>> = {
+  'resource entry': 'entry',
+  'resource parameter': 'parameter',
+  'entry resource': 'resource',
+  'entry request': 'exchange',
+  'entry response': 'exchange',
+  'parameter resource': 'resource',
+  'parameter part': 'parameter',
+};
+const movedOf = (url: string): string =>
+  url.replace(/^http:\/\/(?:10\.0\.0\.7:8080|api(?::80)?)\/fhir(?=$|[/?#])/, 'https://guard.example/fhir');
+
+/** Ways of writing the same: other escapes, and digits that no parser keeps. */
+const written: readonly ((text: string) => string)[] = [
+  (text) => text,
+  (text) => text.replaceAll('/', '\\/'),
+  (text) => text.replaceAll('http', '\\u0068ttp').replaceAll('link', 'l\\u0069nk'),
+  (text) => text.replace(/:(\s*)0(?=[,}\s])/g, ':$10.10000000000000000000'),
+];
+
 describe('a Bundle that passes', () => {
   test('has other links, and is otherwise what it was', () => {
     fc.assert(
       fc.property(bundle, indent, sizes, (value, gap, cuts) => {
         const bytes = Buffer.from(JSON.stringify(value, undefined, gap));
-        const links = new BundleLinks((one) => ({ ...one, url: `sealed:${String(one.url)}` }));
-        const out = Buffer.concat([...chunksOf(bytes, cuts)].map((chunk) => links.change(chunk) as Buffer));
-        const changed = JSON.parse(out.toString()) as typeof value;
-        const wanted = value.link.map((one) => ({ ...one, url: `sealed:${one.url}` }));
-        assert.deepEqual(changed, { ...value, link: wanted });
-        assert.equal(out.length - bytes.length, links.addedBytes);
+        const out = passed(bytes, cuts);
+        assert.deepEqual(JSON.parse(out.toString()), wanted(value, 'resource', 0));
         // All at once it is the same.
-        assert.deepEqual(
-          relinkBundle(bytes, (one) => ({ ...one, url: `sealed:${String(one.url)}` })),
-          out,
-        );
+        assert.deepEqual(readdressBundle(bytes, to), out);
+      }),
+      runs,
+    );
+  });
+
+  test('has the gateway’s addresses wherever it says the API’s, in Bundles inside of it too, and not a digit else is changed', () => {
+    fc.assert(
+      fc.property(nested, indent, sizes, fc.constantFrom(...written), (value, gap, cuts, write) => {
+        const bytes = Buffer.from(write(JSON.stringify(value, undefined, gap)));
+        const out = passed(bytes, cuts);
+        const plainly = JSON.stringify(wanted(JSON.parse(JSON.stringify(value)), 'resource', 0));
+        assert.deepEqual(JSON.parse(out.toString()), JSON.parse(write(plainly)));
+        assert.deepEqual(readdressBundle(bytes, to), out);
+        // Digits are as they came, however odd.
+        const digits = (text: string): number => text.split('0.10000000000000000000').length;
+        assert.equal(digits(out.toString()), digits(bytes.toString()));
       }),
       runs,
     );

@@ -44,21 +44,15 @@ import {
   tilePath,
 } from '@watchglass/record';
 import fc from 'fast-check';
-
-/** Far above what any of these inputs needs, far below what a backtracking expression would take. */
-const parseMsMax = 500;
+import { inTime } from './in-time.fixture.ts';
 
 /** The value, or `undefined` after a `RecordError`; fails on any other error, and on one that took too long. */
 function attempt<T>(parse: () => T): T | undefined {
-  const started = performance.now();
   try {
-    return parse();
+    return inTime(parse);
   } catch (error) {
     assert.ok(error instanceof RecordError, `expected a RecordError, got ${String(error)}`);
     return undefined;
-  } finally {
-    const tookMs = performance.now() - started;
-    assert.ok(tookMs < parseMsMax, `took ${tookMs} ms`);
   }
 }
 

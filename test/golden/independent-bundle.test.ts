@@ -3,15 +3,12 @@
  * the pages are wrong.
  */
 import assert from 'node:assert/strict';
-import { createHash, createHmac, createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createHmac, createPublicKey, type KeyObject, verify } from 'node:crypto';
 import { test } from 'node:test';
 import { formatVerifierKey, generateSigner } from '@watchglass/record';
 import { next, sampleBundle, signer, statementsOf } from '../../packages/record/src/bundle/bundle.fixture.ts';
+import { sha, u32, u64 } from './octets.fixture.ts';
 
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-const u32 = (value: number): Buffer => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
-const u64 = (value: number): Buffer => Buffer.concat([u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32)]);
 const bytes = (base64: string): Buffer => {
   assert.equal(Buffer.from(base64, 'base64').toString('base64'), base64, 'canonical base64');
   return Buffer.from(base64, 'base64');

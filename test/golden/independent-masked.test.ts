@@ -3,40 +3,18 @@
  * group of a golden journal, and derives the root of each group and the signed one from what stands in it.
  */
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, verify } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { Cursor, sha } from './octets.fixture.ts';
 
 const ledger = join(import.meta.dirname, 'v1-masked/ledger');
 const manifest = JSON.parse(readFileSync(join(ledger, 'manifest'), 'utf8').split('\n')[0] as string) as {
   group: number;
   tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
 };
-
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-
-/** A cursor over bytes: big-endian, unsigned. */
-class Cursor {
-  readonly bytes: Buffer;
-  at = 0;
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-  take(count: number): Buffer {
-    assert.ok(this.at + count <= this.bytes.length, 'cut short');
-    this.at += count;
-    return this.bytes.subarray(this.at - count, this.at);
-  }
-  uint(count: number): number {
-    return count === 8 ? Number(this.take(8).readBigUInt64BE()) : this.take(count).readUIntBE(0, count);
-  }
-  get done(): boolean {
-    return this.at === this.bytes.length;
-  }
-}
 
 /** RFC 6962 §2.1 over leaf hashes. */
 function rootOf(hashes: Buffer[]): Buffer {

@@ -3,11 +3,12 @@
  * log that has nothing else, and derives every commitment and the signed root from what it unpacked.
  */
 import assert from 'node:assert/strict';
-import { createCipheriv, createDecipheriv, createHash, createHmac } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, zstdDecompressSync } from 'node:zlib';
+import { Cursor, hmac, openGcm, sha, u32, u64 } from './octets.fixture.ts';
 
 const golden = join(import.meta.dirname, 'v1-packed');
 const log = join(golden, 'ledger/clinic');
@@ -16,44 +17,6 @@ const manifest = JSON.parse(readFileSync(join(golden, 'ledger/manifest'), 'utf8'
   tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
 };
 const { origin, size, files } = manifest.tenants.clinic as (typeof manifest.tenants)[string];
-
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-const hmac = (key: Buffer, ...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHmac('sha256', key)).digest();
-const u64 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
-};
-const u32 = (value: number): Buffer => u64(value).subarray(4);
-
-function openGcm(key: Buffer, nonce: Buffer, sealed: Buffer, aad: Buffer): Buffer {
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 });
-  decipher.setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(-16));
-  return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
-}
-
-/** A cursor over bytes: big-endian, unsigned. */
-class Cursor {
-  readonly bytes: Buffer;
-  at = 0;
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-  take(count: number): Buffer {
-    assert.ok(this.at + count <= this.bytes.length, 'cut short');
-    this.at += count;
-    return this.bytes.subarray(this.at - count, this.at);
-  }
-  uint(count: number): number {
-    return count === 8 ? Number(this.take(8).readBigUInt64BE()) : this.take(count).readUIntBE(0, count);
-  }
-  get done(): boolean {
-    return this.at === this.bytes.length;
-  }
-}
 
 interface Tokens {
   literals: number;

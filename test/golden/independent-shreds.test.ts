@@ -3,11 +3,11 @@
  * golden log, shredded ones by their evidence, and opens what the hold kept.
  */
 import assert from 'node:assert/strict';
-import { createDecipheriv, createHash, createHmac } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, zstdDecompressSync } from 'node:zlib';
+import { hmac, openGcm, sha, u32, u64 } from './octets.fixture.ts';
 
 const golden = join(import.meta.dirname, 'v1-shredded');
 const log = join(golden, 'ledger/clinic');
@@ -15,24 +15,6 @@ const manifest = JSON.parse((readFileSync(join(golden, 'ledger/manifest'), 'utf8
   tenants: Record<string, { origin: string; size: number; files: Record<string, number> }>;
 };
 const { origin, size, files } = manifest.tenants.clinic as (typeof manifest.tenants)[string];
-
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-const hmac = (key: Buffer, ...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHmac('sha256', key)).digest();
-const u64 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64BE(BigInt(value));
-  return bytes;
-};
-const u32 = (value: number): Buffer => u64(value).subarray(4);
-
-function openGcm(key: Buffer, nonce: Buffer, sealed: Buffer, aad: Buffer): Buffer {
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 });
-  decipher.setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(-16));
-  return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
-}
 
 const stored = Buffer.concat(
   Object.keys(files)

@@ -3,9 +3,10 @@
  * vectors to what those pages say.
  */
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { sha } from './octets.fixture.ts';
 
 const vectors = JSON.parse(
   readFileSync(new URL('../../packages/record/vectors/witness.json', import.meta.url), 'utf8'),
@@ -21,8 +22,6 @@ const vectors = JSON.parse(
   originHash: string;
 };
 
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
 const leafHash = (i: number): Buffer => sha(Buffer.of(0), `leaf ${i}`);
 
 /** RFC 6962 §2.1 over leaves [from, to). */

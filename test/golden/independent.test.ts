@@ -3,52 +3,16 @@
  * commitment, root and tag again. Where it can't be written from the page, the page is wrong.
  */
 import assert from 'node:assert/strict';
-import { createCipheriv, createDecipheriv, createHash, createHmac, createPublicKey, verify } from 'node:crypto';
+import { createCipheriv, createPublicKey, verify } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, zstdDecompressSync } from 'node:zlib';
+import { Cursor, hmac, openGcm, sha, u32, u64 } from './octets.fixture.ts';
 
 const golden = join(import.meta.dirname, 'v1');
 const ledger = join(golden, 'ledger');
 const kek = readFileSync(join(golden, 'keys/kek'));
-
-const sha = (...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHash('sha256')).digest();
-const hmac = (key: Buffer, ...parts: (Buffer | string)[]): Buffer =>
-  parts.reduce((hash, part) => hash.update(part), createHmac('sha256', key)).digest();
-const u32 = (value: number): Buffer => Buffer.from([value >>> 24, value >>> 16, value >>> 8, value]);
-const u64 = (value: number): Buffer => Buffer.concat([u32(Math.floor(value / 2 ** 32)), u32(value % 2 ** 32)]);
-
-/** A cursor over bytes: big-endian, unsigned. */
-class Cursor {
-  readonly bytes: Buffer;
-  at = 0;
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
-  }
-  take(count: number): Buffer {
-    assert.ok(this.at + count <= this.bytes.length, 'cut short');
-    this.at += count;
-    return this.bytes.subarray(this.at - count, this.at);
-  }
-  uint(count: number): number {
-    return count === 8 ? Number(this.take(8).readBigUInt64BE()) : this.take(count).readUIntBE(0, count);
-  }
-  name(): string {
-    return this.take(this.uint(1)).toString();
-  }
-  get done(): boolean {
-    return this.at === this.bytes.length;
-  }
-}
-
-function openGcm(key: Buffer, nonce: Buffer, sealed: Buffer, aad: Buffer): Buffer {
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 });
-  decipher.setAAD(aad);
-  decipher.setAuthTag(sealed.subarray(-16));
-  return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()]);
-}
 
 function seedOf(tenant: string, origin: string, retentionClass: string, epoch: number, writer: string): Buffer {
   const text = readFileSync(join(ledger, tenant, 'seeds', `${retentionClass}-${epoch}-${writer}.json`), 'utf8');

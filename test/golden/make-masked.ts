@@ -8,28 +8,15 @@ import { join } from 'node:path';
 import { encodeEvent, minimise, parseTenantId, type TenantId, uuidv7 } from '../../packages/record/src/index.ts';
 import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
-import { realDisk } from '../../packages/server/src/world/real-disk.ts';
-import { realClock } from '../../packages/server/src/world/real-world.ts';
-import type { World } from '../../packages/server/src/world/world.ts';
+import { drawnWorld } from './drawn-world.ts';
 
 const [target = ''] = process.argv.slice(2);
 if (target === '') throw new Error('usage: node test/golden/make-masked.ts DIR');
 const work = `${target}.work`;
 await rm(work, { recursive: true, force: true });
 
-let drawn = 0;
 let nowMs = Date.UTC(2026, 2, 10, 8, 0);
-const world: World = {
-  clock: { ...realClock, now: () => nowMs, monotonicMs: () => nowMs },
-  random: {
-    bytes(count) {
-      const parts: Buffer[] = [];
-      for (let got = 0; got < count; got += 32) parts.push(createHash('sha256').update(`masked ${drawn++}`).digest());
-      return Buffer.concat(parts).subarray(0, count);
-    },
-  },
-  disk: realDisk,
-};
+const world = drawnWorld('masked', () => nowMs);
 const tenants = ['clinic', 'hospital-2'].map(parseTenantId);
 const seqs = new Map<TenantId, number>();
 

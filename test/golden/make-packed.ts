@@ -8,29 +8,16 @@ import { join } from 'node:path';
 import { type Event, encodeEventText, minimise, parseTenantId, uuidv7 } from '../../packages/record/src/index.ts';
 import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
-import { realDisk } from '../../packages/server/src/world/real-disk.ts';
-import { realClock } from '../../packages/server/src/world/real-world.ts';
-import type { World } from '../../packages/server/src/world/world.ts';
+import { drawnWorld } from './drawn-world.ts';
 
 const [target = ''] = process.argv.slice(2);
 if (target === '') throw new Error('usage: node test/golden/make-packed.ts DIR');
 const work = `${target}.work`;
 await rm(work, { recursive: true, force: true });
 
-let drawn = 0;
 let nowMs = Date.UTC(2026, 1, 10, 8, 0);
 let sent = 0;
-const world: World = {
-  clock: { ...realClock, now: () => nowMs, monotonicMs: () => nowMs },
-  random: {
-    bytes(count) {
-      const parts: Buffer[] = [];
-      for (let got = 0; got < count; got += 32) parts.push(createHash('sha256').update(`packed ${drawn++}`).digest());
-      return Buffer.concat(parts).subarray(0, count);
-    },
-  },
-  disk: realDisk,
-};
+const world = drawnWorld('packed', () => nowMs);
 const clinic = parseTenantId('clinic');
 
 /** What only looks like something to be packed, or is at the edge of it. */

@@ -10,29 +10,16 @@ import type { AppendItem, Ledger } from '../../packages/server/src/ledger/ledger
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
 import { hashPlan } from '../../packages/server/src/ledger/shred-survey.ts';
 import { TurningKeys } from '../../packages/server/src/ledger/turning-keys.fixture.ts';
-import { realDisk } from '../../packages/server/src/world/real-disk.ts';
-import { realClock } from '../../packages/server/src/world/real-world.ts';
-import type { World } from '../../packages/server/src/world/world.ts';
+import { drawnWorld } from './drawn-world.ts';
 
 const [target = ''] = process.argv.slice(2);
 if (target === '') throw new Error('usage: node test/golden/make-shredded.ts DIR');
 const work = `${target}.work`;
 await rm(work, { recursive: true, force: true });
 
-let drawn = 0;
 let nowMs = Date.UTC(2026, 0, 31, 23, 54);
 let sent = 0;
-const world: World = {
-  clock: { ...realClock, now: () => nowMs, monotonicMs: () => nowMs },
-  random: {
-    bytes(count) {
-      const parts: Buffer[] = [];
-      for (let got = 0; got < count; got += 32) parts.push(createHash('sha256').update(`shredded ${drawn++}`).digest());
-      return Buffer.concat(parts).subarray(0, count);
-    },
-  },
-  disk: realDisk,
-};
+const world = drawnWorld('shredded', () => nowMs);
 const clinic = parseTenantId('clinic');
 const kinds = ['api', 'data', 'auth', 'api', 'review'] as const;
 

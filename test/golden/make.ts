@@ -15,29 +15,15 @@ import {
 } from '../../packages/record/src/index.ts';
 import type { AppendItem } from '../../packages/server/src/ledger/ledger.ts';
 import { openLedger } from '../../packages/server/src/ledger/open-ledger.ts';
-import { realDisk } from '../../packages/server/src/world/real-disk.ts';
-import { realClock } from '../../packages/server/src/world/real-world.ts';
-import type { World } from '../../packages/server/src/world/world.ts';
+import { drawnWorld } from './drawn-world.ts';
 
 const [target = ''] = process.argv.slice(2);
 if (target === '') throw new Error('usage: node test/golden/make.ts DIR');
 const work = `${target}.work`;
 await rm(work, { recursive: true, force: true });
 
-// The same bytes each time: a golden log has no secrets.
-let drawn = 0;
 let nowMs = Date.UTC(2026, 0, 31, 23, 54);
-const world: World = {
-  clock: { ...realClock, now: () => nowMs, monotonicMs: () => nowMs },
-  random: {
-    bytes(count) {
-      const parts: Buffer[] = [];
-      for (let got = 0; got < count; got += 32) parts.push(createHash('sha256').update(`golden ${drawn++}`).digest());
-      return Buffer.concat(parts).subarray(0, count);
-    },
-  },
-  disk: realDisk,
-};
+const world = drawnWorld('golden', () => nowMs);
 const tenants = ['clinic', 'hospital-2'].map(parseTenantId);
 const seqs = new Map<string, number>();
 

@@ -1,13 +1,12 @@
 /** The real command in a real process, as a person at a terminal has it; for the scenario and fault tests. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { run } from '../../packages/cli/src/main.ts';
 
 export const watchglassBin: string = join(import.meta.dirname, '../../packages/cli/bin/watchglass.mjs');
 
@@ -59,6 +58,20 @@ export function spawnWatchglass(args: readonly string[], options: RunOptions = {
   return { process: child, out: () => out, err: () => err };
 }
 
+/** As `watchglass`, without a process of its own. */
+export async function watchglassHere(argv: readonly string[]): Promise<Ran> {
+  let out = '';
+  let err = '';
+  const code = await run(argv, {
+    stdout: { write: (text) => (out += text) },
+    stderr: { write: (text) => (err += text) },
+    env: {},
+    cwd: '/',
+    signal: new AbortController().signal,
+  });
+  return { code, out, err };
+}
+
 export async function makeFolder(name: string): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await mkdtemp(join(tmpdir(), `watchglass-${name}-`));
   return {
@@ -71,7 +84,7 @@ export async function makeFolder(name: string): Promise<{ readonly path: string 
 export async function until<T>(
   ask: () => Promise<T | undefined> | T | undefined,
   what: string,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const endMs = performance.now() + withinMs;
   for (;;) {
@@ -80,24 +93,6 @@ export async function until<T>(
     assert.ok(performance.now() < endMs, `${what}: not within ${withinMs} ms`);
     await wait(25);
   }
-}
-
-/** The first of `count` ports in a row that were free a moment ago. */
-export async function freePorts(count: number): Promise<number> {
-  for (let tries = 0; tries < 50; tries++) {
-    const base = randomInt(20_000, 32_000);
-    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(base + at)));
-    if (free.every(Boolean)) return base;
-  }
-  throw new Error('found no free ports');
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port }, () => server.close(() => resolve(true)));
-  });
 }
 
 export function isAlive(pid: number): boolean {

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { freePorts, type Spawned, spawnWatchglass, until } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { type Spawned, spawnWatchglass, until } from './command.fixture.ts';
 
 export interface DemoFile {
   readonly urls: Record<'console' | 'server' | 'gateway' | 'issuer' | 'upstream', string>;

@@ -119,7 +119,7 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
     };
 
     const eventOf = (wanted: (event: Road['events'][number]) => boolean): Promise<Road['events'][number]> =>
-      until(async () => (await road.settled()).find(wanted), 'the event', 5_000);
+      until(async () => (await road.settled()).find(wanted), 'the event');
 
     it('what is allowed passes, says who it is, and its outcome completes the intent', async () => {
       const answer = await fetch('/fhir/Patient/p-1');
@@ -287,7 +287,6 @@ for (const name of ['nginx', 'haproxy', 'caddy'] as const satisfies readonly Rea
       const raised = await until(
         async () => (await road.settled()).slice(before).find(({ operation }) => operation === 'front-unasked'),
         'the event',
-        5_000,
       );
       assert.equal(raised.outcome.reason, 'outcome-without-audit-id');
     });

@@ -4,8 +4,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { run } from '../../packages/cli/src/main.ts';
-import { makeFolder, type Ran, watchglassJson } from './command.fixture.ts';
+import { makeFolder, watchglassHere, watchglassJson } from './command.fixture.ts';
 import { anEvent, install, post, serve } from './server.fixture.ts';
 
 interface Report {
@@ -14,20 +13,6 @@ interface Report {
   readonly findings: readonly { readonly code: string; readonly place?: string; readonly index?: number }[];
   readonly compared: number;
   readonly skipped: readonly string[];
-}
-
-/** The same command without a process of its own. */
-async function watchglass(argv: readonly string[]): Promise<Ran> {
-  let out = '';
-  let err = '';
-  const code = await run(argv, {
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-    env: {},
-    cwd: '/',
-    signal: new AbortController().signal,
-  });
-  return { code, out, err };
 }
 
 test('fsck finds an installation sound beside its server, and what a hand changed in its state afterwards', async () => {
@@ -47,7 +32,7 @@ test('fsck finds an installation sound beside its server, and what a hand change
   state.close();
   const retention = join(dataDir, 'retention.json');
   await writeFile(retention, (await readFile(retention, 'utf8')).replace('"access":2192', '"access":30'));
-  const edited = await watchglass(['fsck', dataDir]);
+  const edited = await watchglassHere(['fsck', dataDir]);
   assert.equal(edited.code, 3, edited.err);
   assert.match(
     edited.out,
@@ -60,9 +45,9 @@ test('fsck finds an installation sound beside its server, and what a hand change
   assert.match(edited.err, /^error .* is not sound: 2 findings$/m);
 
   await rename(join(dataDir, 'keys/kek'), join(folder.path, 'kek'));
-  const keyless = await watchglass(['fsck', dataDir]);
+  const keyless = await watchglassHere(['fsck', dataDir]);
   assert.equal(keyless.code, 0, keyless.err);
   assert.match(keyless.out, /0 looked at\nnothing found: no record of \S+ could be opened\.\n$/);
   assert.match(keyless.err, /^ {2}not looked at: no key-encryption key is here/m);
-  assert.equal((await watchglass(['fsck', folder.path])).code, 1);
+  assert.equal((await watchglassHere(['fsck', folder.path])).code, 1);
 });

@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { freePorts, isAlive, makeFolder, until, watchglass, watchglassBin, watchglassJson } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { isAlive, makeFolder, until, watchglass, watchglassBin, watchglassJson } from './command.fixture.ts';
 import { type Demo, startDemo } from './demo.fixture.ts';
 
 interface Found {
@@ -16,7 +17,7 @@ interface Found {
 
 async function assertGone(pids: Readonly<Record<string, number>>): Promise<void> {
   for (const [name, pid] of Object.entries(pids)) {
-    await until(() => (isAlive(pid) ? undefined : true), `the ${name} (${pid}) is gone`, 15_000);
+    await until(() => (isAlive(pid) ? undefined : true), `the ${name} (${pid}) is gone`);
   }
 }
 
@@ -65,7 +66,7 @@ test('a child that is killed comes back, and demo.json has its new pid', async (
   for (const name of ['gateway', 'hospital', 'traffic', 'server']) {
     const pid = (await demo.readFile()).pids[name]!;
     process.kill(pid, 'SIGKILL');
-    await until(async () => ((await demo.readFile()).pids[name] === pid ? undefined : true), `another ${name}`, 30_000);
+    await until(async () => ((await demo.readFile()).pids[name] === pid ? undefined : true), `another ${name}`);
   }
   const physician = demo.person('physician').token;
   const answer = await until(async () => {
@@ -145,7 +146,7 @@ test('Ctrl-C of a terminal, which reaches every process of the group, stops ever
   const child = spawn(process.execPath, args, { detached: true, stdio: 'ignore' });
   const ended = once(child, 'close');
   const path = join(dataDir, 'demo.json');
-  const file = await until(() => readFile(path, 'utf8').catch(() => undefined), 'demo.json', 60_000);
+  const file = await until(() => readFile(path, 'utf8').catch(() => undefined), 'demo.json');
   const { pids } = JSON.parse(file) as { pids: Record<string, number> };
   process.kill(-child.pid!, 'SIGINT');
   assert.deepEqual(await ended, [0, null]);

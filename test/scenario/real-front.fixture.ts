@@ -5,7 +5,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 
-import { freePorts, until } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { until } from './command.fixture.ts';
 
 export type RealFrontName = 'nginx' | 'haproxy' | 'caddy';
 

@@ -1,29 +1,10 @@
 /** `watchglass retention` and `hold` against a server in which six years have passed: what two people type, and what is answered. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { run } from '../../packages/cli/src/main.ts';
 import { post, startTestServer, testEvent } from '../../packages/server/src/api/server.fixture.ts';
 import { realWorld } from '../../packages/server/src/world/real-world.ts';
 import type { World } from '../../packages/server/src/world/world.ts';
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function watchglass(argv: readonly string[]): Promise<Ran> {
-  let out = '';
-  let err = '';
-  const code = await run(argv, {
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-    env: {},
-    cwd: '/',
-    signal: new AbortController().signal,
-  });
-  return { code, out, err };
-}
+import { type Ran, watchglassHere } from './command.fixture.ts';
 
 test('two people end what is over from their terminals, a hold keeps its part, and verify says so', async () => {
   let aheadMs = 0;
@@ -50,7 +31,7 @@ test('two people end what is over from their terminals, a hold keeps its part, a
         auth_time: Math.floor(world.clock.now() / 1_000),
       });
     const as = async (who: string, ...argv: readonly string[]): Promise<Ran> =>
-      watchglass([...argv, '--server', url, '--token', await token(who)]);
+      watchglassHere([...argv, '--server', url, '--token', await token(who)]);
 
     const held = await as(
       'ann',
@@ -85,7 +66,7 @@ test('two people end what is over from their terminals, a hold keeps its part, a
     assert.match(done.err, /local:[0-9a-f]{16} is destroyed/);
     assert.match((await as('ann', 'retention', 'list')).out, /was shredded: 2 events; evidence at index \d+/);
     assert.equal((await as('bob', 'retention', 'execute', 'rp-1/../x')).code, 2);
-    const verified = await watchglass(['verify', server.dir, '--full']);
+    const verified = await watchglassHere(['verify', server.dir, '--full']);
     assert.equal(verified.code, 0, verified.out);
     assert.match(verified.out, /2 shredded \(1 held\), all others opened/);
     const release = await as('bob', 'hold', 'release', hold.id, '--json');

@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, type Spawned, spawnWatchglass, until, watchglassJson } from './command.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
+import { type Spawned, spawnWatchglass, until, watchglassJson } from './command.fixture.ts';
 
 export interface Installation {
   readonly dir: string;
@@ -22,7 +23,7 @@ export async function install(dir: string): Promise<Installation> {
   const { vkey, person } = await watchglassJson<Pick<Installation, 'vkey' | 'person'>>(['init', dir]);
   const config = join(dir, 'watchglass.yaml');
   const port = await freePorts(3);
-  const text = (await readFile(config, 'utf8')).replaceAll('9440', String(port)).replaceAll('9442', String(port + 2));
+  const text = (await readFile(config, 'utf8')).replace(/\b944[02]\b/g, (found) => String(Number(found) - 9440 + port));
   await writeFile(config, text);
   const dataDir = join(dir, 'data');
   return {

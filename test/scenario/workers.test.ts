@@ -21,8 +21,8 @@ import {
   startIssuer,
   type TestIssuer,
 } from '../../packages/gateway/src/gateway.fixture.ts';
+import { freePorts } from '../../packages/server/src/free-ports.fixture.ts';
 import {
-  freePorts,
   isAlive,
   makeFolder,
   type Spawned,

@@ -35,7 +35,7 @@ export const eventColumns: readonly Column[] = [
   { title: 'DID', widthMax: 30 },
   { title: 'WHAT', widthMax: 40 },
   { title: 'PATIENTS', widthMax: 30 },
-  { title: 'OUTCOME', widthMax: 14 },
+  { title: 'OUTCOME', widthMax: 40 },
 ];
 
 export function eventRow(event: FoundEvent): string[] {
@@ -46,8 +46,13 @@ export function eventRow(event: FoundEvent): string[] {
     event.operation ?? event.action,
     whatOf(event),
     patientsOf(event),
-    event.outcome.code === undefined ? event.outcome.status : `${event.outcome.status} ${event.outcome.code}`,
+    outcomeOf(event),
   ];
+}
+
+/** With the reason where it came to nothing: what refused it, by its code. */
+function outcomeOf({ outcome: { status, code, reason } }: FoundEvent): string {
+  return [status, code, status === 'success' ? undefined : reason].filter((part) => part !== undefined).join(' ');
 }
 
 /** Widths for a stream, where nobody knows yet what is to come; a longer cell pushes the rest of its line. */

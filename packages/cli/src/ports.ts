@@ -1,9 +1,11 @@
 /** Ports on this machine: a free one, and the four of the demo, from one base. */
-import { type AddressInfo, createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { CliError, systemCodeOf } from './errors.ts';
 
 export const portBaseDefault = 9440;
+const triesMax = 50;
 
 export interface Ports {
   readonly server: number;
@@ -48,14 +50,16 @@ function tryListen(host: string, port: number): Promise<string | undefined> {
   });
 }
 
-/** A port that was free a moment ago, on 127.0.0.1. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen({ host: '127.0.0.1', port: 0 }, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
+/**
+ * A port that was free a moment ago. It lies below those that systems give by themselves (Linux from 32768 on): one of those may be some outgoing connection's by
+ * the time a server listens.
+ */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < triesMax; tries++) {
+    const port = randomInt(20_000, 32_000);
+    if (await isFree(port)) return port;
+  }
+  throw new CliError('port-in-use', 'expected a free port from 20000 to 32000, got none', {
+    remedy: 'End what listens there.',
   });
 }

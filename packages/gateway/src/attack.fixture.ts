@@ -12,7 +12,7 @@ import type { Event, EventAction, EventKind, OutcomeStatus } from '@watchglass/r
 import type { Road } from './gateway.fixture.ts';
 
 export const rowsCount = 30;
-const lateMs = 2_000;
+const lateMs = 20_000;
 
 /** What an event of an attack says. */
 export interface Mark {

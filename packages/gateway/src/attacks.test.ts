@@ -8,12 +8,7 @@ import { type Road, startRoad, statusesOf } from './gateway.fixture.ts';
 let road: Road;
 
 before(async () => {
-  road = await startRoad({
-    tls: true,
-    config: {
-      limits: { headersTimeoutMs: 700, requestTimeoutMs: 1_200, checkIntervalMs: 100, keepAliveTimeoutMs: 400 },
-    },
-  });
+  road = await startRoad({ tls: true });
 });
 after(() => road.close());
 
@@ -209,17 +204,21 @@ attack(11, 'too much', {
   ),
 });
 
+/** Of a gateway with little patience: any other needs it on a busy machine. */
+function tooSlow(bytes: () => string): Strike {
+  const limits = { headersTimeoutMs: 700, requestTimeoutMs: 1_200, checkIntervalMs: 100 };
+  return {
+    at: () => startRoad({ tls: true, config: { limits } }),
+    leaves: [violation(408, 'request-timeout')],
+    async strike(of) {
+      assert.deepEqual(statusesOf(await of.raw(bytes().replace(road.token, of.token))), [408]);
+    },
+  };
+}
+
 attack(12, 'slowness', {
-  'ends a header that never ends': violating(
-    () => 'GET /fhir/Patient/1 HTTP/1.1\r\nHost: localhost\r\nX-A:',
-    'request-timeout',
-    408,
-  ),
-  'ends a body that never ends': violating(
-    () => post(['Content-Length: 1000'], '{"resourceType":'),
-    'request-timeout',
-    408,
-  ),
+  'ends a header that never ends': tooSlow(() => 'GET /fhir/Patient/1 HTTP/1.1\r\nHost: localhost\r\nX-A:'),
+  'ends a body that never ends': tooSlow(() => post(['Content-Length: 1000'], '{"resourceType":')),
 });
 
 function each(names: readonly string[], strike: (name: string) => Strike): Record<string, Strike> {

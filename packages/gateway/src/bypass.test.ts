@@ -116,10 +116,10 @@ describe('a search', () => {
     });
     await of.fetch('/fhir/Patient/p-1/Observation?code=x');
     await of.fetch('/fhir/Observation?patient=p-1&patient=p-2');
-    await of.fetch('/fhir/Patient/p-1/Observation/_search?a=1', {
+    await of.fetch('/fhir/Patient/p-1/Observation/_search?date=1', {
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: 'b=1',
+      body: 'b=1&status:not=x&MRN7=1',
     });
     const events = (await eventsOf(of)) as [Event, Event, Event];
     assert.deepEqual(
@@ -133,7 +133,7 @@ describe('a search', () => {
     );
     assert.deepEqual(
       events.map(({ request }) => request?.query),
-      [['code'], ['patient'], ['a', 'b']],
+      [['code'], ['patient'], ['date', 'other', 'status:not']],
     );
     // A token for one patient doesn't get the other out of it.
     const token = await of.issuer.mint({ scope: 'patient/*.rs', patient: 'p-1' });
@@ -148,7 +148,7 @@ describe('a search', () => {
       (await of.fetch('/fhir/Observation/_search?_has:Condition:subject:code=x', { ...form, body: 'a=1' })).status,
       403,
     );
-    assert.equal((await of.fetch('/fhir/Observation/_search?a=1', { ...form, body: 'subject.name=x' })).status, 403);
+    assert.equal((await of.fetch('/fhir/Observation/_search?date=1', { ...form, body: 'subject.name=x' })).status, 403);
     assert.equal(
       (await of.fetch('/fhir/Observation/_search', { ...form, body: '_HAS:Condition:subject:code=x' })).status,
       403,

@@ -36,6 +36,13 @@ export const canaries = {
   frontLog: 'Marchetti',
   spop: 'Goldsborough',
   malformed: 'Fairweather',
+  queryName: 'Wojciechowski',
+  chainName: 'Lagerkvist',
+  formName: 'Balakrishnan',
+  batchName: 'Mukherjee',
+  mapName: 'Sepulveda',
+  frontName: 'Arkwright',
+  headerName: 'Yamashiro',
   upstreamError: 'Delacroix',
 } as const;
 

@@ -172,6 +172,7 @@ async function throughEveryDoor(): Promise<void> {
   await maps();
   await pages();
   await batches();
+  await names();
   await refusals();
   await glassAndConsent();
   await fronts();
@@ -262,6 +263,39 @@ async function batches(): Promise<void> {
   });
 }
 
+/** Whoever asks writes the names, too. */
+async function names(): Promise<void> {
+  const { queryName, chainName, formName, batchName, mapName, headerName } = canaries;
+  for (const path of [
+    `Observation?${queryName}`,
+    `Observation?${queryName}=1`,
+    `Observation?code:${queryName}=1`,
+    `Observation?patient=p-1&${queryName}.${queryName}=1`,
+    `Observation?subject:Patient.${chainName}=1`,
+    `Observation?_has:Observation:patient:${chainName}=1`,
+    `Patient/p-1/$everything?${queryName}`,
+    `Patient/p-1/_history?${queryName}`,
+    `Patient/p-1?${queryName}`,
+    `Patient/$export?${queryName}`,
+    `metadata?${queryName}`,
+  ])
+    await send(`/fhir/${path}`);
+  await send(`/posted/Patient?${queryName}`);
+  await send(`/fhir/Flag?${queryName}`);
+  await send(`/fhir/Observation?${queryName}`, { token: await road.issuer.mint({ scope: 'user/Flag.rs' }) });
+  await send(`/fhir/Observation?${queryName}`, { token: null });
+  await send('/fhir/Observation/_search', { method: 'POST', headers: form, body: `${formName}&patient=p-1` });
+  await send('/fhir/Condition', {
+    method: 'POST',
+    headers: { ...fhir, 'if-none-exist': `${headerName}=1`, [`x-${headerName}`]: '1', cookie: `${headerName}=1` },
+    body: JSON.stringify({ ...observation('c', 'p-1'), resourceType: 'Condition' }),
+  });
+  const entry = [{ request: { method: 'GET', url: `Observation?patient=p-1&${batchName}` } }];
+  const body = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry });
+  await send('/fhir', { method: 'POST', headers: fhir, body });
+  for (const query of [mapName, `who=p-1&${mapName}=1`, `name=${mapName}`]) await send(`/api/visits?${query}`);
+}
+
 async function refusals(): Promise<void> {
   await send(`/posted/Patient?name=${canaries.postOnly}`);
   await send(`/posted/Patient?identifier=${canaries.postOnly}`, { method: 'DELETE' });
@@ -333,6 +367,8 @@ async function fronts(): Promise<void> {
     `/${canaries.frontTarget}`,
     '/fhir/metadata',
     `/fhir?_sealed-page=${canaries.frontTarget}`,
+    `/fhir/Patient?${canaries.frontName}`,
+    `/api/visits?${canaries.frontName}=1`,
   ]) {
     const nginx = {
       'x-original-method': 'GET',
@@ -370,7 +406,7 @@ async function askSpop(): Promise<void> {
   const hello = frame.end().take();
   const values = {
     method: 'GET',
-    target: `/fhir/Patient?name=${canaries.spop}`,
+    target: `/fhir/Patient?name=${canaries.spop}&${canaries.spop}`,
     host: canaries.spop,
     peer: '203.0.113.7',
     'request-id': `${canaries.spop}/`,
@@ -422,6 +458,12 @@ describe('what would identify somebody, through every door', () => {
     ])
       assert.ok(reasons.has(expected), `${expected} of ${[...reasons].join(' ')}`);
     aside.findInEvents(road);
+  });
+
+  it('is said to have been there, where a name of a parameter is nobody’s', () => {
+    const queries = road.events.map(({ request }) => request?.query?.join(' '));
+    for (const expected of ['other', 'patient other', 'other patient', 'name other', 'who other'])
+      assert.ok(queries.includes(expected), expected);
   });
 
   it('is in no log line and no metric', () => aside.findInLogsAndMetrics());

@@ -8,6 +8,7 @@ import { z } from 'zod';
 
 import { safeUrl } from './config-address.ts';
 import { GatewayError } from './errors.ts';
+import { parseScope } from './fhir/scope.ts';
 import type { IdentitySettings, IntrospectionSettings, IssuerSettings } from './identity/identity.ts';
 import type { ClientAuthentication } from './identity/introspection.ts';
 
@@ -61,6 +62,13 @@ const issuerSchema: z.ZodType<IssuerSection> = z.strictObject({
   jwksUri: safeUrl.optional(),
   tokenType: z.string().min(1).default('at+jwt'),
   rolesClaim: z.string().min(1).default('roles'),
+  scopes: z
+    .string()
+    .max(8_192)
+    .refine((text) => text.split(' ').every((scope) => parseScope(scope) !== undefined), {
+      error: 'expected SMART scopes separated by spaces, such as user/*.cruds',
+    })
+    .optional(),
   roles: z.array(z.string().min(1)).optional(),
   actorPrefix: z
     .string()

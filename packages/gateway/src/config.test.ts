@@ -153,6 +153,10 @@ describe('gateway.yaml', () => {
         ],
       ),
       [{ cors: { origins: '*' } }, /cors\.origins: expected a list, got text/],
+      [
+        { issuers: [{ issuer: 'https://a.example', audience: 'b', scopes: 'everything' }] },
+        /scopes: expected SMART scopes separated by spaces, such as user/,
+      ],
       [{ tracing: true }, /tracing: expected keys below it, got true or false/],
       [{ tracing: { endpoint: 'http://127.0.0.1:1', sampleRatio: 50 } }, /sampleRatio: expected at most 1$/],
       [{ workers: 0 }, /workers: expected auto, or a number from 1 to 64/],

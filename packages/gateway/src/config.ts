@@ -15,7 +15,7 @@ import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './confi
 import { exportsSchema } from './config-exports.ts';
 import { frontsSchema, readFronts } from './config-fronts.ts';
 import { identitySchema, issuersSchema, readIssuers } from './config-identity.ts';
-import { type PagingSection, pagingSchema } from './config-paging.ts';
+import { type PagingSection, pagingSchema, parametersSchema } from './config-paging.ts';
 import { readRoutes, routesSchema } from './config-routes.ts';
 import { readSmart, smartSchema } from './config-smart.ts';
 import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
@@ -76,7 +76,12 @@ export interface GatewayConfig {
     readonly decisions: boolean;
   };
   readonly spool: { readonly dir: string; readonly keyFile: string; readonly maxBytes: number };
-  readonly audit: { readonly mode: AuditMode; readonly deadlineMs: number; readonly countersEveryMs: number };
+  readonly audit: {
+    readonly mode: AuditMode;
+    readonly deadlineMs: number;
+    readonly countersEveryMs: number;
+    readonly parameters: readonly string[];
+  };
   readonly exposureBytesMax: number;
   readonly exports: { readonly origins: readonly string[]; readonly keyFile: string | undefined };
   readonly paging: PagingSection;
@@ -142,6 +147,7 @@ const schema = z.strictObject({
       mode: z.enum(['strict', 'available']).default('strict'),
       deadlineMs: milliseconds(2_000),
       countersEveryMs: milliseconds(60_000),
+      parameters: parametersSchema,
     })
     .prefault({}),
   exposure: z

@@ -2,46 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clientAddress, neighbourhood, plainAddress, TrustedProxies } from '@watchglass/record/source';
+import { neighbourhood } from '@watchglass/record/source';
 import { Agent } from 'undici';
 import { type Flood, FloodGate } from './capture/flood.ts';
 import { audience, serve, startIssuer } from './gateway.fixture.ts';
 import { chooseAccept, clientHeaders } from './http/headers.ts';
 import { IssuerKeys } from './identity/issuer-keys.ts';
 import { Authenticator } from './identity/token.ts';
-
-describe('the address of a client', () => {
-  const from = (remoteAddress: string, forwarded: string | undefined, trusted: readonly string[]): string | undefined =>
-    clientAddress(
-      {
-        headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded },
-        socket: { remoteAddress },
-      } as Parameters<typeof clientAddress>[0],
-      new TrustedProxies(trusted),
-    );
-
-  it('is the peer, unless the peer is a proxy that was named', () => {
-    assert.equal(from('203.0.113.9', '6.6.6.6', []), '203.0.113.9');
-    assert.equal(from('203.0.113.9', '6.6.6.6', ['10.0.0.0/8']), '203.0.113.9');
-    assert.equal(from('10.0.0.1', undefined, ['10.0.0.0/8']), '10.0.0.1');
-    assert.equal(from('10.0.0.1', '198.51.100.7', ['10.0.0.0/8']), '198.51.100.7');
-  });
-
-  it('is read from right to left, past the proxies that were named', () => {
-    assert.equal(from('10.0.0.1', '6.6.6.6, 198.51.100.7, 10.0.0.2', ['10.0.0.0/8']), '198.51.100.7');
-    assert.equal(from('::ffff:10.0.0.1', '198.51.100.7', ['10.0.0.0/8']), '198.51.100.7');
-    assert.equal(from('10.0.0.1', '6.6.6.6, garbage, 10.0.0.2', ['10.0.0.0/8']), '10.0.0.2');
-    assert.equal(from('2001:db8::1', '2001:db8:1::7', ['2001:db8::/64']), '2001:db8:1::7');
-  });
-
-  it('is plain: no zone, no mapped IPv4', () => {
-    assert.equal(plainAddress('::ffff:192.0.2.1'), '192.0.2.1');
-    assert.equal(plainAddress('fe80::1%eth0'), 'fe80::1');
-    assert.equal(plainAddress('garbage'), undefined);
-    assert.throws(() => new TrustedProxies(['garbage']));
-    assert.throws(() => new TrustedProxies(['10.0.0.0/8/1']));
-  });
-});
 
 describe('content negotiation', () => {
   it('asks for JSON whenever the client takes it, and refuses what cannot be read', () => {

@@ -20,11 +20,12 @@ import {
 const start = endedAfterEach(startRoad);
 
 const form = { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded' } };
+const names = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `${prefix}${String.fromCharCode(97 + (n % 26), 97 + Math.floor(n / 26))}`);
 const named = (prefix: string, count: number): string =>
-  Array.from(
-    { length: count },
-    (_, n) => `${prefix}${String.fromCharCode(97 + (n % 26), 97 + Math.floor(n / 26))}=1`,
-  ).join('&');
+  names(prefix, count)
+    .map((name) => `${name}=1`)
+    .join('&');
 
 /** Nothing the server would not take may be made here: it would end in a folder instead of the ledger. */
 async function nothingSetAside(of: Road): Promise<void> {
@@ -35,6 +36,7 @@ async function nothingSetAside(of: Road): Promise<void> {
 describe('an event', () => {
   it('is one that the server takes, however many parameters query and form have together', async () => {
     const of = await start({
+      config: { audit: { parameters: [...names('q', 60), ...names('f', 60)] } },
       upstream: (_request, response) => sendJson(response, 200, searchset(observation('o', 'p-1'))),
     });
     const answer = await of.fetch(`/fhir/Observation/_search?${named('q', 60)}`, { ...form, body: named('f', 60) });

@@ -164,7 +164,7 @@ describe('a stream of events', () => {
   });
 
   it('that nobody asked for is held like any other answer, and lasts no longer', async () => {
-    const of = await start({ adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 200 } }) });
+    const of = await start({ adjust: (config) => ({ ...config, upstream: { ...config.upstream, timeoutMs: 1_000 } }) });
     const endless = await of.fetch('/fhir/Observation');
     assert.deepEqual([endless.status, endless.text.includes('first')], [504, false]);
     await gone(of.streams[0]);

@@ -112,6 +112,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     metrics,
     publicUrl,
     site: config.site,
+    knownParameters: knownParametersOf(config),
     opaqueParameters: new Set(config.paging.opaqueParameters.map((name) => name.toLowerCase())),
     exposureBytesMax: config.exposureBytesMax,
     requestBytesMax: config.limits.requestBytesMax,
@@ -217,6 +218,12 @@ async function idleWithin(pipeline: Pipeline, boundMs: number): Promise<void> {
 async function recordCounters(recorder: Recorder, config: GatewayConfig, counters: RequestCounters): Promise<void> {
   const changes = countersToChanges(counters.read(recorder));
   await recorder.recordDurably([ownEvent(config, { operation: countersOperation, status: 'success', changes })]);
+}
+
+/** What the configuration calls by name means something: no name of a person is written there. */
+function knownParametersOf({ audit, paging, routes }: GatewayConfig): ReadonlySet<string> {
+  const inUrls = routes.flatMap((route) => (route.kind === 'fhir' ? [...(route.urlParameters ?? [])] : []));
+  return new Set([...audit.parameters, ...paging.opaqueParameters, ...inUrls]);
 }
 
 /** Class and place of a fault; its message could hold a part of a request. */

@@ -24,6 +24,7 @@ export type { ConsentHook, ConsentQuestion } from './policy/consent.ts';
 export { type Considered, type Explanation, explain, type Supposed } from './policy/explain.ts';
 export { loadPolicy } from './policy/load-policy.ts';
 export { parsePolicy } from './policy/policy.ts';
+export { readJsonMap } from './policy/read-json-map.ts';
 export { samplePolicyPath } from './policy/sample-policy.ts';
 export type { Policy } from './policy/tables.ts';
 export type { FrontDoors, RunningGateway, StartOptions } from './running-gateway.ts';

@@ -44,7 +44,10 @@ before(async () => {
   const { routes } = parse(gateway) as { routes: { map: string }[] };
   road = await startRoad({
     policy,
-    config: { routes: routes.map((route) => ({ ...route, map: join(folder, route.map) })) },
+    config: {
+      audit: { parameters: ['ward'] },
+      routes: routes.map((route) => ({ ...route, map: join(folder, route.map) })),
+    },
     upstream(request, response) {
       const path = request.url ?? '';
       if (request.method === 'POST')
@@ -79,7 +82,7 @@ describe('an API that is no FHIR', () => {
   });
 
   it('is searched, and its answer says who is in it', async () => {
-    assert.equal((await road.fetch('/api/visits?ward=3')).status, 200);
+    assert.equal((await road.fetch('/api/visits?ward=3&bed=4')).status, 200);
     const event = await lastEvent();
     assert.deepEqual(
       event.exposure?.patients?.map(({ id, count }) => [id, count]),
@@ -90,7 +93,7 @@ describe('an API that is no FHIR', () => {
     );
     assert.deepEqual(
       [event.exposure?.count, event.exposure?.truncated, event.request?.query],
-      [2, undefined, ['ward']],
+      [2, undefined, ['ward', 'other']],
     );
   });
 

@@ -246,7 +246,7 @@ describe('a WebSocket ends', () => {
 
   it('when the token ends', async () => {
     const of = await start();
-    const exp = Math.floor(Date.now() / 1_000) + 5;
+    const exp = Math.floor(Date.now() / 1_000) + 4;
     const socket = await opened(of, { token: await of.issuer.mint({ exp }) });
     assert.equal(await closedWith(socket), 1_008);
     assert.ok(Date.now() >= exp * 1_000);
@@ -305,8 +305,8 @@ describe('a WebSocket ends', () => {
 
   it('when nothing moves, however long other connections may be still', async () => {
     const of = await start({
-      websockets: { idleTimeoutMs: 4_000 },
-      adjust: (config) => ({ ...config, limits: { ...config.limits, stallTimeoutMs: 2_000 } }),
+      websockets: { idleTimeoutMs: 3_000 },
+      adjust: (config) => ({ ...config, limits: { ...config.limits, stallTimeoutMs: 1_500 } }),
     });
     assert.equal(await closedWith(await opened(of)), 1_001);
     assert.equal((await endOf(of)).outcome.reason, 'idle');

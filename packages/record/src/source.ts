@@ -1,6 +1,6 @@
 /**
- * `@watchglass/record/source`: where a request comes from, for every door that says so in an event. Node only. The peer of the connection, unless that is a proxy the operator named: then `X-Forwarded-For` is read from right to left,
- * and the first address that isn't one of ours is the client. Nobody is trusted by default.
+ * `@watchglass/record/source`: where a request comes from, the same for every door that says so in an event. Node only. The peer of the connection, unless that is a proxy the operator named: then
+ * `X-Forwarded-For` is read from right to left, and the first address that isn't one of ours is the client. Nobody is trusted by default.
  */
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';

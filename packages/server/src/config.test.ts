@@ -84,6 +84,12 @@ test('what contradicts itself or is unsafe is refused', () => {
     ],
     ['url: http://localhost:9440/', 'url: http://watchglass.example', /^url: plain http/],
     ['url: http://localhost:9442', 'url: http://id.example', /^issuer\.url: a plain http issuer/],
+    [
+      'tenants: [clinic]',
+      'tenants: [clinic]\ntrustedProxies: [10.0.0.7, proxy]',
+      /^trustedProxies\[1\]: expected an address/,
+    ],
+    ['tenants: [clinic]', 'tenants: [clinic]\ntrustedProxies: 10.0.0.7', /^trustedProxies: /],
     ['tenants: [clinic]', 'tenants: [Clinic]', /^tenants\[0\]: expected lower-case/],
     ['tenants: [clinic]', 'tenants: [clinic, clinic]', /^tenants\[1\]: `clinic` stands there twice/],
     ['tenants: [clinic]', 'tenants: []', /^tenants: /],

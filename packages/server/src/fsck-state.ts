@@ -1,8 +1,9 @@
 /** The files of working state beside a ledger, read as facts and held against what its logs say. */
 import { join } from 'node:path';
 import type { MeaningFinding } from '@watchglass/record/reader';
-import { readAccessFacts, shownName } from './access/access-facts.ts';
+import { readAccessFacts, readStanding, shownName } from './access/access-facts.ts';
 import { compareFacts, type HeldFacts, type Listener } from './access/facts.ts';
+import { isUpTo, readStateMark, stateMarkName } from './access/state-mark.ts';
 import { readDecisionFacts } from './respond/decision-facts.ts';
 import { isFull, readRetentionFacts } from './retention/retention-facts.ts';
 import { readKeyFacts, readWitnessFacts } from './review/key-facts.ts';
@@ -33,7 +34,7 @@ export interface StateComparison {
 }
 
 /** A file that can't be read says why, and nothing else about it. */
-type Read = { readonly facts: HeldFacts | undefined } | { readonly fault: string };
+type Read<T = HeldFacts> = { readonly facts: T | undefined } | { readonly fault: string };
 
 /** @param readOn hears what the logs say meanwhile: whatever the state holds is on record before it is applied, so the logs are read after it */
 export async function compareState(
@@ -64,6 +65,7 @@ export async function compareState(
     compareFile('keys/keyring.json', keys, listeners.keys, logs),
     compareFile('witnesses', witnesses, listeners.witnesses, logs),
     compareFile('decisions.json', decisions, listeners.decisions, logs),
+    await compareMark(world, dataDir),
   ];
   return {
     findings: parts.flatMap(({ findings }) => findings),
@@ -72,7 +74,33 @@ export async function compareState(
   };
 }
 
-async function readAs(read: () => Promise<HeldFacts | undefined>): Promise<Read> {
+/** An older copy of the state, found before a server refuses it. */
+async function compareMark(world: World, dataDir: string): Promise<StateComparison> {
+  const path = join(dataDir, 'state.sqlite');
+  const none = { findings: [], compared: 0, unknown: 0 };
+  if ((await world.disk.size(path)) === undefined) return none;
+  const place = stateMarkName;
+  // First, since it is written last: a server that runs meanwhile is ahead of it.
+  const remembered = await readAs(() => readStateMark(world, join(dataDir, stateMarkName)));
+  if ('fault' in remembered) {
+    const expected = 'a line with a name and a count';
+    return { ...none, findings: [{ code: 'state-unreadable', place, expected, got: remembered.fault }] };
+  }
+  if (remembered.facts === undefined) return none;
+  const held = await readAs(async () => readStanding(path));
+  // That it can't be read is said of the file itself.
+  if ('fault' in held) return none;
+  const { lineage, endings } = remembered.facts;
+  if (isUpTo(held.facts, remembered.facts)) return { ...none, compared: 1 };
+  const expected = `state.sqlite with ${endings} endings or more`;
+  const got =
+    held.facts === undefined
+      ? 'none counted'
+      : `${held.facts.endings} of ${held.facts.lineage === lineage ? 'the same' : 'another'} file`;
+  return { findings: [{ code: 'state-differs', place, expected, got }], compared: 1, unknown: 0 };
+}
+
+async function readAs<T>(read: () => Promise<T | undefined>): Promise<Read<T>> {
   try {
     return { facts: await read() };
   } catch (error) {

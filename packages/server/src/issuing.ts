@@ -18,6 +18,7 @@ import type { IssuerClient } from './issuer/issuer-client.ts';
 import { loadIssuer } from './issuer/load-issuer.ts';
 import { issuerAlgorithm, type SigningKey } from './issuer/signing-key.ts';
 import { readIssuerClients } from './issuer-clients.ts';
+import { listenAt } from './listening.ts';
 import type { Tracing } from './trace/tracing.ts';
 import type { World } from './world/world.ts';
 
@@ -105,7 +106,10 @@ export async function startIssuer(parts: {
     ...(tls !== undefined && new URL(url).protocol === 'https:' ? { tls } : {}),
     report: (message, error) => log.error({ err: error }, message),
   });
-  await issuer.listen(listen);
+  await listenAt('issuer.listen', listen, (at) => issuer.listen(at)).catch(async (error: unknown) => {
+    await issuer[Symbol.asyncDispose]();
+    throw error;
+  });
   return issuer;
 }
 

@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { call } from './call.fixture.ts';
+import { freePort } from './free-ports.fixture.ts';
 import { LedgerError, readConfig, type ServerConfig, ServerError, startServer } from './index.ts';
 
 interface Place {
@@ -32,14 +33,6 @@ log: { level: silent }
 `,
   );
   return { dir, config: await readConfig(join(dir, 'watchglass.yaml')) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 interface DemoTokens {
@@ -69,22 +62,6 @@ const event = {
   actor: { id: 'wg-pr-0001', type: 'human' },
   targets: [{ type: 'Patient', id: 'wg-pt-000417', patient: 'wg-pt-000417' }],
 };
-
-async function call(
-  url: string,
-  token: string,
-  body?: unknown,
-): Promise<{ status: number; body: Record<string, unknown> }> {
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
 
 interface Seen {
   readonly operation: string;
@@ -247,5 +224,31 @@ test('a start that was given up leaves nothing behind', async (context) => {
   const place = await prepare(context);
   await assert.rejects(startServer(place.config, { signal: AbortSignal.abort() }), { name: 'AbortError' });
   assert.ok(!existsSync(join(place.config.dataDir, 'server.json')));
+  await using _server = await startServer(place.config);
+});
+
+test('a port that somebody else has is named by its key, and what was open is let go of', async (context) => {
+  const place = await prepare(context);
+  const { listen, issuer } = place.config;
+  assert.ok(issuer.kind === 'embedded');
+  for (const [key, { port }] of [
+    ['listen', listen],
+    ['issuer.listen', issuer.listen],
+  ] as const) {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve));
+    try {
+      await assert.rejects(startServer(place.config), ({ code, message }: ServerError) => {
+        assert.equal(code, 'config-invalid');
+        assert.equal(
+          message,
+          `${key}: expected to listen at 127.0.0.1:${port}, got EADDRINUSE; end what listens there, or choose another port`,
+        );
+        return true;
+      });
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
+    }
+  }
   await using _server = await startServer(place.config);
 });

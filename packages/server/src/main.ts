@@ -33,6 +33,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open-ledger.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
+import { listenAt } from './listening.ts';
 import { openDecisions } from './respond/decisions.ts';
 import { openRetention } from './retention/open-retention.ts';
 import { defaultRetention } from './retention/policy.ts';
@@ -283,7 +284,7 @@ export async function startServer(
       );
     }
   }
-  await api.listen(config.listen);
+  await listenAt('listen', config.listen, (at) => api.listen(at));
   signal?.throwIfAborted();
 
   await announce(world, paths.announcement, config);

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { request } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setDefaultCACertificates } from 'node:tls';
+import { freePort } from './free-ports.fixture.ts';
 import { readConfig, type ServerConfig, startServer } from './index.ts';
 import { client, type OutsideIssuer, startOutsideIssuer } from './outside-issuer.fixture.ts';
 import { selfSigned } from './self-signed.fixture.ts';
@@ -15,14 +14,6 @@ import { selfSigned } from './self-signed.fixture.ts';
 const certificate = selfSigned();
 // This process trusts it from here on, as an operator's machine trusts the CA of the clinic.
 setDefaultCACertificates([certificate.cert]);
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Place extends AsyncDisposable {
   readonly config: ServerConfig;

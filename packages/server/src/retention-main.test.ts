@@ -1,23 +1,15 @@
 /** A whole server, as it is started from its configuration: keys, indexes and ledger end together, also over a restart in the middle. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { verifyLedger } from '@watchglass/record/reader';
+import { call } from './call.fixture.ts';
+import { freePort } from './free-ports.fixture.ts';
 import { type RunningServer, readConfig, type ServerConfig, startServer } from './index.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function configuration(dir: string): Promise<ServerConfig> {
   const [server, issuer] = [await freePort(), await freePort()];
@@ -36,23 +28,6 @@ log: { level: silent }
 `,
   );
   return readConfig(join(dir, 'watchglass.yaml'));
-}
-
-interface Answered {
-  readonly status: number;
-  readonly body: Record<string, unknown>;
-}
-
-async function call(url: string, token: string, body?: unknown): Promise<Answered> {
-  const response = await fetch(url, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
 test('a configured server ends what is over: key, seeds, index and token key; another tenant reads on under the new key', async () => {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cosignatureVerifierOf, cosignerOf, formatVerifierKey, generateSigner } from '@watchglass/record';
+import { freePort } from './free-ports.fixture.ts';
 import { readConfig, startServer } from './index.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
@@ -16,14 +17,6 @@ async function listening(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listening(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 test('a server on an older copy seals nothing before a witness was asked', async () => {

@@ -144,7 +144,7 @@ describe('a collector', () => {
 
   it('that never answers costs spans, which are counted, and no time', async () => {
     const { of } = await open({ queueMax: 16, timeoutMs: 200 }, () => undefined);
-    assert.ok(flood(of) < 1_000);
+    assert.ok(flood(of) < 10_000);
     await fated('refused');
     assert.deepEqual(reaches, [false]);
     assert.equal(fates.get('sent'), undefined);
@@ -165,7 +165,7 @@ describe('a collector', () => {
       dripping.add(timer);
       response.once('close', () => clearInterval(timer));
     };
-    const { of } = await open({ queueMax: 16, timeoutMs: 300 }, drip);
+    const { of } = await open({ queueMax: 16, timeoutMs: 2_000 }, drip);
     try {
       for (let n = 0; n < 16; n += 1) of.begin({ name: 'a', kind: 'server' }).end();
       await fated('refused');
@@ -211,7 +211,7 @@ describe('a collector', () => {
     const startedMs = performance.now();
     await of[Symbol.asyncDispose]();
     const tookMs = performance.now() - startedMs;
-    assert.ok(tookMs < 2_000, `${tookMs} ms`);
+    assert.ok(tookMs < 20_000, `${tookMs} ms`);
     spans = undefined;
   });
 });

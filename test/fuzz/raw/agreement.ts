@@ -86,9 +86,11 @@ function recordFault(request: Seen, events: readonly Event[]): string | undefine
   const plain = readPath(path);
   if (said.route !== plain.route) return `the event says ${said.route}, not ${plain.route}`;
   const recorded = new Set(said.query ?? []);
-  const hidden = names.filter((name) => !recorded.has(name) && !recorded.has('{value}'));
+  // What is no name of FHIR's may be anything, and is not repeated.
+  const isSaid = (name: string): boolean => recorded.has(name) || (recorded.has('other') && !standard.has(name));
+  const hidden = names.filter((name) => !isSaid(name));
   if (hidden.length > 0) return `parameters ${hidden.join()} are not in the event`;
-  const invented = [...recorded].filter((name) => name !== '{value}' && !names.includes(name));
+  const invented = [...recorded].filter((name) => name !== 'other' && !names.includes(name));
   if (invented.length > 0) return `parameters ${invented.join()} are in the event only`;
   for (const { type, id } of plain.named) {
     if (main.targets?.some((target) => target.type === type && target.id === id) !== true)
@@ -99,6 +101,20 @@ function recordFault(request: Seen, events: readonly Event[]): string | undefine
     return `the event says ${outcome.request?.requestBytes} bytes, it had ${request.body.length}`;
   return plain.route === '/fhir/' && request.method === 'POST' ? batchFault(request, events) : undefined;
 }
+
+/** Those of FHIR that the generator knows. */
+const standard: ReadonlySet<string> = new Set([
+  '_id',
+  'name',
+  'name:exact',
+  '_format',
+  '_count',
+  'code',
+  '_summary',
+  'patient',
+  '_elements',
+  '_include',
+]);
 
 /** Path, and the names of parameters of query, form and condition together, decoded as a form is. */
 function parametersOf(request: Seen): { readonly path: string; readonly names: readonly string[] } {

@@ -57,7 +57,8 @@ export async function init(dir: string, options: InitOptions, io: Io): Promise<v
     });
     return;
   }
-  for (const line of nextSteps({ dir, folder, vkey, password })) printLine(io, line);
+  const byNpx = io.env.npm_command === 'exec';
+  for (const line of nextSteps({ dir, folder, vkey, password, byNpx })) printLine(io, line);
   note(io, `${paint(io, io.stderr, 'green', '✓')} done`);
 }
 
@@ -103,10 +104,11 @@ interface Made {
   readonly folder: string;
   readonly vkey: string;
   readonly password: string;
+  /** Then the command is known in the clone and nowhere else. */
+  readonly byNpx: boolean;
 }
 
-function nextSteps({ dir, folder, vkey, password }: Made): string[] {
-  const into = dir === '.' ? [] : [`  cd ${dir}`];
+function nextSteps({ dir, folder, vkey, password, byNpx }: Made): string[] {
   return [
     `A configuration and first keys are in ${folder}.`,
     '',
@@ -119,10 +121,26 @@ function nextSteps({ dir, folder, vkey, password }: Made): string[] {
     'This password is shown only now. How to add more people: docs/api.md, "Running it".',
     '',
     'Next:',
-    ...into,
+    ...(byNpx ? commandsFromHere(dir) : commandsInside(dir)),
+  ];
+}
+
+function commandsInside(dir: string): string[] {
+  return [
+    ...(dir === '.' ? [] : [`  cd ${dir}`]),
     '  watchglass config check',
     '  watchglass serve',
     '  watchglass gateway        # after upstream.url and the issuer in gateway.yaml are yours',
     '  watchglass search --data data',
+  ];
+}
+
+function commandsFromHere(dir: string): string[] {
+  const at = (name: string): string => (dir === '.' ? name : join(dir, name));
+  return [
+    `  npx watchglass config check ${at('watchglass.yaml')} ${at('gateway.yaml')}`,
+    `  npx watchglass serve --config ${at('watchglass.yaml')}`,
+    `  npx watchglass gateway --config ${at('gateway.yaml')}        # after upstream.url and the issuer in it are yours`,
+    `  npx watchglass search --data ${at('data')}`,
   ];
 }

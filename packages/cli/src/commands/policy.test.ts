@@ -137,3 +137,33 @@ test('one request is explained by the rules that speak of it, with their lines',
     [['breakGlass', 'holds']],
   );
 });
+
+test('of an API that is no FHIR a request is what its map says, in cases and in an explanation', async () => {
+  await writeFile(
+    join(folder, 'api.yaml'),
+    'version: 1\nroutes:\n  GET /observations/{id}: { type: Observation, patient: path id }\n',
+  );
+  const { code, out } = await cases(`prefix: /api
+map: api.yaml
+cases:
+  - {name: by day, roles: [nurse], path: /api/observations/1, at: '2026-11-24T12:00:00Z', expect: allow, because: by-day}
+  - {name: unnamed, roles: [nurse], path: /api/others/1, expect: deny, because: not-found}
+`);
+  assert.equal(code, 0, out);
+  const asked = [
+    'explain',
+    '--policy',
+    'policy.yaml',
+    '--role',
+    'nurse',
+    '--prefix',
+    '/api',
+    '--path',
+    '/api/observations/1',
+  ];
+  const explained = await watchglass(...asked, '--map', 'api.yaml', '--at', '2026-11-24T22:00:00Z');
+  assert.match(explained.out, /^deny: policy-time, by by-day\n {2}it is read of Observation\n/);
+  const missing = await watchglass(...asked, '--map', 'nowhere.yaml');
+  assert.equal(missing.code, 1);
+  assert.match(missing.err, /expected a map of routes in .*nowhere\.yaml, got ENOENT; check the path/);
+});

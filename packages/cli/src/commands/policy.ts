@@ -2,7 +2,7 @@
  * `watchglass policy test|explain`: what a policy of the gateway says to requests that nobody makes, and why. Reads files, and starts nothing.
  */
 import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { CaseResult, Explanation, Policy } from '@watchglass/gateway';
 import { CliError, messageOf, systemCodeOf } from '../errors.ts';
 import { type Io, paint, printJson, printLine } from '../io.ts';
@@ -19,6 +19,7 @@ export interface ExplainOptions {
   readonly method: string;
   readonly path: string;
   readonly prefix: string;
+  readonly map?: string;
   readonly scope: string;
   readonly patient?: string;
   readonly purpose?: string;
@@ -36,7 +37,11 @@ export async function testPolicy(options: TestOptions, io: Io): Promise<void> {
   const { runCases } = await import('@watchglass/gateway');
   const policy = await readPolicy(options.policy, io);
   const results = await refusing(async () =>
-    runCases(policy, await readText(options.case, io), { file: options.case, nowMs: Date.now() }),
+    runCases(policy, await readText(options.case, io), {
+      file: options.case,
+      folder: dirname(resolve(io.cwd, options.case)),
+      nowMs: Date.now(),
+    }),
   );
   const failed = results.filter(({ passed }) => !passed);
   if (options.json === true)
@@ -53,15 +58,18 @@ export async function testPolicy(options: TestOptions, io: Io): Promise<void> {
 }
 
 export async function explainPolicy(options: ExplainOptions, io: Io): Promise<void> {
-  const { explain, summary } = await import('@watchglass/gateway');
+  const { explain, readJsonMap, summary } = await import('@watchglass/gateway');
   const atMs = options.at === undefined ? Date.now() : Date.parse(options.at);
   const ago = options.signedIn === undefined ? undefined : Number(options.signedIn);
   if (Number.isNaN(atMs)) throw new CliError('usage', 'expected --at to be a moment such as 2026-11-24T18:30:00Z');
   if (Number.isNaN(ago)) throw new CliError('usage', 'expected --signed-in to be a number of seconds');
   const policy = await readPolicy(options.policy, io);
   const { role, scope, mfa, method } = options;
+  const file = options.map === undefined ? undefined : resolve(io.cwd, options.map);
+  const map = file === undefined ? undefined : await refusing(async () => readJsonMap(file));
   const explanation = explain(policy, {
     ...options,
+    map,
     method: method.toUpperCase(),
     roles: role,
     scopes: scope,

@@ -19,6 +19,9 @@ url: http://localhost:9440
 #   cert: ./tls/server.pem
 #   key: ./tls/server.key        # mode 0600
 
+# Proxies in front of it, whose X-Forwarded-For says who is asking (docs/configuration.md, "Behind a proxy"):
+#   trustedProxies: [127.0.0.1]
+
 # Each tenant has a log of its own.
 tenants:
   - ${tenant}

@@ -19,12 +19,14 @@ export function addPolicy(program: Command, io: Io): void {
   command(policy, 'explain', 'Say what a policy answers to one request, and which rules speak of it.', [
     'watchglass policy explain --policy hospital.yaml --role nurse --method GET --path /fhir/Patient/wg-pt-000417',
     'watchglass policy explain --policy hospital.yaml --role billing --path /fhir/Claim --from 10.1.2.3 --at 2026-11-24T22:00:00Z',
+    'watchglass policy explain --policy policy.yaml --role nurse --prefix /api --map api.yaml --path /api/visits',
   ])
     .requiredOption('--policy <file>', 'the policy')
     .option('--role <name>', 'a role of who asks; again for more', toList, [])
     .option('--method <method>', 'HTTP method', 'GET')
     .requiredOption('--path <path>', 'path and query, such as /fhir/Observation?patient=wg-pt-000417')
     .option('--prefix <path>', 'base path of the API', '/fhir')
+    .option('--map <file>', 'the map of its routes, where it is no FHIR (docs/json-apis.md)')
     .option('--scope <scopes>', 'SMART scopes of the token', 'user/*.cruds')
     .option('--patient <id>', 'launch context of patient/ scopes')
     .option('--purpose <code>', 'HL7 v3 PurposeOfUse')

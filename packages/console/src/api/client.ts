@@ -270,6 +270,27 @@ export async function fetchEvent(tenant: string, index: number, signal: AbortSig
   return namedEvent(await askJson(`/v1/events/${index}?tenant=${encodeURIComponent(tenant)}`, { signal }), '');
 }
 
+/** What somebody can find who looked at an event. */
+export const findings = ['justified', 'unjustified', 'unclear'] as const;
+export type Finding = (typeof findings)[number];
+
+const reviewsMax = 20;
+
+/** What was found about one event, the newest first. */
+export async function searchReviews(tenant: string, index: number, signal: AbortSignal): Promise<EventPage> {
+  const asked = { tenant, kind: 'review', action: 'create', resource: `Event/${index}`, limit: reviewsMax };
+  return eventPage(await postJson('/v1/events/search', asked, signal), '');
+}
+
+/** Is on record when it resolves. */
+export async function reviewEvent(tenant: string, index: number, finding: Finding): Promise<void> {
+  await ask(`/v1/events/${index}/review`, {
+    method: 'POST',
+    body: JSON.stringify({ tenant, finding }),
+    headers: { 'content-type': 'application/json' },
+  });
+}
+
 /** The text of a tlog-proof; asking for it is itself recorded. */
 export async function fetchProof(tenant: string, index: number, signal: AbortSignal): Promise<string> {
   return (await ask(`/v1/events/${index}/proof?tenant=${encodeURIComponent(tenant)}`, { signal })).text();

@@ -24,6 +24,7 @@ import { Sentence } from '../ui/sentence.tsx';
 import { Skeleton } from '../ui/skeleton.tsx';
 import { EventFields } from './event-fields.tsx';
 import { EvidenceButton } from './evidence-button.tsx';
+import { awaitsReview, GlassReview } from './glass-review.tsx';
 import { ProofSection } from './proof-section.tsx';
 import { useVerdict } from './use-verdict.ts';
 
@@ -91,6 +92,9 @@ export function EventPanel(props: EventPanelProps): ReactElement {
                 zone={props.zone}
                 onRetry={() => void (fetched.error ? fetched.refetch() : verdict.refetch())}
               />
+              {fetched.data && awaitsReview(event) && (
+                <GlassReview key={index} event={event} people={people} zone={props.zone} />
+              )}
               <EventFields
                 event={event}
                 people={people}

@@ -168,7 +168,20 @@ test('the sentence names who, in what role, for whom and why, and how it ended',
         outcome: { status: 'denied', reason: 'policy' },
       }),
     ),
-    'agent-4 (assistant) tried to read Patient ·7F3KQA on behalf of dr-okafor with ward-app for break the glass, and was denied: the policy gives this role no such right.',
+    'agent-4 (assistant) tried to read Patient ·7F3KQA on behalf of dr-okafor with ward-app by breaking the glass, and was denied: the policy gives this role no such right.',
+  );
+});
+
+test('broken glass is told with its reason, and once', () => {
+  const purpose = { code: 'BTG', justification: 'no-consent-possible' };
+  const opened = { kind: 'access-change', operation: 'break-glass-opened', action: 'execute' } as const;
+  assert.equal(
+    plainText(summariseEvent({ ...base, ...opened, purpose })),
+    'nurse-ito (nurse) broke the glass for ·7F3KQA (reason: no consent possible).',
+  );
+  assert.equal(
+    plainText(summariseEvent({ ...base, purpose })),
+    'Read Patient ·7F3KQA by nurse-ito (nurse) by breaking the glass (reason: no consent possible).',
   );
 });
 

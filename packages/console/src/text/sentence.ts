@@ -74,7 +74,7 @@ export function summariseEvent(event: ListedEvent, people: People = nobodyKnown)
   const rest = [
     ...(nearest ? [plain('on behalf of'), who(nearest, people)] : []),
     ...(actor.client ? [plain('with'), id(actor.client)] : []),
-    ...(event.purpose ? [plain(`for ${purposeLabel(event.purpose.code)}`)] : []),
+    ...whyWords(event).map(plain),
     plain(isIntent(event) ? '.' : wasOpen(event) ? endClause(event.outcome) : outcomeClause(event.outcome)),
   ];
   const statement = statementOf(event);
@@ -85,6 +85,16 @@ export function summariseEvent(event: ListedEvent, people: People = nobodyKnown)
   const [first, ...after] = line;
   const did = lowered(first?.text ?? 'did something');
   return join(capitalised([...whom, plain(isIntent(event) ? `was ${did}` : did), ...after, ...rest]));
+}
+
+/** Whoever breaks the glass says a reason of the policy; that it was broken is said already where that is the event. */
+function whyWords({ operation, purpose }: ListedEvent): readonly string[] {
+  if (purpose === undefined) return [];
+  if (purpose.code !== 'BTG') return [`for ${purposeLabel(purpose.code)}`];
+  return [
+    ...(operation === 'break-glass-opened' ? [] : ['by breaking the glass']),
+    ...(purpose.justification === undefined ? [] : [`(reason: ${plainWords(purpose.justification)})`]),
+  ];
 }
 
 /** What left the system, as a sentence of its own; `undefined` where nothing is known to have left. */

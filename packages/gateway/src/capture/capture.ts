@@ -1,6 +1,6 @@
 /**
  * The event of a request: what is known when it arrives, who is calling once that is verified, how it ended. No id of a path, no value of a
- * query and no header value gets in here, except the user agent and, by policy, the purpose of use. Members stand in the order of the schema, so that nobody has to
+ * query, no name of a parameter that may mean anything and no header value gets in here, except the user agent and, by policy, the purpose of use. Members stand in the order of the schema, so that nobody has to
  * arrange them (docs/format.md, "Packed records").
  */
 import type { IncomingMessage } from 'node:http';
@@ -9,11 +9,11 @@ import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from
 import { peerAddress } from '@watchglass/record/source';
 import { parseTraceparent } from '@watchglass/trace';
 import type { Interaction } from '../fhir/fhir-interaction.ts';
-import { parametersMax } from '../http/canonical.ts';
 import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
 import type { RequestTrace } from '../trace/request-trace.ts';
 import type { Counted } from './counters.ts';
+import { recordedNames } from './parameter-names.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
 import { timestamp } from './timestamp.ts';
@@ -31,6 +31,8 @@ export interface Captured {
   /** Of the client certificate of the connection: `x5t#S256`. */
   readonly certificate: string | undefined;
   readonly site: string | undefined;
+  /** Names of parameters that may be repeated, besides those that everybody knows. */
+  readonly knownParameters: ReadonlySet<string>;
   /** Where its phases are told; undefined without tracing. */
   readonly trace?: RequestTrace | undefined;
   readonly counted: Counted;
@@ -44,6 +46,7 @@ export function capture(
     readonly timeMs: number;
     readonly address: string | undefined;
     readonly site: string | undefined;
+    readonly knownParameters: ReadonlySet<string>;
     readonly trace?: RequestTrace | undefined;
   },
 ): Captured {
@@ -66,6 +69,7 @@ export function capture(
     },
     certificate,
     site: options.site,
+    knownParameters: options.knownParameters,
     trace: options.trace,
     counted: { fate: undefined },
   };
@@ -159,7 +163,9 @@ export function interactionEvent(input: {
 }): EventDraftFacts {
   const { captured, interaction, parameterNames, rest = {} } = input;
   const { id, targets = namedTargets(interaction), exposure, purpose, completes } = rest;
-  const query = parameterNames.length === 0 ? {} : { query: [...new Set(parameterNames)].slice(0, parametersMax) };
+  const { knownParameters } = captured;
+  const query =
+    parameterNames.length === 0 ? {} : { query: recordedNames(parameterNames, interaction, knownParameters) };
   return {
     ...(id === undefined ? {} : { id }),
     time: timestamp(captured.timeMs),

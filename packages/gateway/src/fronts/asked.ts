@@ -87,7 +87,13 @@ export function captureAsked(
     newId,
     auditId,
     site,
-  }: { readonly newId: () => string; readonly auditId: string; readonly site: string | undefined },
+    knownParameters,
+  }: {
+    readonly newId: () => string;
+    readonly auditId: string;
+    readonly site: string | undefined;
+    readonly knownParameters: ReadonlySet<string>;
+  },
 ): Captured {
   const { requestId, clientCert } = asked;
   const captured = capture(message, {
@@ -96,6 +102,7 @@ export function captureAsked(
     timeMs: Date.now(),
     address: plainAddress(asked.peerIp),
     site,
+    knownParameters,
   });
   if (clientCert === undefined) return captured;
   return {

@@ -16,7 +16,8 @@ import { isExportLink } from '../exposure/export-links.ts';
 import { isMapped } from '../exposure/json-map.ts';
 import type { Parameter } from '../http/canonical.ts';
 import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
-import { isOpaque, type PagingParts } from '../passage/paging.ts';
+import type { PagingParts } from '../passage/link-lead.ts';
+import { isOpaque } from '../passage/paging.ts';
 import { answerRefusal, type RefusalCode, tooLateBy } from '../passage/refusal.ts';
 import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
@@ -56,6 +57,7 @@ export interface DecisionParts extends AdmissionParts, Pick<PagingParts, 'opaque
   readonly counters: RequestCounters;
   readonly metrics: Metrics;
   readonly site: string | undefined;
+  readonly knownParameters: ReadonlySet<string>;
   readonly tenant: string | undefined;
   /** Of this worker among many, which its audit ids say. */
   readonly slot?: number | undefined;
@@ -141,13 +143,14 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site, slot } = this.#parts;
+    const { recorder, site, knownParameters, slot } = this.#parts;
     const newId = (): string => recorder.newId(Date.now());
     const auditId = newId();
     return captureAsked(asked, message, {
       newId,
       auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
       site,
+      knownParameters,
     });
   }
 

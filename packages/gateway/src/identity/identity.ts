@@ -19,6 +19,7 @@ export interface IssuerSettings {
   readonly jwksUri?: string | undefined;
   readonly tokenType: string;
   readonly rolesClaim: string;
+  readonly scopes?: string | undefined;
   readonly roles?: readonly string[] | undefined;
   readonly actorPrefix?: string | undefined;
   /** Its opaque tokens are asked about. */

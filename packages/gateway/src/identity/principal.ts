@@ -8,6 +8,8 @@ import { type Grant, parseScopes } from '../fhir/scope.ts';
 
 const rolesMax = 32;
 const methodsMax = 16;
+const claimStepsMax = 8;
+const smartPattern = /(?:^|\s)(?:patient|user|system)\//i;
 
 /** How somebody proved to be somebody: a plain JWT, an opaque token, or a token bound to a key of DPoP or of a client certificate. */
 export type AuthenticationMethod = 'bearer' | 'introspection' | 'dpop' | 'mtls';
@@ -45,7 +47,10 @@ export interface ActorNames {
 /** Whose words are read, and what of them counts. */
 export interface ClaimRules extends ActorNames {
   readonly issuer: string;
+  /** Its name; where there is no claim of that name, the way to it: `realm_access.roles`. */
   readonly rolesClaim: string;
+  /** SMART scopes of tokens that carry none of their own. */
+  readonly scopes?: string | undefined;
   /** When given, only these roles are believed from it. */
   readonly roles?: readonly string[] | undefined;
 }
@@ -70,12 +75,12 @@ export function principalOf(
   if (id === undefined) return 'token-subject';
   const { amr, auth_time: authTime, scope, patient } = payload;
   const methods = Array.isArray(amr) ? stringsOf(amr, methodsMax) : undefined;
-  const roles = stringsOf(payload[rules.rolesClaim], rolesMax);
+  const roles = stringsOf(claimAt(payload, rules.rolesClaim), rolesMax);
   return {
     id,
     issuer: rules.issuer,
     roles: rules.roles === undefined ? roles : roles.filter((role) => rules.roles?.includes(role)),
-    grants: typeof scope === 'string' ? parseScopes(scope) : [],
+    grants: parseScopes(scopesOf(scope, rules)),
     client: lineOf(payload.client_id ?? payload.azp, 256),
     tokenId: lineOf(payload.jti, 256),
     session: lineOf(payload.sid, 256),
@@ -89,6 +94,24 @@ export function principalOf(
     method,
     ...(methods === undefined ? {} : { methods }),
   };
+}
+
+/** A claim by its name, which may hold dots itself, else by the way to it. */
+function claimAt(payload: JWTPayload, name: string): unknown {
+  if (Object.hasOwn(payload, name)) return payload[name];
+  return name
+    .split('.', claimStepsMax)
+    .reduce<unknown>(
+      (at, step) =>
+        typeof at === 'object' && at !== null && Object.hasOwn(at, step) ? (at as JWTPayload)[step] : undefined,
+      payload,
+    );
+}
+
+/** What a token says of SMART holds, also where it grants nothing; only where it says nothing the configuration does. */
+function scopesOf(claim: unknown, { scopes = '' }: ClaimRules): string {
+  const own = typeof claim === 'string' ? claim : '';
+  return smartPattern.test(own) ? own : scopes;
 }
 
 /** RFC 8176: `mfa` says so itself; otherwise two different methods were used. */

@@ -26,6 +26,8 @@ export interface HeldWhole {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Buffer;
+  /** Before addresses in it were moved: whom it is about is learnt from this, where each of them is the one that the others refer to. */
+  readonly asItCame?: Buffer;
 }
 
 export interface HeldBeginning {

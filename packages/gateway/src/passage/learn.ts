@@ -26,8 +26,9 @@ export function learnFromHeld(given: HeldWhole | HeldBeginning, interaction: Int
     isMapped(interaction)
       ? learnMapped(bytes, { interaction, of: 'response', contentType, complete, failed })
       : learnExposure(bytes, { contentType, complete });
-  if (isPlain(held)) return learn(body, complete);
-  const opened = held.kind === 'whole' ? openedBody(held, bytesMax) : undefined;
+  const asItCame = held.kind === 'whole' ? held.asItCame : undefined;
+  if (isPlain(held) && asItCame === undefined) return learn(body, complete);
+  const opened = asItCame ?? (held.kind === 'whole' ? openedBody(held, bytesMax) : undefined);
   const learned = learn(opened ?? new Uint8Array(), opened !== undefined);
   return { ...learned, exposure: { ...learned.exposure, bytes: body.length } };
 }

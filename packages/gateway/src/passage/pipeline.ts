@@ -42,9 +42,10 @@ import { faultCode } from './fault-code.ts';
 import { type Held, type HeldBeginning, type HeldWhole, hold, type UpstreamFault } from './forward.ts';
 import { learnFromHeld, readerBehind } from './learn.ts';
 import { leaseOf, type Means, noteHeld, saidOf } from './lease.ts';
+import type { PagingParts } from './link-lead.ts';
 import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
-import { type PagingParts, pagesThroughGateway, refuseUnsealed } from './paging.ts';
+import { pagesThroughGateway, refuseUnsealed } from './paging.ts';
 import { answerRefusal, type RefusalCode, refusals, tooLateBy } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
@@ -63,6 +64,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts
   readonly doors: readonly Door[];
   readonly cors: Cors;
   readonly site: string | undefined;
+  readonly knownParameters: ReadonlySet<string>;
   readonly inFlightMax: number;
   readonly tracing: RequestTracer | undefined;
 }
@@ -170,13 +172,13 @@ export class Pipeline {
   }
 
   #capture(request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined }): Captured {
-    const { recorder, proxies, site } = this.#parts;
+    const { recorder, proxies, site, knownParameters } = this.#parts;
     const timeMs = Date.now();
     const address = clientAddress(request, proxies);
     const auditId = recorder.newId(timeMs);
     const { traceparent } = request.headers;
     const trace = this.#parts.tracing?.begin({ traceparent, method: plainMethod(request.method), auditId });
-    return capture(request, { id: recorder.newId(timeMs), auditId, timeMs, address, site, trace });
+    return capture(request, { id: recorder.newId(timeMs), auditId, timeMs, address, site, knownParameters, trace });
   }
 
   async #serve(

@@ -8,9 +8,11 @@
  *         path: /fhir/Observation/o-1
  *         expect: allow
  */
+import { resolve } from 'node:path';
 import { z } from 'zod';
 
 import { type Explanation, explain, type Supposed } from './explain.ts';
+import { readJsonMap } from './read-json-map.ts';
 import { parseStrictYaml } from './strict-yaml.ts';
 import type { Policy } from './tables.ts';
 
@@ -36,8 +38,13 @@ interface CaseDocument {
 }
 
 const text = z.string().min(1).max(512);
-const casesSchema: z.ZodType<{ readonly prefix: string; readonly cases: readonly CaseDocument[] }> = z.strictObject({
+const casesSchema: z.ZodType<{
+  readonly prefix: string;
+  readonly map?: string | undefined;
+  readonly cases: readonly CaseDocument[];
+}> = z.strictObject({
   prefix: z.string().default('/fhir'),
+  map: text.optional(),
   cases: z
     .array(
       z.strictObject({
@@ -74,15 +81,24 @@ export interface CaseResult {
   readonly explanation: Explanation;
 }
 
-/** Throws `policy-invalid` where the file of the cases is wrong. `nowMs` is the time of cases that name none. */
+/** Throws `policy-invalid` where the file of the cases, or the map that it names, is wrong. `nowMs` is the time of cases that name none. */
 export function runCases(
   policy: Policy,
   yaml: string,
-  options: { readonly file: string; readonly nowMs: number },
+  options: {
+    /** As it is called in what is said about it. */
+    readonly file: string;
+    /** From where the map that it names counts; here unless given. */
+    readonly folder?: string;
+    readonly nowMs: number;
+  },
 ): CaseResult[] {
-  const { prefix, cases } = parseStrictYaml(yaml, { schema: casesSchema, file: options.file, code: 'policy-invalid' });
+  const { file, folder = '.' } = options;
+  const document = parseStrictYaml(yaml, { schema: casesSchema, file, code: 'policy-invalid' });
+  const { prefix, cases } = document;
+  const map = document.map === undefined ? undefined : readJsonMap(resolve(folder, document.map));
   return cases.map((one) => {
-    const supposed: Supposed = { ...one, prefix, atMs: one.at === undefined ? options.nowMs : Date.parse(one.at) };
+    const supposed: Supposed = { ...one, prefix, map, atMs: one.at === undefined ? options.nowMs : Date.parse(one.at) };
     const explanation = explain(policy, supposed);
     const { outcome, reason, rule } = summary(explanation);
     const because = one.because === undefined || one.because === reason || one.because === rule;

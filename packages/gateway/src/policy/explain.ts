@@ -2,6 +2,8 @@
  * What a policy would say to a request that nobody makes, and why: every rule that speaks of it, and what it lacks. The same code as for real requests, up to the
  * point where the API would be asked.
  */
+
+import type { JsonMap } from '../exposure/json-map.ts';
 import { pageParameter } from '../exposure/page-links.ts';
 import { recogniseIn } from '../exposure/route.ts';
 import type { Interaction, Recognition } from '../fhir/fhir-interaction.ts';
@@ -19,6 +21,8 @@ export interface Supposed {
   /** Path and query, with the prefix. */
   readonly path: string;
   readonly prefix: string;
+  /** Of an API that is no FHIR. */
+  readonly map?: JsonMap | undefined;
   /** SMART scopes, separated by spaces. */
   readonly scopes: string;
   /** The token's launch context. */
@@ -57,7 +61,9 @@ export type Explanation =
 export function explain(policy: Policy, supposed: Supposed): Explanation {
   const target = canonicalise(supposed.path);
   if (target.kind === 'refused') return { kind: 'no-request', reason: target.reason };
-  const recognition = recogniseIn([{ kind: 'fhir', prefix: supposed.prefix, websocket: true }], {
+  const { prefix, map } = supposed;
+  const route = map === undefined ? ({ kind: 'fhir' } as const) : ({ kind: 'json', map } as const);
+  const recognition = recogniseIn([{ ...route, prefix, websocket: true }], {
     method: supposed.method,
     segments: target.segments,
     parameters: target.parameters,

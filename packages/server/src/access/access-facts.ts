@@ -10,7 +10,8 @@ import { FactorsHeard, factorOperations, readFactors } from './factor-facts.ts';
 import type { HeardRecord, HeldFacts, Listener, SaidFacts } from './facts.ts';
 import { saidAt } from './facts.ts';
 import { sessionAbsoluteMs } from './sessions.ts';
-import { factorsVersion, stateVersion, text } from './state.ts';
+import { factorsVersion, issuedVersion, stateVersion, text } from './state.ts';
+import { type Standing, standingIn } from './state-mark.ts';
 
 /** Sessions that are kept before ended ones are forgotten. */
 const sessionsMax = 20_000;
@@ -182,6 +183,23 @@ export function readAccessFacts(path: string, nowMs: number): HeldFacts {
     readWriteKeys(state, facts);
     readSessions(state, facts, nowMs);
     return facts;
+  } finally {
+    state.close();
+  }
+}
+
+/** How much has ended in the file, as it counts; undefined for one of a version that didn't. */
+export function readStanding(path: string): Standing | undefined {
+  const state = readDatabase(path);
+  try {
+    if (Number(state.prepare('PRAGMA user_version').get()?.user_version ?? 0) < issuedVersion) return undefined;
+    const select = state.prepare('SELECT value FROM marks WHERE name = ?');
+    return standingIn({
+      get(name) {
+        const row = select.get(name);
+        return row === undefined ? undefined : text(row, 'value');
+      },
+    });
   } finally {
     state.close();
   }

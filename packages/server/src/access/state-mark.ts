@@ -23,7 +23,7 @@ export interface StateMark {
 }
 
 /** Which file it is, and how much has ended in it. */
-interface Standing {
+export interface Standing {
   readonly lineage: string;
   readonly endings: number;
 }

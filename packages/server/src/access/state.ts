@@ -104,6 +104,8 @@ const migrations: readonly string[] = [
 export const stateVersion: number = migrations.length;
 /** The first with second factors. */
 export const factorsVersion = 2;
+/** The first with what was issued, failures and marks. */
+export const issuedVersion = 5;
 
 /** @throws ServerError `state-unknown` when a newer version wrote the file. */
 export function openState(path: string): State {

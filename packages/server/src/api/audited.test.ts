@@ -140,3 +140,46 @@ test('staff are named beside the events of a page, and beside an event', async (
   const unnamed = (await ask(server, officer, '/v1/events/search', { operation: 'unnamed' })).json();
   assert.deepEqual((unnamed as { people: object }).people, {});
 });
+
+test('behind a proxy that was named an event has the address of its client, and otherwise of the peer', async () => {
+  await using server = await startTestServer({ trustedProxies: ['10.0.0.0/8'] });
+  const ask = async (remoteAddress: string, forwarded: string): Promise<string | undefined> => {
+    const from = server.ledger.head(clinic).size;
+    const { statusCode } = await server.api.fastify.inject({
+      url: '/v1/people',
+      remoteAddress,
+      headers: { authorization: `Bearer ${server.operator}`, 'x-forwarded-for': forwarded },
+    });
+    assert.equal(statusCode, 200);
+    return (await eventsFrom(server, from))[0]?.source?.address;
+  };
+  assert.equal(await ask('10.0.0.1', '198.51.100.7'), '198.51.100.7');
+  assert.equal(await ask('::ffff:10.0.0.1', '6.6.6.6, 2001:db8::7, 10.0.0.2'), '2001:db8::7');
+  assert.equal(await ask('10.0.0.1', '6.6.6.6, garbage'), '10.0.0.1');
+  assert.equal(await ask('203.0.113.9', '198.51.100.7'), '203.0.113.9');
+  // A session that is opened and closed, too.
+  const from = server.ledger.head(clinic).size;
+  const cookie = await sessionOf(server, 'auditor');
+  const out = await server.api.fastify.inject({
+    method: 'POST',
+    url: '/auth/logout',
+    remoteAddress: '10.0.0.1',
+    headers: { cookie: `${sessionCookie}=${cookie}`, origin: 'http://localhost:9440', 'x-forwarded-for': '192.0.2.5' },
+  });
+  assert.equal(out.statusCode, 204);
+  assert.equal((await eventsFrom(server, from)).at(-1)?.source?.address, '192.0.2.5');
+});
+
+test('refusals at the door are counted for the client behind a proxy, not for the proxy', async () => {
+  await using server = await startTestServer({ trustedProxies: ['10.0.0.1'] });
+  const from = server.ledger.head(clinic).size;
+  for (const forwarded of ['198.51.100.7', '198.51.100.7', '198.51.100.8'])
+    await server.api.fastify.inject({
+      url: '/v1/people',
+      remoteAddress: '10.0.0.1',
+      headers: { authorization: 'Bearer wrong', 'x-forwarded-for': forwarded },
+    });
+  await server.api[Symbol.asyncDispose]();
+  const addresses = (await eventsFrom(server, from)).map(({ source }) => source?.address);
+  assert.deepEqual(addresses.sort(), ['198.51.100.7', '198.51.100.8']);
+});

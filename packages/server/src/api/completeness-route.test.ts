@@ -9,6 +9,8 @@ const system = { kind: 'system', action: 'execute', actor: { id: 'gateway:edge',
 test('the report is for whoever may see the status, of their own tenant, and each look is on record', async () => {
   await using server = await startTestServer({ tenants: [clinic, 'research'] });
   const auditor = await server.token('auditor');
+  // What the indexes don't have yet is not examined.
+  await indexed(server);
   const answer = await ask(server, auditor, '/v1/completeness');
   assert.equal(answer.statusCode, 200);
   const report = answer.json<CompletenessReport>();

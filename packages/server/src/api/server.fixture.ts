@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { type EventDraft, type LeafType, parseTenantId, type TenantId, uuidv7 } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import type { LightMyRequestResponse } from 'fastify';
 import { createLocalJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { pino } from 'pino';
@@ -76,6 +77,7 @@ export interface TestServerOptions {
   readonly world?: World;
   readonly url?: string;
   readonly leafType?: LeafType;
+  readonly trustedProxies?: readonly string[];
   /** That bundles are put into. */
   readonly page?: string | undefined;
   readonly consoleFiles?: Readonly<Record<string, string>>;
@@ -215,6 +217,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       version: '0.0.0-test',
       witnesses: options.witnesses ?? (() => ({ strict: false, logs: [], timestamps: [] })),
       demo: true,
+      proxies: new TrustedProxies(options.trustedProxies ?? []),
       ...(options.signIn === undefined ? {} : { signIn: options.signIn }),
       ...(consoleDir === undefined ? {} : { consoleDir }),
     }),

@@ -1,21 +1,13 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parseTenantId } from '@watchglass/record';
+import { freePort } from '../free-ports.fixture.ts';
 import { startServer } from '../main.ts';
 import { startTestServer } from './server.fixture.ts';
 import { ownPath } from './sign-in.ts';
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** What a browser keeps between requests, for each origin. */
 class Browser {

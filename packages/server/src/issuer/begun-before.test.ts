@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { parseTenantId } from '@watchglass/record';
 import { decodeJwt } from 'jose';
 import * as client from 'openid-client';
+import { realClock } from '../world/real-world.ts';
 import { password, redirectUri, startIssuer } from './issuer.fixture.ts';
 import { authorize, configure, signInTo, Visitor } from './visitor.fixture.ts';
 
@@ -153,4 +154,26 @@ test('whoever begins sign-ins without end pushes nobody out of theirs', async (c
   }
   assert.ok((statuses.get(429) ?? 0) > 100, [...statuses].join(' '));
   assert.ok((await visitor.go({ username: 'n.abara', password })).back?.searchParams.has('code'));
+});
+
+test('a clock that is set back brings nothing back that ended, and lets nobody in who was signed out before it has caught up', async (context) => {
+  let aheadMs = 3_600_000;
+  const clock = { ...realClock, now: () => realClock.now() + aheadMs };
+  const issuer = await startIssuer([{ id: 'app', name: 'the app', redirectUris: [redirectUri], refresh: true }], {
+    clock,
+  });
+  context.after(() => issuer[Symbol.asyncDispose]());
+  const app = await configure(issuer.url, 'app', client.None());
+  const tokens = await signInTo(app, { scope: 'openid user/*.rs' });
+  await issuer.access.people.signOut(issuer.nurse.id, 'server');
+  aheadMs = 0;
+  const renew = () => client.refreshTokenGrant(app, tokens.refresh_token ?? '');
+  await assert.rejects(renew(), { error: 'invalid_grant' });
+  const { back } = await authorize(app, { scope: 'openid user/*.rs' });
+  assert.equal(back?.searchParams.get('error'), 'access_denied');
+  await issuer.restart();
+  await assert.rejects(renew(), { error: 'invalid_grant' });
+  // As it has caught up.
+  aheadMs = 3_601_000;
+  assert.ok((await authorize(app, { scope: 'openid user/*.rs' })).back?.searchParams.get('code'));
 });

@@ -1,14 +1,15 @@
 /** A running issuer with two people, for tests: what it recorded, and the way of a browser through its pages. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseTenantId } from '@watchglass/record';
+import { TrustedProxies } from '@watchglass/record/source';
 import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
+import { freePort } from '../free-ports.fixture.ts';
 import { realWorld } from '../world/real-world.ts';
+import type { Clock } from '../world/world.ts';
 import { apiAudience, watchglassScope } from './claims.ts';
 import type { IssuerClient } from './issuer-client.ts';
 import { loadIssuer } from './load-issuer.ts';
@@ -30,10 +31,10 @@ export interface RunningIssuer extends AsyncDisposable {
 
 export async function startIssuer(
   clients: readonly IssuerClient[],
-  options: { readonly fhirUrl?: string } = {},
+  options: { readonly fhirUrl?: string; readonly trustedProxies?: readonly string[]; readonly clock?: Clock } = {},
 ): Promise<RunningIssuer> {
   const dir = await mkdtemp(join(tmpdir(), 'watchglass-issuer-'));
-  const world = realWorld();
+  const world = { ...realWorld(), ...(options.clock === undefined ? {} : { clock: options.clock }) };
   const keysDir = join(dir, 'keys');
   const url = `http://localhost:${await freePort()}`;
   await checkKeysDirectory(world, keysDir);
@@ -72,6 +73,7 @@ export async function startIssuer(
       homeTenant: tenant,
       clients,
       demo: true,
+      proxies: new TrustedProxies(options.trustedProxies ?? []),
       ...(options.fhirUrl === undefined ? {} : { smart: { fhirUrl: options.fhirUrl } }),
       report: (message, error) => console.error(message, error),
     });
@@ -101,12 +103,4 @@ export async function startIssuer(
       await rm(dir, { recursive: true });
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

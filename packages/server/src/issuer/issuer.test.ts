@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +9,7 @@ import * as client from 'openid-client';
 import type { Access, OwnEvent, Person } from '../access/access.ts';
 import { checkKeysDirectory } from '../access/key-file.ts';
 import { openAccess } from '../access/open-access.ts';
+import { freePort } from '../free-ports.fixture.ts';
 import { realWorld } from '../world/real-world.ts';
 import { apiAudience } from './claims.ts';
 import { foreignKeys } from './foreign.ts';
@@ -93,14 +92,6 @@ async function start(context: TestContext): Promise<Running> {
     await rm(dir, { recursive: true });
   });
   return { url, issuer, access, dir, recorded, nurse, auditor };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** What a browser keeps between requests, as far as it matters here. */

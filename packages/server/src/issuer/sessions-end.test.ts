@@ -234,3 +234,49 @@ test('what ends while its logout is under way is told once more', async (context
   assert.equal(heard.length, 2);
   assert.equal(access.logouts.list().length, 0);
 });
+
+test('who has to hear of a grant that ended hears of it after the next start, where the server was killed in between', async (context) => {
+  const { running, app, heard, verify, nurse } = await start(context);
+  const tokens = await signInTo(app, { scope });
+  const [kept] = running.access.issued.all('SignIn');
+  assert.ok(kept !== undefined);
+  // As far as a reuse gets before the process is killed: the grant is gone, nobody was told.
+  running.access.issued.dropGrant((kept.payload as { grantId: string }).grantId);
+  await running.restart();
+  await running.idle();
+  const { sid } = decodeJwt(tokens.access_token);
+  assert.deepEqual((await Promise.all(heard.map(verify))).sort(byPath), [
+    { path: '/app', sub: nurse.id, sid },
+    { path: '/gateway', sub: nurse.id, sid },
+  ]);
+  assert.deepEqual(running.access.issued.all('SignIn'), []);
+  await running.restart();
+  await running.idle();
+  assert.equal(heard.length, 2);
+});
+
+test('an offline sign-in whose session ended goes on without it after a restart', async (context) => {
+  const { running, url, app, heard, idle } = await start(context);
+  const tokens = await signInTo(app, { scope: `${scope} offline_access` });
+  const body = new URLSearchParams({ id_token_hint: tokens.id_token ?? '', confirm: 'yes' });
+  await fetch(`${url}/session/end`, { method: 'POST', headers: { origin: url }, body });
+  await idle();
+  await running.restart();
+  const renewed = await client.refreshTokenGrant(app, tokens.refresh_token ?? '');
+  assert.equal(decodeJwt(renewed.access_token).sid, undefined);
+  await fetch(`${url}/session/end`, { method: 'POST', headers: { origin: url }, body });
+  assert.equal(heard.length, 2);
+});
+
+test('two renewals with one token at the same moment end it for both', async (context) => {
+  const { app, heard, recorded, idle } = await start(context);
+  const tokens = await signInTo(app, { scope });
+  const renew = () => client.refreshTokenGrant(app, tokens.refresh_token ?? '');
+  const done = await Promise.allSettled([renew(), renew()]);
+  assert.equal(done.filter(({ status }) => status === 'fulfilled').length, 1);
+  await idle();
+  assert.equal(heard.length, 2);
+  assert.ok(recorded.some(({ operation }) => operation === 'refresh-reuse'));
+  const [renewed] = done.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  await assert.rejects(client.refreshTokenGrant(app, renewed?.refresh_token ?? ''), { error: 'invalid_grant' });
+});

@@ -17,11 +17,14 @@ export interface Arrival {
 
 export class Visitor {
   readonly #origin: string;
+  readonly #headers: Form;
   readonly #cookies = new Map<string, string>();
   #at = '';
 
-  constructor(issuer: string) {
+  /** @param headers what a proxy in front adds, or the visitor pretends that one did */
+  constructor(issuer: string, headers: Form = {}) {
     this.#origin = new URL(issuer).origin;
+    this.#headers = headers;
   }
 
   /** Opens a page, or sends a form: to the one that is open, unless said. */
@@ -32,7 +35,7 @@ export class Visitor {
       const cookie = [...this.#cookies].map(([name, value]) => `${name}=${value}`).join('; ');
       const response = await fetch(next, {
         redirect: 'manual',
-        headers: { cookie, origin: this.#origin },
+        headers: { ...this.#headers, cookie, origin: this.#origin },
         ...(body === undefined ? {} : { method: 'POST', body }),
       });
       for (const line of response.headers.getSetCookie()) {
@@ -54,6 +57,7 @@ export interface Authorization {
   readonly more?: Form;
   readonly username?: string;
   readonly password?: string;
+  readonly headers?: Form;
   /** Forms after the one with the password. */
   readonly steps?: readonly Form[];
 }
@@ -71,7 +75,7 @@ export async function authorize(
     code_challenge_method: 'S256',
     ...asked.more,
   });
-  const visitor = new Visitor(config.serverMetadata().issuer);
+  const visitor = new Visitor(config.serverMetadata().issuer, asked.headers);
   let arrival = await visitor.go(url.href);
   const first: Form = { username: asked.username ?? 'n.abara', password: asked.password ?? password };
   for (const step of [first, ...(asked.steps ?? [])]) {

@@ -6,18 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatProof, openingExtra, openProof, parseTenantId } from '@watchglass/record';
 import { parseManifest } from '@watchglass/record/reader';
-import { clinic, item, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, item, items, withPlace } from './ledger.fixture.ts';
 
 const other = parseTenantId('other');
-
-async function withPlace(use: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await use(place);
-  } finally {
-    await place.remove();
-  }
-}
 
 test('it is written, archived, started again, and verified offline beside one of type 0x01', () =>
   withPlace(async (place) => {

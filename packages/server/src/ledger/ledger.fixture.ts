@@ -152,6 +152,16 @@ export async function testPlace(): Promise<TestPlace> {
   return placeAt(await mkdtemp(join(tmpdir(), 'watchglass-ledger-')));
 }
 
+/** As `testPlace`, removed when `run` is done. */
+export async function withPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
+  const place = await testPlace();
+  try {
+    await run(place);
+  } finally {
+    await place.remove();
+  }
+}
+
 export function placeAt(dir: string): TestPlace {
   const ledgerDir = join(dir, 'ledger');
   const keysDir = join(dir, 'keys');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, type Event } from '@watchglass/record';
-import { clinic, faultyDisk, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, faultyDisk, items, withPlace } from './ledger.fixture.ts';
 import type { Ledger } from './ledger.ts';
 
 /** The events from `from` on, by the ledger's own hand. */
@@ -14,15 +14,6 @@ const factsOf = ({ operation, changes = [] }: Event): readonly (string | undefin
   operation,
   ...changes.map(({ after }) => after),
 ];
-
-async function withPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
-}
 
 test('a clock that is set back or ahead becomes an event that says where it was, and one that goes on doesn’t', () =>
   withPlace(async (place) => {

@@ -14,19 +14,10 @@ import {
   splitNote,
 } from '@watchglass/record';
 import { type VerifyReport, verifyLedger } from '@watchglass/record/reader';
-import { clinic, filesInMemory, flip, items, memoryFiles, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, filesInMemory, flip, items, memoryFiles, type TestPlace, withPlace } from './ledger.fixture.ts';
 import type { KeyChange } from './ledger.ts';
 
 const monthMs = 31 * 24 * 3_600_000;
-
-async function withPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
-}
 
 /** Opens, does the changes with an append around each, and closes; the verifier keys after each change, the first before all. */
 async function withChanges(place: TestPlace, changes: readonly KeyChange[]): Promise<(readonly string[])[]> {

@@ -14,19 +14,10 @@ import {
   sameKey,
   signSeal,
 } from '@watchglass/record';
-import { clinic, faultyDisk, items, type TestPlace, testPlace } from './ledger.fixture.ts';
+import { clinic, faultyDisk, items, type TestPlace, withPlace } from './ledger.fixture.ts';
 
 const march = 674;
 const monthMs = 31 * 24 * 3_600_000;
-
-async function withPlace(run: (place: TestPlace) => Promise<void>): Promise<void> {
-  const place = await testPlace();
-  try {
-    await run(place);
-  } finally {
-    await place.remove();
-  }
-}
 
 async function sealsOf(place: TestPlace): Promise<Map<number, Seal>> {
   const dir = join(place.ledgerDir, 'clinic/seals');
