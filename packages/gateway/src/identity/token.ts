@@ -212,12 +212,8 @@ export class Authenticator {
   #announce(digest: string, verified: Verified): Authenticated | Promise<Authenticated> {
     const judge = (use: FirstUse): Authenticated => {
       const { authentication, principal } = verified;
-      if (use === 'said') return authentication;
-      // Whoever is about to say it may not come to it: then the next time is the first.
-      if (use === 'being-said') {
-        this.#remembered.delete(digest);
-        return authentication;
-      }
+      // Whoever is about to say it may not come to it: then it is the first use when it is verified again, in a minute at most.
+      if (use !== 'first') return authentication;
       const settle = (said: boolean): void => {
         this.#firstUses.settle(digest, said);
         if (!said) this.#remembered.delete(digest);
