@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as client from 'openid-client';
 import { authorize, configure, signInTo, Visitor } from '../../packages/server/src/issuer/visitor.fixture.ts';
-import { spawnWatchglass, watchglass } from './command.fixture.ts';
+import { spawnWatchglass, until, watchglass } from './command.fixture.ts';
 import { type Installation, install, type Serving, serve } from './server.fixture.ts';
 
 const redirect = 'http://localhost:1/callback';
@@ -32,7 +32,10 @@ before(async () => {
     `    - { id: app, name: the app, redirectUris: ['${redirect}'], refresh: true }`,
     '    - { id: service, name: a service, jwksFile: service.jwks, scopes: [system/Patient.rs], roles: [backend] }',
   ];
-  await writeFile(installation.config, text.replace(/^ {2}clients:$/m, ['  clients:', ...clients].join('\n')));
+  await writeFile(
+    installation.config,
+    `${text.replace(/^ {2}clients:$/m, ['  clients:', ...clients].join('\n'))}trustedProxies: [127.0.0.1, '::1']\n`,
+  );
   serving = await serve(installation);
 });
 after(async () => {
@@ -141,6 +144,28 @@ test('failures are counted over a kill, and a lock holds', async () => {
   assert.equal(await guess(), 429);
   // Nobody else is locked.
   assert.ok((await signIn()).refresh);
+});
+
+test('behind a proxy that was named events have the address of the client, at both doors', async () => {
+  const from = { 'x-forwarded-for': '6.6.6.6, 198.51.100.7' };
+  const app = await configure(issuer, 'app', client.None());
+  await signInTo(app, { ...asked(), headers: from });
+  const headers = {
+    authorization: `Bearer ${installation.operatorToken}`,
+    'content-type': 'application/json',
+    ...from,
+  };
+  const search = (kind: string): Promise<Response> =>
+    fetch(`${installation.url}/v1/events/search`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ kind, limit: 5 }),
+    });
+  for (const kind of ['auth', 'review'])
+    await until(async () => {
+      const { events } = (await (await search(kind)).json()) as { events: { source?: { address?: string } }[] };
+      return events.some(({ source }) => source?.address === '198.51.100.7') || undefined;
+    }, `an event of the kind ${kind} from the client`);
 });
 
 test('nothing that could be used lies in the file', async () => {

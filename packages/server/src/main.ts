@@ -149,7 +149,9 @@ export async function startServer(
   const signingKey = config.issuer.kind === 'embedded' ? await openSigningKey(world, paths.keys) : undefined;
   const trust = trustOf(config, signingKey);
   const homeTenant = config.tenants[0] as TenantId;
-  const ofLog = ledger.tenants().includes(homeTenant) ? { log: ledger.origin(homeTenant) } : {};
+  const ofLog = ledger.tenants().includes(homeTenant)
+    ? { log: { tenant: homeTenant, origin: ledger.origin(homeTenant) } }
+    : {};
   const access = stack.use(
     await openAccess({ path: paths.state, keysDir: paths.keys, world, record, trust, ...ofLog }),
   );

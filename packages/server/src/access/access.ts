@@ -83,6 +83,8 @@ export interface OperatorPrincipal {
 /** Where a request came from; goes into the event. */
 export interface Origin {
   readonly address?: string;
+  /** The address is of a trusted proxy that doesn't say for whom it asks: what is counted for it is counted for nobody, or one of them would lock all out. */
+  readonly isProxy?: true;
   readonly userAgent?: string;
 }
 

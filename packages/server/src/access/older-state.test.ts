@@ -20,10 +20,10 @@ async function install(context: TestContext) {
   const real = realWorld();
   let nowMs = startMs;
   const world = { ...real, clock: { ...real.clock, now: () => nowMs } };
-  const open = async (log?: string): Promise<Access> => {
+  const open = async (origin?: string): Promise<Access> => {
     const access = await openAccess({
       ...{ path: join(dir, 'state.sqlite'), keysDir: join(dir, 'keys'), world, record: async () => undefined },
-      ...(log === undefined ? {} : { log }),
+      ...(origin === undefined ? {} : { log: { tenant, origin } }),
     });
     access.tenants.add(tenant);
     return access;

@@ -1,5 +1,6 @@
 /** Opens access: brings `state.sqlite` up to date, reads or makes the operator's token, and hands out the parts. */
 import { dirname, join } from 'node:path';
+import type { TenantId } from '@watchglass/record';
 import type { World } from '../world/world.ts';
 import type { Access, Operator } from './access.ts';
 import { actorOf, createChanges } from './change.ts';
@@ -22,6 +23,11 @@ import { openTenants } from './tenants.ts';
 import { openTokens, type TokenTrust } from './tokens.ts';
 import { openWriteKeys } from './write-keys.ts';
 
+interface OwnLog {
+  readonly tenant: TenantId;
+  readonly origin: string;
+}
+
 export interface OpenAccessOptions {
   /** Of `state.sqlite`. */
   readonly path: string;
@@ -32,8 +38,8 @@ export interface OpenAccessOptions {
   readonly record: RecordOwn;
   /** Whose access tokens are good here; none when left out. */
   readonly trust?: TokenTrust;
-  /** Which log these are the people of: where another one goes on from it, after a restore, nothing that was given before is good. */
-  readonly log?: string;
+  /** A log that tells of these people: where another one goes on from it, after a restore, nothing that was given before is good. */
+  readonly log?: OwnLog;
 }
 
 /** @throws ServerError `key-file-exposed`, `key-file-invalid`, `state-unknown`, `state-older`. */
@@ -92,12 +98,14 @@ async function buildAccess(
   };
 }
 
-function followLog(state: State, log: string | undefined, nowMs: number): void {
+function followLog(state: State, log: OwnLog | undefined, nowMs: number): void {
+  if (log === undefined) return;
   const marks = openMarks(state);
-  const before = marks.get('log');
-  if (log === undefined || before === log) return;
+  const name = `log of ${log.tenant}`;
+  const before = marks.get(name);
+  if (before === log.origin) return;
   inTransaction(state, () => {
     if (before !== undefined) endWhatWasGiven(state, nowMs);
-    marks.set('log', log);
+    marks.set(name, log.origin);
   });
 }

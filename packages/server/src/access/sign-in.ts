@@ -88,7 +88,7 @@ export function createSignIn(parts: {
   const signIn: People['signIn'] = async ({ username: typed, password, client, origin }) => {
     // No username has 65 characters: what is kept of an attempt is bounded.
     const username = typed.trim().toLowerCase().slice(0, usernameLengthMax);
-    const attempt = { username: username === '' ? ' ' : username, address: origin?.address };
+    const attempt = { username: username === '' ? ' ' : username, address: countedAddress(origin) };
     const person = people.find(username);
     const facts = { person, client, origin, authentication: { method: 'password', mfa: false } };
 
@@ -120,7 +120,7 @@ export function createSignIn(parts: {
   };
 
   const prove: People['prove'] = async ({ person, method, assurance, client, origin, check }) => {
-    const attempt = { username: person?.username ?? '', address: origin?.address };
+    const attempt = { username: person?.username ?? '', address: countedAddress(origin) };
     const authentication: Authentication = { method, mfa: true, assurance };
     const facts = { person, client, origin, authentication };
     const locked = await meetLock(attempt, facts);
@@ -137,4 +137,8 @@ export function createSignIn(parts: {
     return { kind: 'person', person: current, authentication: { ...authentication, time } };
   };
   return { signIn, prove };
+}
+
+function countedAddress(origin: Origin | undefined): string | undefined {
+  return origin?.isProxy === true ? undefined : origin?.address;
 }

@@ -6,23 +6,32 @@ import type { Origin } from '../access/access.ts';
 /** A passkey's answer is in it: an attestation with its certificates has some kilobytes. */
 const formBytesMax = 8_192;
 
-const addresses = new WeakMap<IncomingMessage, string>();
+interface Seen {
+  readonly address: string;
+  readonly isProxy: boolean;
+}
+
+const sources = new WeakMap<IncomingMessage, Seen>();
 
 /** Once, at the door: what a request says of itself is taken out of it then (issuer.ts). */
 export function noteSource(request: IncomingMessage, proxies: TrustedProxies): void {
   const address = clientAddress(request, proxies);
-  if (address !== undefined) addresses.set(request, address);
+  if (address !== undefined) sources.set(request, { address, isProxy: proxies.includes(address) });
 }
 
 /** Whom a limit counts: an address, or the network that one IPv6 client can fill alone. */
 export function countedAs(request: IncomingMessage): string {
-  return neighbourhood(addresses.get(request));
+  return neighbourhood(sources.get(request)?.address);
 }
 
 export function addressOf(request: IncomingMessage): Origin {
-  const address = addresses.get(request);
+  const source = sources.get(request);
   const userAgent = request.headers['user-agent'];
-  return { ...(address === undefined ? {} : { address }), ...(userAgent === undefined ? {} : { userAgent }) };
+  return {
+    ...(source === undefined ? {} : { address: source.address }),
+    ...(source?.isProxy === true ? { isProxy: true } : {}),
+    ...(userAgent === undefined ? {} : { userAgent }),
+  };
 }
 
 /** The form was sent by a page of the issuer itself. */
