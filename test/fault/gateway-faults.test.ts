@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect } from 'node:tls';
@@ -157,6 +157,32 @@ test('a disk that is slow is 503 within the deadline, also for who comes meanwhi
   await eventOf(here, one, 'record-resumed');
 });
 
+test('a gateway that is killed while a slow disk has an answer refused says after it that nobody knows whether it left', {
+  skip: missing ?? false,
+  timeout,
+}, async () => {
+  const log = join(folder.path, 'calls.log');
+  const slow = straced({ call: 'fdatasync', how: 'delay_enter=6000000:when=6' }, log);
+  {
+    await using one = await guard('disk-slow-kill', { before: slow });
+    const first = await until(async () => {
+      const answer = await one.ask();
+      return answer.status === 200 ? undefined : answer;
+    }, 'the slow call');
+    assertUnavailable(first);
+    await one.kill();
+  }
+  await using again = await guard('disk-slow-kill');
+  const doubted = await until(async () => {
+    const events = await eventsOf(here, again.emitter, 'read');
+    return events.some(({ outcome }) => outcome.reason === 'release-unknown') ? events : undefined;
+  }, 'the doubt to arrive');
+  const claims = doubted.filter(({ outcome }) => outcome.status === 'success');
+  const last = claims.toSorted((a, b) => a.emitter.seq - b.emitter.seq).at(-1);
+  const [doubt, ...more] = doubted.filter(({ outcome }) => outcome.status === 'error');
+  assert.deepEqual([doubt?.completes, more], [last?.id, []]);
+});
+
 test('a disk that fails is 503 until a restart', { skip: missing ?? false, timeout }, async () => {
   const log = join(folder.path, 'calls.log');
   const failing = straced({ call: 'fdatasync', how: 'error=EIO:when=6' }, log);
@@ -214,6 +240,36 @@ async function spared(to: Guard): Promise<void> {
   assert.deepEqual(await to.problems(), ['upstream-unavailable']);
   assert.deepEqual((await eventOf(here, to, 'upstream-spared')).outcome.status, 'failed');
 }
+
+test('who is locked out stays so when the gateway is killed, and a damaged file of it makes one failure enough', {
+  timeout,
+}, async () => {
+  // Denials count for the person, and the person's address is everybody's here.
+  const config = { lockout: { failuresMax: 3, blockMs: 3_600_000, blockMsMax: 3_600_000 } };
+  const files = { 'policy.yaml': samplePolicy.replace(', delete]', ']') };
+  const lockouts = (one: Guard): string => join(one.folder, 'spool', 'lockouts');
+  let file: string;
+  {
+    await using one = await guard('locked-out', { config, files });
+    file = lockouts(one);
+    for (const _ of [1, 2, 3]) assert.equal((await one.ask('DELETE')).status, 403);
+    assert.equal((await one.ask()).code, 'locked-out');
+    await until(async () => ((await readFile(file, 'utf8')).includes('person-1') ? true : undefined), 'it to be kept');
+    await one.kill();
+  }
+  {
+    await using again = await guard('locked-out', { config, files });
+    assert.equal((await again.ask()).code, 'locked-out');
+    await again.kill();
+  }
+  await writeFile(file, 'nothing of it can be read\n');
+  await using wary = await guard('locked-out', { config, files });
+  assert.match(wary.said(), /file of lock-outs is damaged/);
+  assert.equal((await wary.ask()).status, 200);
+  assert.equal((await wary.ask('DELETE')).status, 403);
+  assert.equal((await wary.ask()).code, 'locked-out');
+  await eventOf(here, wary, 'lockouts-damaged');
+});
 
 test('a policy that does not compile stops a start, with its place, and changes nothing while the gateway runs', {
   timeout,

@@ -67,6 +67,8 @@ export interface Guard extends AsyncDisposable {
   readonly said: () => string;
   readonly exitCode: () => number | null;
   ask(method?: string, target?: string): Promise<Answer>;
+  /** SIGKILL; resolves once it is gone. */
+  kill(): Promise<void>;
   /** What `/readyz` names. */
   problems(): Promise<readonly string[]>;
 }
@@ -122,15 +124,16 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     const answer = await fetch(`http://127.0.0.1:${port + 1}/readyz`);
     return ((await answer.json()) as { problems: string[] }).problems;
   };
-  const ended = async (): Promise<void> => {
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, 'exit');
     // strace ends with what it runs, and not before it.
     const traced = program === process.execPath ? undefined : tracedPid(child.pid ?? 0);
-    if (traced === undefined) child.kill('SIGTERM');
-    else process.kill(traced, 'SIGTERM');
+    if (traced === undefined) child.kill(signal);
+    else process.kill(traced, signal);
     await exit;
   };
+  const ended = (): Promise<void> => end('SIGTERM');
   await until(async () => {
     assert.ok(child.exitCode === null && child.signalCode === null, `exit code ${child.exitCode}: ${said}`);
     return await problems().catch(() => undefined);
@@ -146,6 +149,7 @@ export async function startGuard(options: GuardOptions): Promise<Guard> {
     said: () => said,
     exitCode: () => child.exitCode,
     problems,
+    kill: () => end('SIGKILL'),
     async ask(method = 'GET', target = '/fhir/Patient/1') {
       const startedMs = performance.now();
       const answer = await fetch(`http://127.0.0.1:${port}${target}`, {

@@ -322,10 +322,11 @@ describe('the seal of a page', () => {
       fc.property(sealed, fc.integer({ min: 0, max: 2 ** 41 }), (page, nowMs) => {
         const text = textOf(links.seal(page, search, nowMs));
         const opened = links.open(text, search);
+        assert.ok(typeof opened === 'object');
         assert.deepEqual({ ...opened, untilMs: undefined }, { ...page, untilMs: undefined });
-        assert.ok((opened?.untilMs ?? 0) >= nowMs + 60_000 && (opened?.untilMs ?? 0) < nowMs + 61_000);
+        assert.ok(opened.untilMs >= nowMs + 60_000 && opened.untilMs < nowMs + 61_000);
         for (const other of ['Patient', 'Observation/_history', 'Patient/1/Observation'])
-          assert.equal(links.open(text, interaction(other)), undefined);
+          assert.equal(links.open(text, interaction(other)), 'unreadable');
       }),
       runs,
     );
@@ -338,9 +339,8 @@ describe('the seal of a page', () => {
         const bytes = Buffer.from(text, 'base64url');
         const place = at % bytes.length;
         bytes[place] = (bytes[place] as number) ^ (1 << bit);
-        assert.equal(links.open(bytes.toString('base64url'), search), undefined);
-        assert.equal(links.open(text.slice(0, at % text.length), search), undefined);
-        assert.equal(links.open(`${text}A`, search), undefined);
+        for (const other of [bytes.toString('base64url'), text.slice(0, at % text.length), `${text}A`])
+          assert.equal(typeof links.open(other, search), 'string');
       }),
       runs,
     );
@@ -349,10 +349,7 @@ describe('the seal of a page', () => {
   test('of any text does not open', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.base64String({ minLength: 40 })), (text) => {
-        assert.equal(
-          inTime(() => links.open(text, search)),
-          undefined,
-        );
+        assert.equal(typeof inTime(() => links.open(text, search)), 'string');
       }),
       runs,
     );

@@ -11,7 +11,7 @@ import { GatewayError } from './errors.ts';
 import type { Route } from './exposure/route.ts';
 import { isForwardable } from './http/headers.ts';
 import type { BreakerSettings } from './limits/breaker.ts';
-import type { HealthSettings } from './upstream/replica.ts';
+import type { HealthSettings } from './upstream/condition.ts';
 import type { Balance } from './upstream/upstream.ts';
 
 export interface UpstreamSection {

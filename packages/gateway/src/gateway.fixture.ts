@@ -185,6 +185,8 @@ export interface RoadOptions {
   readonly upstream?: (request: IncomingMessage, response: ServerResponse, body: string) => void;
   /** Merged into gateway.yaml. */
   readonly config?: Record<string, unknown>;
+  /** Merged into its upstream. */
+  readonly api?: Record<string, unknown>;
   /** Merged into its issuer. */
   readonly issuer?: Record<string, unknown>;
   readonly policy?: string;
@@ -250,7 +252,7 @@ export async function startRoad(options: RoadOptions = {}): Promise<Road> {
   const yaml = {
     listen: { host: '127.0.0.1', port: 0 },
     ...(secure ? { tls: { cert: 'cert.pem', key: 'key.pem' } } : {}),
-    upstream: { url: upstream.url, timeoutMs: 2_000 },
+    upstream: { url: upstream.url, timeoutMs: 2_000, ...options.api },
     issuers: [{ issuer: issuer.issuer, audience, algorithms: ['RS256'], ...options.issuer }],
     policy: 'policy.yaml',
     routes: [{ prefix: '/fhir', kind: 'fhir' }],

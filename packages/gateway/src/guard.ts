@@ -11,9 +11,8 @@ import type { Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
 import { RequestCounters } from './capture/counters.ts';
-import { type Flood, FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
-import { type EventDraftFacts, type Recorder, smallEventBytesMax } from './capture/recorder.ts';
+import { type Recorder, smallEventBytesMax } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
@@ -27,7 +26,7 @@ import { createListener } from './passage/listener.ts';
 import { Pipeline } from './passage/pipeline.ts';
 import { ConsentDesk } from './policy/consent.ts';
 import { openReach, type Reach } from './reach.ts';
-import { securityHeadersOf, watchCertificates } from './secure.ts';
+import { connectorsOf, securityHeadersOf, type UpstreamConnector, watchCertificates } from './secure.ts';
 import { Tracing } from './trace/tracing.ts';
 import { LastingOnes } from './tunnel/lasting.ts';
 import type { Metrics } from './watch/metrics.ts';
@@ -49,6 +48,8 @@ export interface GuardParts {
   readonly commons: Commons;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** What is shown to each upstream, by its name, where others show it as well. */
+  readonly connectors?: ReadonlyMap<string, UpstreamConnector> | undefined;
   /** One of many processes that listen at the same places, under a primary. */
   readonly together?: FrontsTogether | undefined;
   readonly spans?: Spans | undefined;
@@ -68,7 +69,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
   const { recorder, commons, logger, metrics, together } = parts;
   const counters = new RequestCounters(Date.now());
   stack.defer(() => recordCounters(recorder, config, counters));
-  const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(recorder, found)));
+  const { floods } = commons;
+  stack.defer(() => floods.flush());
   const counting = setInterval(() => void recordCounters(recorder, config, counters), config.audit.countersEveryMs);
   counting.unref();
   stack.defer(() => clearInterval(counting));
@@ -80,7 +82,9 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     if (built !== undefined) await idleWithin(built, lastEventsMs);
   });
   const linkSecret = await readLinkSecret(config);
-  const reach = stack.use(await openReach(config, { ...parts, exportSecret: linkSecret }));
+  const { connectors = connectorsOf(config) } = parts;
+  const { conditions } = commons;
+  const reach = stack.use(await openReach(config, { metrics, conditions, connectors, exportSecret: linkSecret }));
   const publicUrl = new URL(
     config.url ?? `${config.tls === undefined ? 'http' : 'https'}://${hostForUrl(config.listen.host)}`,
   );
@@ -114,9 +118,8 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     requestBytesMax: config.limits.requestBytesMax,
   };
   const tracing = parts.spans === undefined ? undefined : new Tracing(parts.spans, publicUrl);
-  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const roomFor = Math.floor((config.spool.maxBytes * lastingSpoolShare) / smallEventBytesMax);
-  const lasting = new LastingOnes({ countMax: Math.min(countMax, roomFor), perHolderMax });
+  const lasting = new LastingOnes({ places: commons.places, countMax: roomFor });
   metrics.watch('watchglass_gateway_lasting', 'WebSockets and event streams that are open', () => lasting.count);
   const pipeline = new Pipeline({
     ...admission,
@@ -157,7 +160,7 @@ export async function standGuard(config: GatewayConfig, parts: GuardParts): Prom
     watchCertificates(config, {
       ...parts,
       server: listener,
-      connectors: reach.connectors,
+      connectors,
       quiet: together !== undefined,
     }),
   );
@@ -221,17 +224,6 @@ async function recordCounters(recorder: Recorder, config: GatewayConfig, counter
 function knownParametersOf({ audit, paging, routes }: GatewayConfig): ReadonlySet<string> {
   const inUrls = routes.flatMap((route) => (route.kind === 'fhir' ? [...(route.urlParameters ?? [])] : []));
   return new Set([...audit.parameters, ...paging.opaqueParameters, ...inUrls]);
-}
-
-/** What was counted instead of being recorded one by one, as one event each: `repeated-123-times`. */
-function recordFloods(recorder: Recorder, floods: readonly Flood<EventDraftFacts>[]): void {
-  for (const { sample, count } of floods) {
-    const times = count < 1_000 ? String(count) : `${Math.floor(count / 1_000)}k`;
-    const { id: _id, ...rest } = sample;
-    void recorder.record([
-      { ...rest, time: new Date().toISOString(), outcome: { ...sample.outcome, reason: `repeated-${times}-times` } },
-    ]);
-  }
 }
 
 /** Class and place of a fault; its message could hold a part of a request. */

@@ -13,7 +13,7 @@ import { ownEvent } from './capture/own-event.ts';
 import { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { emitterOf, spoolBytesMin } from './config-workers.ts';
-import { serverOf } from './record-keeping.ts';
+import { doubtsOf, serverOf } from './record-keeping.ts';
 import { spoolFolderOf } from './slots.ts';
 
 const marker = 'retired';
@@ -91,6 +91,8 @@ async function sendOne(
     deadlineMs: config.audit.deadlineMs,
     ...(config.tenant === undefined ? {} : { tenant: config.tenant }),
   });
+  const doubts = doubtsOf(spool, config);
+  if (doubts.length > 0 && (await recorder.recordDurably(doubts)).kind === 'unrecorded') return;
   const waiting = spool.status.waitingCount;
   const sender = stack.use(startSender({ spool, ...serverOf(config), writeKey: config.server.writeKey }));
   await sender.drain(signal);

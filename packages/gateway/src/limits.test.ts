@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import type { Event } from '@watchglass/record';
+import { pino } from 'pino';
 
+import { readGatewayConfig } from './config.ts';
 import { answerPatient, endedAfterEach, type Road, sendJson, startRoad } from './gateway.fixture.ts';
+import { startGateway } from './main.ts';
 
 const start = endedAfterEach(startRoad);
 
@@ -196,6 +199,22 @@ describe('the lock-out', () => {
       begun.targets?.map(({ type, id }) => `${type} ${id}`),
       ['Actor prober', 'Client app'],
     );
+  });
+});
+
+describe('who is locked out', () => {
+  it('stays so when the gateway starts again', async () => {
+    const lockout = { failuresMax: 3, blockMs: 3_600_000, blockMsMax: 3_600_000 };
+    const of = await start({ config: { lockout } });
+    for (const _ of [1, 2, 3]) assert.equal((await of.fetch('/fhir/Patient/1', { token: 'no-token' })).status, 401);
+    assert.equal((await of.fetch('/fhir/Patient/1')).status, 429);
+    await of.gateway[Symbol.asyncDispose]();
+    await using again = await startGateway(readGatewayConfig(join(of.folder, 'gateway.yaml')), {
+      logger: pino({ level: 'silent' }),
+    });
+    const answer = await fetch(`${again.url}/fhir/Patient/1`, { headers: { authorization: `Bearer ${of.token}` } });
+    assert.equal(answer.status, 429);
+    assert.ok(Number(answer.headers.get('retry-after')) > 3_000);
   });
 });
 

@@ -25,7 +25,10 @@ export async function startGateway(config: GatewayConfig, options: StartOptions 
   const { spool, recorder, sender, receipts } = record;
   const commons = stack.use(await openCommons(config, { ...options, recorder, logger, metrics }));
   stack.use(sendLeftovers(config, 0, { logger }));
-  const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, spans, now: options.now }));
+  const { connectors } = commons;
+  const guard = stack.use(
+    await standGuard(config, { recorder, commons, connectors, logger, metrics, spans, now: options.now }),
+  );
   const adminUrl = await openAdmin(config.admin, stack, {
     problems: () => guard.problems(),
     upstreams: () => guard.upstreams(),

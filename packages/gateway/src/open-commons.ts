@@ -7,8 +7,10 @@ import { join } from 'node:path';
 
 import type { Logger } from 'pino';
 
+import { FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
-import type { Recorder } from './capture/recorder.ts';
+import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
+import { openConditions } from './conditions.ts';
 import type { GatewayConfig } from './config.ts';
 import { GatewayError } from './errors.ts';
 import { type OwnIdentityMemory, openIdentityMemory } from './identity/memory.ts';
@@ -18,14 +20,18 @@ import { Concurrency } from './limits/concurrency.ts';
 import { startDecisionFeed } from './limits/decision-feed.ts';
 import { type DecisionNews, Decisions } from './limits/decisions.ts';
 import { type FilterNews, Filters } from './limits/filters.ts';
-import { Lockout, type LockoutNews } from './limits/lockout.ts';
-import { type Party, partyOf } from './limits/party.ts';
+import type { LockoutNews } from './limits/lockout.ts';
 import { Rates } from './limits/rates.ts';
 import { RedisRates, type RedisRatesSettings } from './limits/redis-rates.ts';
+import { openLockout } from './lock-out.ts';
 import { tellPolicyChange } from './passage/policy-changes.ts';
 import type { ConsentHook } from './policy/consent.ts';
 import { GlassCase } from './policy/glass.ts';
 import { PolicyKeeper } from './policy/policy-keeper.ts';
+import { recordFloods } from './record-floods.ts';
+import { connectorsOf, type UpstreamConnector } from './secure.ts';
+import { OwnPlaces } from './tunnel/places.ts';
+import type { ConditionState } from './upstream/condition.ts';
 import type { Metrics } from './watch/metrics.ts';
 import type { OwnedCommons, Spread } from './workers/commons.ts';
 
@@ -37,6 +43,8 @@ const policySettleMs = 100;
 export interface OwnCommons extends OwnedCommons, AsyncDisposable {
   readonly memory: OwnIdentityMemory;
   readonly policies: PolicyKeeper;
+  /** What is shown to each upstream, by its name. */
+  readonly connectors: ReadonlyMap<string, UpstreamConnector>;
   /** As `keepRevoked`, and on record. */
   readonly revoke: (what: Revoke) => Promise<void>;
 }
@@ -45,6 +53,8 @@ export interface CommonsParts {
   readonly recorder: Recorder;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** The clock by which an API that is down is spared; for tests. */
+  readonly now?: (() => number) | undefined;
 }
 
 export async function openCommons(
@@ -76,15 +86,10 @@ export async function openCommons(
     stack.defer(() => void process.off('SIGHUP', onHangUp));
   }
   let lockoutHeard = Promise.resolve();
-  const lockout =
-    edge.lockout === undefined
-      ? undefined
-      : new Lockout(edge.lockout, {
-          onNews: (news) => {
-            tellLockout(config, news, parts);
-            lockoutHeard = spread({ kind: 'locked-out', news });
-          },
-        });
+  const onLockout = (news: LockoutNews): void => {
+    lockoutHeard = spread({ kind: 'locked-out', news });
+  };
+  const { lockout } = stack.use(await openLockout(config, { ...parts, onNews: onLockout }));
   const decisions = await Decisions.open({
     file: join(config.spool.dir, 'decisions.json'),
     onNews: (news) => tellDecision(config, news, parts),
@@ -99,6 +104,11 @@ export async function openCommons(
   if (config.server.decisions) stack.use(followDecisions(config, decisions, parts));
   const shared = edge.rates.redis === undefined ? undefined : stack.use(shareRates(config, edge.rates.redis, parts));
   const rates = new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax, shared });
+  const connectors = connectorsOf(config);
+  const onChange = (state: ConditionState): void => void spread({ kind: 'condition', state });
+  const conditions = stack.use(openConditions(config, { ...parts, connectors, onChange }));
+  const floods = stack.use(new FloodGate<EventDraftFacts>((found) => recordFloods(parts.recorder, found)));
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const glass = stack.use(await openGlass(config, parts));
   const policies = stack.use(
     new PolicyKeeper({
@@ -119,6 +129,10 @@ export async function openCommons(
     decisions,
     rates,
     concurrency: new Concurrency(edge.concurrency),
+    places: new OwnPlaces({ countMax, perHolderMax }),
+    conditions,
+    connectors,
+    floods,
     glass,
     policies,
     consent: parts.consent,
@@ -208,21 +222,6 @@ function tellFilter(config: GatewayConfig, news: FilterNews, { recorder, logger 
   void recorder.record([ownEvent(config, { operation: 'filter-refused', status: 'failed', reason: fault, target })]);
 }
 
-function tellLockout(
-  config: GatewayConfig,
-  { kind, key, blockMs }: LockoutNews,
-  { recorder, logger }: CommonsParts,
-): void {
-  const party = partyOf(key);
-  const { by } = party;
-  const words = kind === 'begin' ? 'locked out after too many failures' : 'a lock-out has ended';
-  logger[kind === 'begin' ? 'warn' : 'info']({ by, seconds: Math.round(blockMs / 1_000) }, words);
-  const operation = kind === 'begin' ? 'lockout-begun' : 'lockout-ended';
-  void recorder.record([
-    ownEvent(config, { operation, status: 'success', reason: `lockout-${by}`, ...targetsOf(party) }),
-  ]);
-}
-
 function shareRates(
   config: GatewayConfig,
   settings: RedisRatesSettings,
@@ -284,27 +283,3 @@ const decisionOperations = {
   lifted: 'decision-lifted',
   expired: 'decision-expired',
 } as const;
-
-/** Of a person the client is named as well: nobody is shut out of another one. */
-function targetsOf(party: Party): Pick<Parameters<typeof ownEvent>[1], 'target' | 'targets'> {
-  switch (party.by) {
-    case 'address':
-      return { target: { type: 'Address', id: addressOf(party.around) } };
-    case 'client':
-      return { target: { type: 'Client', id: party.client } };
-    case 'person':
-      return {
-        target: { type: 'Actor', id: party.id },
-        ...(/^[!-~]{1,256}$/.test(party.client)
-          ? { targets: [{ type: 'Client', id: party.client, role: 'object' }] }
-          : {}),
-      };
-    default:
-      return party satisfies never;
-  }
-}
-
-/** Of an IPv6 neighbourhood its range. */
-function addressOf(around: string): string {
-  return around.includes(':') ? `${around}::/64` : around;
-}

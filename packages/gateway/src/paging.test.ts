@@ -148,7 +148,10 @@ describe('a page', () => {
     const at = path.indexOf('=') + 1;
     for (let position = at; position < path.length; position += 17) {
       const changed = path[position] === 'A' ? 'B' : 'A';
-      await refused(path.slice(0, position) + changed + path.slice(position + 1), 'page-unreadable');
+      const reason = position === at ? 'page-of-another-key' : 'page-unreadable';
+      const { json: said } = await refused(path.slice(0, position) + changed + path.slice(position + 1), reason);
+      // The first characters name the key.
+      assert.equal(String(said.detail).includes('exports.keyFile'), position === at);
     }
     for (const more of ['&patient=p-2', '&_include=x', '&_format=xml', `&${path.split('?')[1]}`])
       await refused(path + more, 'page-unreadable');

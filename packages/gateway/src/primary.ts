@@ -52,7 +52,8 @@ export async function startPrimary(config: GatewayConfig, options: StartOptions 
   const commons = stack.use(await openCommons(own, { ...options, recorder, logger, metrics }));
   stack.use(sendLeftovers(config, config.workers, { logger }));
   // Workers exchange theirs in silence.
-  stack.use(watchCertificates(config, { recorder, logger, metrics, quiet: false }));
+  const { connectors } = commons;
+  stack.use(watchCertificates(config, { recorder, logger, metrics, connectors, quiet: false }));
   for (const { socket } of [config.fronts?.authz, config.fronts?.spop, config.fronts?.grpc].filter(
     (door) => door !== undefined,
   ))
@@ -159,6 +160,8 @@ function spreadBy(crew: Crew): Spread {
         const { kind, key, blockMs } = change.news;
         return crew.broadcast('locked-out', { key, leftMs: kind === 'begin' ? blockMs : 0 });
       }
+      case 'condition':
+        return crew.broadcast('condition', change.state);
       case 'decisions':
         return crew.broadcast('decisions', change.snapshot);
       case 'policy':
@@ -208,7 +211,7 @@ async function problemsOf(crew: Crew): Promise<readonly string[]> {
   ];
 }
 
-/** Each worker judges origins for itself: one is up where all find it so. */
+/** One that has just changed some may not have heard of: it is up where all find it so. */
 function leastOf(workers: readonly { readonly answer: unknown }[]): readonly OriginState[] | undefined {
   const least = new Map<string, OriginState>();
   for (const { answer } of workers) {

@@ -1,5 +1,8 @@
 /** Several APIs, several origins of one, and what becomes of them, with real servers on 127.0.0.1. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 
@@ -222,4 +225,58 @@ describe('the request that tries an API again', () => {
       return status === 200 ? status : undefined;
     });
   });
+
+  for (const [words, verdict] of [
+    ['closes it once it is answered', 'answered'],
+    ['leaves it open once it fails', 'broken'],
+  ] as const)
+    it(`is seen to its end though its client left, is the only one meanwhile, and ${words}`, async () => {
+      const held: (readonly [IncomingMessage, ServerResponse])[] = [];
+      let state: 'down' | 'held' | 'up' = 'down';
+      const of = await start({
+        api: { breaker: { failuresMax: 1, windowMs: 60_000, openMs: 100, openMsMax: 100 } },
+        upstream: (request, response) => {
+          if (state === 'down') request.socket.destroy();
+          else if (state === 'up') answerPatient(request, response);
+          else held.push([request, response]);
+        },
+      });
+      assert.equal((await of.fetch('/fhir/Patient/1', { method: 'DELETE' })).status, 502);
+      state = 'held';
+      const bytes = `GET /fhir/Patient/9 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${of.token}\r\n\r\n`;
+      const clients: Socket[] = [];
+      // Who comes and leaves again and again gets one trial by it.
+      while (held.length === 0) {
+        const client = connect({ port: of.gateway.port, host: '127.0.0.1' });
+        clients.push(client);
+        client.on('error', () => undefined).write(bytes);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      for (const client of clients) client.destroy();
+      const askedCount = of.asked.length;
+      for (let n = 0; n < 20; n++) {
+        const client = connect({ port: of.gateway.port, host: '127.0.0.1' });
+        client.on('error', () => undefined).write(bytes);
+        await once(client, 'data');
+        client.destroy();
+        assert.equal((await of.fetch('/fhir/Patient/1')).json.code, 'upstream-unavailable');
+      }
+      assert.equal(of.asked.length, askedCount);
+      state = 'up';
+      const [[request, response] = assert.fail()] = held;
+      if (verdict === 'answered') {
+        answerPatient(request, response);
+        await until(async () => ((await of.fetch('/fhir/Patient/1')).status === 200 ? true : undefined));
+        const left = (await of.settled()).filter(({ outcome }) => outcome.reason === 'client-closed');
+        // One whose answer was held: it did not leave.
+        assert.ok(left.some(({ exposure }) => exposure === undefined));
+      } else {
+        // By then a GET would be asked for once more.
+        state = 'down';
+        request.socket.destroy();
+        await until(async () => (of.asked.length > askedCount ? true : undefined));
+        assert.notEqual((await of.fetch('/fhir/Patient/1')).status, 200);
+        assert.ok((await of.settled()).every(({ operation }) => operation !== 'upstream-back'));
+      }
+    });
 });

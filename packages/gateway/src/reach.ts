@@ -1,18 +1,14 @@
 /**
- * Builds the ways to the APIs behind the gateway: connections to each origin, what spares and probes them, and where else files of exports lie. What becomes of them is an
- * event, a line of the log and a metric; a probe by itself is only counted.
+ * Builds one process's ways to the APIs behind the gateway: connections to each origin, and where else files of exports lie. How the origins are it is told (conditions.ts).
  */
-import type { Logger } from 'pino';
 import { Pool } from 'undici';
 
-import { type OwnOperation, ownEvent } from './capture/own-event.ts';
-import type { Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { firstUpstream, type UpstreamConfig } from './config-upstream.ts';
 import { ExportLinks } from './exposure/export-links.ts';
-import { makeUpstreamConnector, type UpstreamConnector } from './secure.ts';
-import { HealthProbe } from './upstream/health-probe.ts';
-import { Replica, type ReplicaNews } from './upstream/replica.ts';
+import type { UpstreamConnector } from './secure.ts';
+import type { Conditions } from './upstream/condition.ts';
+import { Replica } from './upstream/replica.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { Upstreams } from './upstream/upstreams.ts';
 import type { Across, Metrics } from './watch/metrics.ts';
@@ -20,18 +16,16 @@ import type { Across, Metrics } from './watch/metrics.ts';
 const filePoolConnectionsMax = 16;
 
 interface Parts {
-  readonly recorder: Recorder;
-  readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly conditions: Conditions;
+  /** What is shown to each upstream, by its name. */
+  readonly connectors: ReadonlyMap<string, UpstreamConnector>;
   /** Seals the ways to the files of exports. */
   readonly exportSecret: Uint8Array;
-  readonly now?: (() => number) | undefined;
 }
 
 export interface Reach extends AsyncDisposable {
   readonly upstreams: Upstreams;
-  /** What is shown to each upstream, by its name. */
-  readonly connectors: ReadonlyMap<string, UpstreamConnector>;
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   /** Those of readiness: a gateway with one API that answers serves. */
@@ -48,12 +42,8 @@ export interface OriginState {
 
 export async function openReach(config: GatewayConfig, parts: Parts): Promise<Reach> {
   await using stack = new AsyncDisposableStack();
-  const connectors = new Map<string, UpstreamConnector>();
-  const build = ([name, upstream]: readonly [string, UpstreamConfig]): Upstream => {
-    const connector = makeUpstreamConnector(upstream);
-    connectors.set(name, connector);
-    return buildUpstream(name, upstream, { config, connector, stack, ...parts });
-  };
+  const build = ([name, upstream]: readonly [string, UpstreamConfig]): Upstream =>
+    buildUpstream(name, upstream, { config, stack, ...parts });
   const first = build([firstUpstream, config.upstream]);
   const others = [...config.upstreams].map(build);
   const origins = [first, ...others].flatMap((upstream) => upstream.origins);
@@ -75,7 +65,6 @@ export async function openReach(config: GatewayConfig, parts: Parts): Promise<Re
   const resources = stack.move();
   return {
     upstreams,
-    connectors,
     filePools,
     problems: () => (upstreams.allDown ? ['upstream-unavailable'] : []),
     states: () => (origins.length === 1 && config.upstream.health === undefined ? undefined : statesOf(upstreams)),
@@ -86,27 +75,18 @@ export async function openReach(config: GatewayConfig, parts: Parts): Promise<Re
 function buildUpstream(
   name: string,
   settings: UpstreamConfig,
-  parts: Parts & {
-    readonly config: GatewayConfig;
-    readonly connector: UpstreamConnector;
-    readonly stack: AsyncDisposableStack;
-  },
+  parts: Parts & { readonly config: GatewayConfig; readonly stack: AsyncDisposableStack },
 ): Upstream {
-  const { config, connector, stack, metrics, now } = parts;
+  const { config, connectors, conditions, stack } = parts;
   const { health } = settings;
+  const connector = connectors.get(name);
+  if (connector === undefined) throw new Error(`expected a connector of ${name}, got none`);
   const origins = [new URL(settings.url).origin, ...settings.replicas];
   const replicas = origins.map((origin) => {
     const open = (connections: number): Pool =>
       stack.adopt(makePool(origin, { ...settings, connections }, connector), (made) => made.destroy());
     const [pool, lastingPool] = [open(settings.connectionsMax), open(config.websockets.connectionsMax)];
-    const onNews = (news: ReplicaNews): void => tell(config, { name, origin, news }, parts);
-    const replica = new Replica({ origin, pool, lastingPool, breaker: settings.breaker, health, onNews, now });
-    if (health !== undefined) {
-      const onProbe = (succeeded: boolean): void =>
-        metrics.upstreamProbes.inc({ upstream: name, origin, result: succeeded ? 'success' : 'failure' });
-      stack.use(new HealthProbe(replica, health, { connect: connector.connect, onProbe }));
-    }
-    return replica;
+    return new Replica({ origin, pool, lastingPool, condition: conditions.of(name, origin) });
   });
   return new Upstream({
     ...settings,
@@ -133,7 +113,7 @@ function makePool(
   });
 }
 
-/** Each process asks and judges for itself: of several the most careful is believed. */
+/** What a worker has not heard yet it can't say: of several the most careful is believed. */
 function watch(upstreams: Upstreams, metrics: Metrics): void {
   metrics.watch(
     'watchglass_gateway_upstream_spared',
@@ -169,29 +149,3 @@ function statesOf({ all }: Upstreams): readonly OriginState[] {
     replicas.map(({ origin, usable }) => ({ upstream, origin, up: usable })),
   );
 }
-
-function tell(
-  config: GatewayConfig,
-  { name, origin, news }: { readonly name: string; readonly origin: string; readonly news: ReplicaNews },
-  { recorder, logger }: Parts,
-): void {
-  const { operation, status, words } = told[news];
-  logger[status === 'success' ? 'info' : 'error']({ upstream: name, origin }, words);
-  void recorder.record([ownEvent(config, { operation, status, target: { type: 'Upstream', id: origin } })]);
-}
-
-const told: Readonly<
-  Record<
-    ReplicaNews,
-    { readonly operation: OwnOperation; readonly status: 'success' | 'failed'; readonly words: string }
-  >
-> = {
-  opened: {
-    operation: 'upstream-spared',
-    status: 'failed',
-    words: 'the API fails too often; it is spared for a while',
-  },
-  closed: { operation: 'upstream-back', status: 'success', words: 'the API answers again' },
-  down: { operation: 'upstream-down', status: 'failed', words: 'the API is not well, as its probes say' },
-  up: { operation: 'upstream-up', status: 'success', words: 'the API is well again, as its probes say' },
-};

@@ -16,8 +16,9 @@ import {
 import type { Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
+import { doubtCorrections } from './capture/corrections.ts';
 import { lapseEvents, ownEvent } from './capture/own-event.ts';
-import { Recorder } from './capture/recorder.ts';
+import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
 import type { GatewayConfig } from './config.ts';
 import { policyTargets } from './passage/policy-changes.ts';
 import { traceDeliveries } from './trace/deliveries.ts';
@@ -69,7 +70,7 @@ export async function keepRecord(
       ...(config.server.vkey === undefined ? {} : { vkey: config.server.vkey }),
       onReceiptFailed: (failure) => {
         logger.error(failure, 'what the server acknowledged does not hold: its log is not the one it was');
-        void recordOwn(recorder, config, 'receipt-failed', failure).catch(() => undefined);
+        void recordOwn(recorder, config, 'receipt-failed', { failure }).catch(() => undefined);
       },
       onProblem: (problem) => {
         if (problem === undefined) logger.info('receipts can be checked again');
@@ -96,7 +97,8 @@ export async function keepRecord(
     }),
   );
   stack.defer(() => sender.drain(AbortSignal.timeout(lastSendingMs)).catch(() => undefined));
-  await recordOwn(recorder, config, 'start');
+  // In one group with the start: a process that ends before it is durable leaves the same last group to the next.
+  await recordOwn(recorder, config, 'start', { more: doubtsOf(spool, config) });
   if (spool.status.cutBytes > 0) {
     logger.warn({ cutBytes: spool.status.cutBytes }, 'an unfinished group at the end of the spool was cut off');
     await recordOwn(recorder, config, 'spool-cut');
@@ -112,12 +114,18 @@ export function serverOf({ server }: GatewayConfig): { readonly serverUrl: strin
   return { serverUrl: server.url, ...(server.ca === undefined ? {} : { ca: server.ca }) };
 }
 
+/** What an earlier process may have refused although its last events say otherwise. In `available` mode nothing waits for its event, so none decides what leaves. */
+export function doubtsOf(spool: Spool, { audit }: GatewayConfig): readonly EventDraftFacts[] {
+  const lines = spool.takeLastGroup();
+  return audit.mode === 'strict' ? doubtCorrections(lines) : [];
+}
+
 /** An event of the gateway itself. In strict mode a gateway that can't record doesn't start. */
 async function recordOwn(
   recorder: Recorder,
   config: GatewayConfig,
   operation: 'start' | 'stop' | 'spool-cut' | 'receipt-failed',
-  failure?: ReceiptFailure,
+  { failure, more = [] }: { readonly failure?: ReceiptFailure; readonly more?: readonly EventDraftFacts[] } = {},
 ): Promise<void> {
   const recorded = await recorder.recordDurably([
     ownEvent(config, {
@@ -127,6 +135,7 @@ async function recordOwn(
       ...(failure?.index === undefined ? {} : { target: { type: 'Event', id: String(failure.index) } }),
       ...(operation === 'start' ? { targets: policyTargets(config.policy, config.policyFile) } : {}),
     }),
+    ...more,
   ]);
   if (recorded.kind === 'unrecorded' && operation === 'start') {
     throw new SdkError(

@@ -36,7 +36,7 @@ export interface UpstreamConnector {
   show(material: CertificateMaterial): void;
 }
 
-export function makeUpstreamConnector(upstream: UpstreamConfig): UpstreamConnector {
+function makeUpstreamConnector(upstream: UpstreamConfig): UpstreamConnector {
   const build = (shown: CertificateMaterial | undefined): buildConnector.connector =>
     buildConnector({
       allowH2: false,
@@ -51,6 +51,12 @@ export function makeUpstreamConnector(upstream: UpstreamConfig): UpstreamConnect
       current = build(material);
     },
   };
+}
+
+/** Of each upstream, by its name. */
+export function connectorsOf(config: GatewayConfig): ReadonlyMap<string, UpstreamConnector> {
+  const upstreams = [[firstUpstream, config.upstream] as const, ...config.upstreams];
+  return new Map(upstreams.map(([name, upstream]) => [name, makeUpstreamConnector(upstream)]));
 }
 
 /**

@@ -23,7 +23,7 @@ export function workerConfig(
 ): GatewayConfig {
   const { slot, count, port } = worker;
   const share = (whole: number): number => Math.ceil(whole / count);
-  const { spool, upstream, upstreams, websockets, limits, fronts } = config;
+  const { spool, upstream, upstreams, limits, fronts } = config;
   const upstreamShare = (of: UpstreamConfig): UpstreamConfig => ({ ...of, connectionsMax: share(of.connectionsMax) });
   return {
     ...config,
@@ -38,8 +38,6 @@ export function workerConfig(
     },
     upstream: upstreamShare(upstream),
     upstreams: new Map([...upstreams].map(([name, other]) => [name, upstreamShare(other)])),
-    // What one person may have is counted by each process: their connections come to one or the other as they come.
-    websockets: { ...websockets, connectionsMax: share(websockets.connectionsMax) },
     limits: {
       ...limits,
       connectionsMax: share(limits.connectionsMax),

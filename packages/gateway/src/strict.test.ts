@@ -192,6 +192,44 @@ async function startedAgain(of: Road): Promise<void> {
   await again[Symbol.asyncDispose]();
 }
 
+describe('an event that comes to be too late', () => {
+  it('is followed by one that says that nothing left, and what was not being written yet does not come to be', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const hangs = Promise.withResolvers<void>();
+    const of = await start({
+      disk: faulty.disk,
+      upstream: (request, response) => {
+        const id = request.url?.slice(-1);
+        if (id !== '0') faulty.hang = promise;
+        sendJson(response, 200, { resourceType: 'Patient', id });
+      },
+    });
+    faulty.onHang = () => hangs.resolve();
+    // The first use of a token has an event of its own.
+    assert.equal((await of.fetch('/fhir/Patient/0')).status, 200);
+    const first = of.fetch('/fhir/Patient/1');
+    await hangs.promise;
+    const [late, waiting] = await Promise.all([first, of.fetch('/fhir/Patient/2')]);
+    assert.deepEqual([late.status, waiting.status], [503, 503]);
+    faulty.hang = undefined;
+    resolve();
+    while (!takes(of)) await setTimeout(20);
+    await of.gateway[Symbol.asyncDispose]();
+    const reads = of.events.filter(({ operation }) => operation === 'read');
+    assert.deepEqual(
+      reads.map(({ targets, outcome, request }) => [targets?.[0]?.id, outcome.status, outcome.reason, request?.status]),
+      [
+        ['0', 'success', undefined, 200],
+        ['1', 'success', undefined, 200],
+        ['1', 'error', 'audit-unavailable', 503],
+      ],
+    );
+    const [, claim, correction] = reads;
+    assert.equal(correction?.completes, claim?.id);
+    assert.equal(correction?.exposure, undefined);
+  });
+});
+
 describe('a full spool', () => {
   it('still says 401 to who has no token', async () => {
     const of = await start();

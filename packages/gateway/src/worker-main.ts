@@ -6,6 +6,8 @@ import cluster from 'node:cluster';
 import { pino } from 'pino';
 import { z } from 'zod';
 
+import { type Flood, FloodGate } from './capture/flood.ts';
+import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import { type GatewayConfig, readGatewayConfig } from './config.ts';
 import type { Outcome } from './fronts/outcome-lines.ts';
 import { type Guard, standGuard } from './guard.ts';
@@ -15,10 +17,13 @@ import { Filters } from './limits/filters.ts';
 import { Rates } from './limits/rates.ts';
 import { policyFromTexts } from './policy/load-policy.ts';
 import type { Policy } from './policy/tables.ts';
+import { recordFloods } from './record-floods.ts';
 import { keepRecord } from './record-keeping.ts';
 import { workerConfig } from './slots.ts';
 import { openTracing } from './spans.ts';
 import { Metrics } from './watch/metrics.ts';
+import { AskedFloods } from './workers/asked-floods.ts';
+import { AskedPlaces } from './workers/asked-places.ts';
 import {
   AskedConcurrency,
   AskedGlass,
@@ -30,6 +35,7 @@ import {
 } from './workers/asking.ts';
 import {
   type Beginning,
+  conditionSchema,
   lockedOutSchema,
   parseBeginning,
   policySchema,
@@ -37,6 +43,7 @@ import {
 } from './workers/beginning.ts';
 import { Channel, ChannelError } from './workers/channel.ts';
 import type { Commons } from './workers/commons.ts';
+import { HeardConditions } from './workers/heard-conditions.ts';
 
 class ToPrimary implements Primary {
   readonly channel: Channel;
@@ -71,7 +78,11 @@ interface Standing {
   receipts: (() => unknown) | undefined;
 }
 
-type WorkerCommons = Commons & { policies: { current: Policy }; readonly lockout: HeardLockouts | undefined };
+type WorkerCommons = Commons & {
+  policies: { current: Policy };
+  readonly lockout: HeardLockouts | undefined;
+  readonly conditions: HeardConditions;
+};
 
 const outcomeSchema: z.ZodType<Partial<Outcome> & { readonly passed: boolean }> = z.strictObject({
   auditId: z.string().exactOptional(),
@@ -133,7 +144,11 @@ function runWorker(): void {
       const config = workerConfig(whole, beginning);
       const logger = pino({ name: 'watchglass-gateway', level: logLevel }).child({ worker: slot });
       const metrics = new Metrics();
-      const commons = commonsOf(whole, beginning, { primary, stack });
+      let recorder: Recorder | undefined;
+      const onFloods = (found: readonly Flood<EventDraftFacts>[]): void => {
+        if (recorder !== undefined) recordFloods(recorder, found);
+      };
+      const commons = commonsOf(whole, beginning, { primary, stack, onFloods });
       // From here on every change that is heard finds its place.
       standing = { commons, policyFile: whole.policyFile, metrics, guard: undefined, receipts: undefined };
       await unmarkSlot(config.spool.dir);
@@ -141,7 +156,7 @@ function runWorker(): void {
       const record = stack.use(await keepRecord(config, { logger, metrics, spans }));
       standing.receipts = () => record.receipts.status;
       const passOn = (to: number, outcome: Outcome): void => void primary.tell('outcome', [to, outcome]);
-      const { recorder } = record;
+      recorder = record.recorder;
       const together = { slot, count, passOn };
       const guard = stack.use(await standGuard(config, { recorder, commons, logger, metrics, spans, together }));
       standing.guard = guard;
@@ -173,6 +188,9 @@ function answer({ commons, policyFile, metrics, guard, receipts }: Standing, nam
       commons.lockout?.hear(key, leftMs);
       return null;
     }
+    case 'condition':
+      commons.conditions.hear(conditionSchema.parse(body));
+      return null;
     case 'decisions': {
       const snapshot = parseSnapshot(body);
       if (snapshot === undefined) throw new Error('expected decisions');
@@ -198,9 +216,15 @@ function answer({ commons, policyFile, metrics, guard, receipts }: Standing, nam
 function commonsOf(
   config: GatewayConfig,
   begin: Beginning,
-  { primary, stack }: { readonly primary: Primary; readonly stack: AsyncDisposableStack },
+  parts: {
+    readonly primary: Primary;
+    readonly stack: AsyncDisposableStack;
+    readonly onFloods: (found: readonly Flood<EventDraftFacts>[]) => void;
+  },
 ): WorkerCommons {
+  const { primary, stack } = parts;
   const { edge } = config;
+  const { connectionsMax: countMax, perPersonMax: perHolderMax } = config.websockets;
   const decisions = Decisions.of(begin.decisions);
   const lockout = edge.lockout === undefined ? undefined : new HeardLockouts(primary, edge.lockout, begin);
   const shared = new AskedRates(primary, begin.count);
@@ -209,6 +233,12 @@ function commonsOf(
     rates: new Rates(edge.rates.rules, { keysMax: edge.rates.keysMax, shared }),
     lockout,
     concurrency: new AskedConcurrency(primary, edge.concurrency, begin.count),
+    places: new AskedPlaces(primary, { countMax, perHolderMax }, begin.count),
+    conditions: new HeardConditions(primary, {
+      settings: (upstream) => (config.upstreams.get(upstream) ?? config.upstream).breaker,
+      states: begin.conditions,
+    }),
+    floods: stack.use(new AskedFloods(primary, new FloodGate(parts.onFloods))),
     decisions,
     // The primary tells what becomes of the lists.
     filters: stack.use(new Filters(edge.filters, { onNews: () => undefined })),

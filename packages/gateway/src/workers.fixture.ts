@@ -77,6 +77,11 @@ export async function startPair(options: RoadOptions = {}): Promise<Pair> {
       });
       // The capabilities are for everybody, and count for nobody. Whose event it is says who is at the other end.
       const { headers } = await send(client, { path: '/fhir/metadata', token: null });
+      // Refused, as long as the API is spared: of that nobody can say who did it.
+      if (headers['x-audit-id'] === undefined) {
+        await client.destroy();
+        continue;
+      }
       const { emitter } = await event(({ id }) => id === headers['x-audit-id']);
       const got = Number(emitter.id.split('/')[1]);
       if (open && !lines.has(got)) lines.set(got, client);

@@ -12,6 +12,7 @@ export type { Reservation } from './room.ts';
 export { Sender, type SenderOptions, type SenderStatus, startSender } from './sender.ts';
 export {
   type Appended,
+  type Appending,
   openSpool,
   Spool,
   type SpoolOptions,

@@ -33,6 +33,8 @@ export interface Recovered {
   readonly nextSeq: number;
   /** Bytes of an unfinished group that were cut off and kept in a `cut-…` file. */
   readonly cutBytes: number;
+  /** What stands in the last whole frame. */
+  readonly lastGroup: Buffer | undefined;
 }
 
 /** More events than a segment can hold. */
@@ -54,10 +56,12 @@ export async function recoverSpool(options: {
   const segments: SegmentInfo[] = [];
   let nextSeq = 1;
   let cutBytes = 0;
+  let lastGroup: Buffer | undefined;
   for (const [position, name] of names.entries()) {
     const newest = position === names.length - 1;
     const found = await readSegment({ ...options, path: join(directory, name), newest });
     cutBytes += found.cutBytes;
+    lastGroup = found.lastGroup ?? lastGroup;
     if (found.segment === undefined) continue;
     if (segments.length > 0 && found.segment.firstSeq !== nextSeq) {
       throw damaged(found.segment.path, `expected it to begin with seq ${nextSeq}, got ${found.segment.firstSeq}`);
@@ -65,7 +69,7 @@ export async function recoverSpool(options: {
     segments.push(found.segment);
     nextSeq = found.segment.lastSeq + 1;
   }
-  return { segments, nextSeq, cutBytes };
+  return { segments, nextSeq, cutBytes, lastGroup };
 }
 
 async function readSegment(options: {
@@ -74,7 +78,11 @@ async function readSegment(options: {
   readonly spoolKey: Uint8Array;
   readonly path: string;
   readonly newest: boolean;
-}): Promise<{ readonly segment: SegmentInfo | undefined; readonly cutBytes: number }> {
+}): Promise<{
+  readonly segment: SegmentInfo | undefined;
+  readonly cutBytes: number;
+  readonly lastGroup?: Buffer | undefined;
+}> {
   const { disk, path, newest } = options;
   const bytes = await disk.read(path);
   const header = parseSegmentHeader(bytes);
@@ -91,6 +99,7 @@ async function readSegment(options: {
     lastSeq: header.firstSeq - 1,
     size: segmentHeaderBytes,
   };
+  let lastGroup: Buffer | undefined;
   while (segment.size < bytes.length) {
     const view = viewFrame(bytes, segment.size);
     if (view.kind !== 'frame') {
@@ -99,16 +108,16 @@ async function readSegment(options: {
       }
       const cutBytes = bytes.length - segment.size;
       await cutTornEnd({ ...options, segment, torn: bytes.subarray(segment.size) });
-      return { segment, cutBytes };
+      return { segment, cutBytes, lastGroup };
     }
     if (view.firstSeq !== segment.lastSeq + 1) {
       throw damaged(path, `expected seq ${segment.lastSeq + 1} at byte ${segment.size}, got ${view.firstSeq}`);
     }
-    openFrame(segment.key, bytes, segment.size, view.size, path);
+    lastGroup = openFrame(segment.key, bytes, segment.size, view.size, path);
     segment.lastSeq = view.firstSeq + view.count - 1;
     segment.size += view.size;
   }
-  return { segment, cutBytes: 0 };
+  return { segment, cutBytes: 0, lastGroup };
 }
 
 /** A whole frame anywhere behind a bad one means that the bad one was once whole: damage, not a torn end. */

@@ -8,19 +8,21 @@
  *
  * On disk: `lock` (empty), `segments/` (segment.ts), `acked` (a hint: losing it only re-sends), `dead/` (dead-letters.ts).
  */
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 
 import { AckMark } from './ack-mark.ts';
+import { type Appended, Appending } from './appending.ts';
 import { Batch } from './batch.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { realDisk, type SpoolDisk, type SpoolFile } from './disk.ts';
+import { probeDisk } from './disk-probe.ts';
 import { SdkError } from './errors.ts';
 import { type Lock, takeLock } from './lock.ts';
-import { type EventBody, encodeBody, type OutgoingEvent } from './outgoing.ts';
+import { encodeBody, type OutgoingEvent } from './outgoing.ts';
 import { type Recovered, recoverSpool, type SegmentInfo, segmentPath } from './recovery.ts';
 import { type Reservation, Room } from './room.ts';
 import { frameBodyBytesMax, makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
+import { diskFull, diskStalled, isFull, spoolClosed, spoolFailed } from './spool-errors.ts';
 import { readSpoolKey } from './spool-key.ts';
 import { SpoolTail } from './spool-tail.ts';
 
@@ -29,7 +31,6 @@ const segmentBytesMax = 8 * 1024 * 1024;
 /** Sealing one group costs this much on top of its lines. */
 const frameOverheadBytes = 64;
 const healEveryMs = 500;
-const probeBytes = 64 * 1024;
 
 export interface SpoolOptions {
   readonly dir: string;
@@ -49,10 +50,7 @@ export interface SpoolOptions {
   readonly disk?: SpoolDisk;
 }
 
-export interface Appended {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-}
+export type { Appended, Appending } from './appending.ts';
 
 export type SpoolState =
   | { readonly kind: 'open' }
@@ -73,13 +71,6 @@ export interface SpoolStatus {
   readonly lastSeq: number;
   /** Bytes of an unfinished group that were cut off when this spool was opened. */
   readonly cutBytes: number;
-}
-
-interface Pending {
-  readonly bodies: readonly EventBody[];
-  readonly bytes: number;
-  readonly resolve: (appended: Appended) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** Opens (making it where needed) the spool in `dir`; throws `spool-locked`, `spool-damaged`, `spool-tampered`, `key-file`. */
@@ -135,13 +126,14 @@ export class Spool implements AsyncDisposable {
   #state: SpoolState = { kind: 'open' };
   #nextSeq: number;
   #acked: number;
-  #pending: Pending[] = [];
+  #pending: Appending[] = [];
   #pendingBytes = 0;
   #file: SpoolFile | undefined;
   #nonce = 0;
   #committing: Promise<void> | undefined;
   #commitStartedAt = 0;
   #healTimer: NodeJS.Timeout | undefined;
+  #lastGroup: Buffer | undefined;
   #growth: PromiseWithResolvers<void> = Promise.withResolvers<void>();
 
   /** Use `openSpool`. */
@@ -167,6 +159,7 @@ export class Spool implements AsyncDisposable {
     this.deadLetters = parts.deadLetters;
     this.#ackMark = parts.ackMark;
     this.#segments = parts.recovered.segments;
+    this.#lastGroup = parts.recovered.lastGroup;
     this.#cutBytes = parts.recovered.cutBytes;
     this.#room = new Room({
       disk: parts.disk,
@@ -214,10 +207,15 @@ export class Spool implements AsyncDisposable {
    * stays reserved until the caller releases it.
    */
   append(events: readonly OutgoingEvent[], options: { readonly reservation?: Reservation } = {}): Promise<Appended> {
+    return this.begin(events, options).appended;
+  }
+
+  /** As `append`, for who may have to `retract`. */
+  begin(events: readonly OutgoingEvent[], options: { readonly reservation?: Reservation } = {}): Appending {
     try {
       this.#assertOpen();
-      const bodies = events.map(encodeBody);
-      const bytes = bodies.reduce((sum, body) => sum + body.bytes + this.#numberingBytes, frameOverheadBytes);
+      const appending = this.#appendingOf(events);
+      const { bytes } = appending;
       // A longer frame would be taken for a torn one when it is read again.
       if (bytes > frameBodyBytesMax) {
         throw new SdkError(
@@ -229,14 +227,45 @@ export class Spool implements AsyncDisposable {
         this.#assertMoving();
         this.#room.assert(bytes, this.#usedBytes() + this.#pendingBytes);
       }
-      const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-      this.#pending.push({ bodies, bytes, resolve, reject });
+      this.#pending.push(appending);
       this.#pendingBytes += bytes;
       this.#committing ??= this.#commitLoop();
-      return promise;
+      return appending;
     } catch (error) {
-      return Promise.reject(error);
+      return Appending.refused(error);
     }
+  }
+
+  /**
+   * What was begun holds no more, since nobody waits for it any longer. What isn't being written yet is taken back, and rejects. Of what is, nobody can say whether it comes to be durable: then
+   * `corrections` are returned as an `Appending` of their own, and stand in the very next group, whatever else waits. So only in the last group of a spool there can be something that nothing corrects.
+   */
+  retract(begun: Appending, corrections: readonly OutgoingEvent[]): Appending | undefined {
+    const at = this.#pending.indexOf(begun);
+    if (at < 0) {
+      const correcting = this.#appendingOf(corrections, true);
+      this.#pending.unshift(correcting);
+      this.#pendingBytes += correcting.bytes;
+      this.#committing ??= this.#commitLoop();
+      return correcting;
+    }
+    this.#pending.splice(at, 1);
+    this.#pendingBytes -= begun.bytes;
+    begun.reject(diskStalled(this.#stallMs));
+    return undefined;
+  }
+
+  #appendingOf(events: readonly OutgoingEvent[], correcting = false): Appending {
+    const bodies = events.map(encodeBody);
+    const bytes = bodies.reduce((sum, body) => sum + body.bytes + this.#numberingBytes, frameOverheadBytes);
+    return new Appending(bodies, bytes, { correcting });
+  }
+
+  /** The group that was written last before this start, as lines of JSON; given once. Who wrote it may have ended before it was known what became of it. */
+  takeLastGroup(): readonly string[] {
+    const lines = this.#lastGroup?.toString('utf8').split('\n') ?? [];
+    this.#lastGroup = undefined;
+    return lines;
   }
 
   /** The oldest events that aren't acknowledged, in order, as lines of JSON; undefined when there are none. */
@@ -311,9 +340,13 @@ export class Spool implements AsyncDisposable {
   }
 
   async #dropAcked(): Promise<void> {
-    while (this.#segments.length > 1 && (this.#segments[0]?.lastSeq ?? Number.POSITIVE_INFINITY) <= this.#acked) {
-      const done = this.#segments.shift();
-      if (done !== undefined) await this.#disk.remove(done.path);
+    for (;;) {
+      const [oldest, next] = this.#segments;
+      // The last group stays until another one follows it: what became of it may be asked after a restart.
+      if (oldest === undefined || next === undefined || next.lastSeq < next.firstSeq) return;
+      if (oldest.lastSeq > this.#acked) return;
+      this.#segments.shift();
+      await this.#disk.remove(oldest.path);
     }
   }
 
@@ -335,18 +368,19 @@ export class Spool implements AsyncDisposable {
     this.#committing = undefined;
   }
 
-  #takeGroup(): Pending[] {
+  #takeGroup(): Appending[] {
     let bytes = 0;
     let count = 0;
     for (const pending of this.#pending) {
-      if (count > 0 && bytes + pending.bytes > groupBytesMax) break;
+      const bytesMax = pending.correcting ? frameBodyBytesMax : groupBytesMax;
+      if (count > 0 && bytes + pending.bytes > bytesMax) break;
       bytes += pending.bytes;
       count += 1;
     }
     return this.#pending.splice(0, count);
   }
 
-  async #commit(group: readonly Pending[]): Promise<void> {
+  async #commit(group: readonly Appending[]): Promise<void> {
     this.#assertOpen();
     const current = this.#segments.at(-1);
     if (current !== undefined && current.size >= Math.min(segmentBytesMax, this.#options.maxBytes / 8)) {
@@ -382,7 +416,7 @@ export class Spool implements AsyncDisposable {
   }
 
   /** Gives the events of a group their numbers. */
-  #number(group: readonly Pending[]): Batch {
+  #number(group: readonly Appending[]): Batch {
     const firstSeq = this.#nextSeq;
     let text = '';
     let count = 0;
@@ -407,19 +441,14 @@ export class Spool implements AsyncDisposable {
       }
       this.#state = { kind: 'full' };
       this.#healLater();
-      throw new SdkError(
-        'spool-full',
-        'expected room on the disk under the spool, got none; free some: it goes on by itself',
-        {
-          cause,
-        },
-      );
+      throw diskFull(cause);
     }
   }
 
   #healLater(): void {
     this.#healTimer = setTimeout(() => {
-      this.#probe().then(
+      // Full is over once a real write went through.
+      probeDisk(this.#disk, join(this.#options.dir, 'probe')).then(
         () => {
           if (this.#state.kind === 'full') this.#state = { kind: 'open' };
         },
@@ -431,27 +460,9 @@ export class Spool implements AsyncDisposable {
     this.#healTimer.unref();
   }
 
-  /** Full is over once a real write went through. */
-  async #probe(): Promise<void> {
-    const path = join(this.#options.dir, 'probe');
-    await this.#disk.remove(path);
-    const file = await this.#disk.create(path);
-    try {
-      await file.write(randomBytes(probeBytes), 0);
-      await file.datasync();
-    } finally {
-      await file.close();
-      await this.#disk.remove(path);
-    }
-  }
-
   #fail(reason: string, cause?: unknown): SdkError {
     this.#state = { kind: 'failed', reason };
-    return new SdkError(
-      'spool-failed',
-      `expected the spool in ${this.#options.dir} to take events, but ${reason}; check the disk and restart`,
-      { cause },
-    );
+    return spoolFailed(this.#options.dir, reason, cause);
   }
 
   #assertOpen(): void {
@@ -459,38 +470,26 @@ export class Spool implements AsyncDisposable {
       case 'open':
         return;
       case 'full':
-        throw new SdkError(
-          'spool-full',
-          'expected room on the disk under the spool, got none; free some: it goes on by itself',
-        );
+        throw diskFull();
       case 'failed':
-        throw new SdkError(
-          'spool-failed',
-          `expected the spool in ${this.#options.dir} to take events, but ${this.#state.reason}; check the disk and restart`,
-        );
+        throw spoolFailed(this.#options.dir, this.#state.reason);
       case 'closed':
-        throw new SdkError('spool-closed', 'expected an open spool, got a closed one');
+        throw spoolClosed();
       default:
         this.#state satisfies never;
     }
   }
 
-  /** A disk that hangs is known by the commit that doesn't come back. */
   #assertMoving(): void {
-    const stallMs = this.#options.stallMs ?? 1_000;
-    if (this.#commitStartedAt === 0 || performance.now() - this.#commitStartedAt <= stallMs) return;
-    throw new SdkError(
-      'spool-stalled',
-      `expected the disk under the spool to answer within ${stallMs} ms; check the disk`,
-    );
+    if (this.#commitStartedAt === 0 || performance.now() - this.#commitStartedAt <= this.#stallMs) return;
+    throw diskStalled(this.#stallMs);
+  }
+
+  get #stallMs(): number {
+    return this.#options.stallMs ?? 1_000;
   }
 
   #usedBytes(): number {
     return this.#segments.reduce((sum, { size }) => sum + size, 0);
   }
-}
-
-function isFull(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
 }

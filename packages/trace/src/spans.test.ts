@@ -51,6 +51,40 @@ async function fated(fate: SpanFate): Promise<void> {
   while (!fates.has(fate)) await told.promise;
 }
 
+describe('the environment', () => {
+  it('changes nothing of where spans go, and what goes with them', async (t) => {
+    const other = await startCollector();
+    t.after(() => other[Symbol.asyncDispose]());
+    const of = {
+      OTEL_EXPORTER_OTLP_ENDPOINT: other.url,
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${other.url}/v1/traces`,
+      OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer another-program,x-of-another=1',
+      OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-traces-of-another=1',
+      OTEL_EXPORTER_OTLP_COMPRESSION: 'gzip',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '1',
+      OTEL_EXPORTER_OTLP_CERTIFICATE: '/nowhere.pem',
+      OTEL_SERVICE_NAME: 'another',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.name=another,x=1',
+      OTEL_TRACES_SAMPLER: 'always_off',
+      OTEL_SDK_DISABLED: 'true',
+    };
+    Object.assign(process.env, of);
+    t.after(() => {
+      for (const name of Object.keys(of)) delete process.env[name];
+    });
+    const { to, of: made } = await open();
+    made.begin({ name: 'one', kind: 'server' }).end();
+    await to.until(([span]) => span);
+    assert.equal(other.requests.length, 0);
+    const [headers = {}] = to.requests;
+    for (const name of ['authorization', 'x-of-another', 'x-traces-of-another', 'content-encoding'])
+      assert.equal(headers[name], undefined, name);
+    assert.equal(headers['content-type'], 'application/json');
+    const { 'service.name': name, x } = to.resources[0] ?? {};
+    assert.deepEqual([name, x], ['test', undefined]);
+  });
+});
+
 describe('a span', () => {
   it('goes on in the trace of its parent, be that ours or told by another', async () => {
     const { to, of } = await open();

@@ -299,6 +299,7 @@ export const statements: Readonly<Record<string, Statement>> = {
   'system/filter-refused': { did: 'Could not take the file of the list of addresses:', object: 'named' },
   'system/lockout-begun': { did: 'Locked out, after too many failures,', object: 'named' },
   'system/lockout-ended': { did: 'Hears', object: 'named', after: 'again' },
+  'system/lockouts-damaged': { did: 'Found the file of its lock-outs damaged: for a while one failure is enough' },
   'network/blocked': { did: 'Came from an address that is blocked' },
   'system/decision-applied': { did: 'Follows the decision', object: 'named' },
   'system/decision-lifted': { did: 'No longer follows the decision', object: 'named', after: ', which was lifted' },

@@ -29,6 +29,7 @@ export type OwnOperation =
   | 'filter-refused'
   | 'lockout-begun'
   | 'lockout-ended'
+  | 'lockouts-damaged'
   | 'front-outcome'
   | 'front-unasked'
   | 'decision-applied'

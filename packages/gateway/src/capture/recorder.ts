@@ -6,6 +6,7 @@
  */
 import { type MinimisationPolicy, uuidv7 } from '@watchglass/record';
 import {
+  type Appending,
   type EventFacts,
   eventBytesMax,
   minimiseOutgoing,
@@ -16,12 +17,13 @@ import {
 } from '@watchglass/sdk';
 
 import { Deadlines } from '../http/deadlines.ts';
+import { lateCorrection, type TooLate } from './corrections.ts';
+import type { EventDraftFacts } from './event-draft.ts';
 import { drawBytes } from './random.ts';
 
 export type AuditMode = 'strict' | 'available';
 
-/** What is known of an event before it has its id. */
-export type EventDraftFacts = Omit<EventFacts, 'v' | 'id'> & { readonly id?: string };
+export type { EventDraftFacts } from './event-draft.ts';
 
 export type Recorded = { readonly kind: 'durable' } | { readonly kind: 'unrecorded'; readonly reason: string };
 
@@ -96,29 +98,63 @@ export class Recorder {
     }
   }
 
-  /** Resolves when the request may go on: in `strict` mode once the events are durable, or it is known that they aren't. Never rejects. */
-  record(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    if (this.mode === 'strict') return this.recordDurably(drafts, reservation);
+  /**
+   * Resolves when the request may go on: in `strict` mode once the events are durable, or it is known that they aren't. Never rejects. `tooLate` is what whoever waits is told when
+   * that takes too long: then the events don't come to be, or each is followed by one that says so.
+   */
+  record(drafts: readonly EventDraftFacts[], reservation?: Reservation, tooLate?: TooLate): Promise<Recorded> {
+    if (this.mode === 'strict') return this.recordDurably(drafts, reservation, tooLate);
     void this.#append(drafts, reservation);
     return Promise.resolve(durable);
   }
 
   /** Waits in either mode, within the deadline. Never rejects. */
-  recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
+  recordDurably(drafts: readonly EventDraftFacts[], reservation?: Reservation, tooLate?: TooLate): Promise<Recorded> {
     return new Promise((resolve) => {
+      let begun: Begun | undefined;
       const wait = this.#deadlines.begin(() => {
         this.#failed('deadline');
+        if (begun !== undefined && tooLate !== undefined) this.#retract(drafts, begun, tooLate);
         resolve({ kind: 'unrecorded', reason: 'deadline' });
       });
-      void this.#append(drafts, reservation).then((recorded) => {
+      const onBegun = (one: Begun): void => {
+        begun = one;
+      };
+      void this.#append(drafts, reservation, tooLate === undefined ? undefined : onBegun).then((recorded) => {
         this.#deadlines.end(wait);
         resolve(recorded);
       });
     });
   }
 
-  #append(drafts: readonly EventDraftFacts[], reservation: Reservation | undefined): Promise<Recorded> {
-    const { length } = drafts;
+  /** What couldn't be corrected either is as it would be after a crash: the next start says that nobody knows. */
+  #retract(drafts: readonly EventDraftFacts[], { appending, events }: Begun, tooLate: TooLate): void {
+    const corrections = this.#outgoing(
+      drafts.map((draft, position) => lateCorrection(draft, events[position]?.id ?? '', tooLate)),
+    );
+    const correcting = this.#spool.retract(appending, corrections);
+    if (correcting !== undefined) void this.#settled(correcting, corrections.length);
+  }
+
+  #append(
+    drafts: readonly EventDraftFacts[],
+    reservation: Reservation | undefined,
+    onBegun?: (begun: Begun) => void,
+  ): Promise<Recorded> {
+    try {
+      const events = this.#outgoing(drafts);
+      const appending = this.#spool.begin(
+        events,
+        reservation === undefined || reservation.bytes === 0 ? {} : { reservation },
+      );
+      onBegun?.({ appending, events });
+      return this.#settled(appending, drafts.length);
+    } catch (error) {
+      return this.#settled({ appended: Promise.reject(error) }, drafts.length);
+    }
+  }
+
+  #settled({ appended }: Pick<Appending, 'appended'>, length: number): Promise<Recorded> {
     this.pendingCount += length;
     const onError = (error: unknown): Recorded => {
       this.pendingCount -= length;
@@ -133,14 +169,7 @@ export class Recorder {
       if (this.#lapse !== undefined) this.#worked(this.#lapse);
       return durable;
     };
-    try {
-      const events = this.#outgoing(drafts);
-      return this.#spool
-        .append(events, reservation === undefined || reservation.bytes === 0 ? {} : { reservation })
-        .then(onDurable, onError);
-    } catch (error) {
-      return Promise.resolve(onError(error));
-    }
+    return appended.then(onDurable, onError);
   }
 
   #failed(reason: string): void {
@@ -163,6 +192,11 @@ export class Recorder {
       minimiseOutgoing({ v: 1, id: draft.id ?? this.newId(nowMs), ...draft } as EventFacts, this.#minimising),
     );
   }
+}
+
+interface Begun {
+  readonly appending: Appending;
+  readonly events: readonly OutgoingEvent[];
 }
 
 const durable: Recorded = { kind: 'durable' };

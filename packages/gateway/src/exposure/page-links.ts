@@ -11,6 +11,8 @@ export const pageParameter = '_sealed-page';
 
 /** With the path it has to fit into the target that the gateway itself takes. */
 const linkCharsMax = 6_144;
+/** A key's id, and the shortest that a seal can be. */
+const looksSealed = /^[A-Za-z0-9_-]{46,}$/;
 /** A scope's restriction and an id are shorter. */
 const valueCharsMax = 512;
 
@@ -50,15 +52,17 @@ export class PageLinks {
         JSON.stringify([link.target, link.actor, until, query, link.origin]),
         this.#context(path),
       );
-      if (sealed !== undefined) return `${path}?${pageParameter}=${sealed}`;
+      if (sealed !== undefined) return `${path}?${pageParameter}=${this.#seal.keyId}${sealed}`;
     }
     return undefined;
   }
 
-  /** Undefined for what was not sealed here, or for another search. */
-  open(text: string, of: Interaction): PageLink | undefined {
-    const plain = this.#seal.open(text, this.#context(pathOf(of)));
-    if (plain === undefined) return undefined;
+  /** Why it can't be opened: it was not sealed here, or for another search; or it names another key, be that true or made up. */
+  open(text: string, of: Interaction): PageLink | 'unreadable' | 'of-another-key' {
+    const { keyId } = this.#seal;
+    if (!text.startsWith(keyId)) return looksSealed.test(text) ? 'of-another-key' : 'unreadable';
+    const plain = this.#seal.open(text.slice(keyId.length), this.#context(pathOf(of)));
+    if (plain === undefined) return 'unreadable';
     const [target, actor, until, query, origin] = JSON.parse(plain) as [string, string, number, string, string | null];
     const parameters = query === '' ? [] : query.split('&').map(parameterOf);
     return { target, origin: origin ?? undefined, actor, untilMs: until * 1_000, parameters };

@@ -6,11 +6,15 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:cry
 
 const nonceBytes = 12;
 const tagBytes = 16;
+/** Eight characters. */
+const keyIdBytes = 6;
 
 export class Seal {
   readonly #encryption: Buffer;
   readonly #nonces: Buffer;
   readonly #charsMax: number;
+  /** Tells one key from another, and nothing about either. */
+  readonly keyId: string;
 
   /** `purpose` keeps what is sealed for one use from being taken for another. */
   constructor(secret: Uint8Array, options: { readonly purpose: string; readonly charsMax: number }) {
@@ -19,6 +23,7 @@ export class Seal {
     this.#encryption = derive('link');
     this.#nonces = derive('nonce');
     this.#charsMax = options.charsMax;
+    this.keyId = derive('key id').subarray(0, keyIdBytes).toString('base64url');
   }
 
   /** In base64url; undefined where that would be longer than the bound. `context` isn't in it, and has to be the same when it is opened. */

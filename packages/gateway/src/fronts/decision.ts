@@ -10,7 +10,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http';
 
 import { type Captured, interactionEvent, namedTargets, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { isExportLink } from '../exposure/export-links.ts';
 import { isMapped } from '../exposure/json-map.ts';
@@ -18,7 +18,7 @@ import type { Parameter } from '../http/canonical.ts';
 import { Admission, type AdmissionParts, type Admitted } from '../passage/admission.ts';
 import type { PagingParts } from '../passage/link-lead.ts';
 import { isOpaque } from '../passage/paging.ts';
-import { answerRefusal, type RefusalCode } from '../passage/refusal.ts';
+import { answerRefusal, type RefusalCode, tooLateBy } from '../passage/refusal.ts';
 import { denied, Refused, violation } from '../passage/refused.ts';
 import { authoriseEntry } from '../policy/authorise.ts';
 import type { Metrics } from '../watch/metrics.ts';
@@ -53,7 +53,7 @@ export type OnIntent = (intent: EventDraftFacts & { readonly id: string }, of: {
 
 export interface DecisionParts extends AdmissionParts, Pick<PagingParts, 'opaqueParameters'> {
   readonly recorder: Recorder;
-  readonly floods: FloodGate<EventDraftFacts>;
+  readonly floods: Floods;
   readonly counters: RequestCounters;
   readonly metrics: Metrics;
   readonly site: string | undefined;
@@ -162,8 +162,8 @@ export class Decision {
     const unseen = this.#needsMore(admitted);
     if (unseen !== undefined) throw denied(admitted, 'not-behind-front', unseen);
     const intent = intentOf(admitted);
-    if ((await this.#record(captured, [intent])).kind === 'unrecorded')
-      throw new Refused('audit-unavailable', undefined);
+    const recorded = await this.#record(captured, [intent], undefined, tooLateBy('audit-unavailable'));
+    if (recorded.kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
     onIntent(intent, { requestId: captured.id });
     return {
       kind: 'yes',
@@ -199,7 +199,7 @@ export class Decision {
     await limiting.refused(captured, refused);
     const { event, floodKey, floodSinglesMax, more, code } = refused;
     if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+      if (floodKey === undefined || (await floods.admit(floodKey, event, floodSinglesMax)))
         await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }
@@ -213,8 +213,8 @@ export class Decision {
     return { kind: 'no', code, status, headers, body, auditId: captured.auditId, requestId: captured.id };
   }
 
-  async #record(captured: Captured, drafts: readonly EventDraftFacts[]): ReturnType<Recorder['record']> {
-    const recorded = await this.#parts.recorder.record(drafts);
+  async #record(captured: Captured, ...what: Parameters<Recorder['record']>): ReturnType<Recorder['record']> {
+    const recorded = await this.#parts.recorder.record(...what);
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }

@@ -6,7 +6,7 @@
  * outcome is recorded with less.
  */
 import { outcomeOfStatus } from '../capture/capture.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import { type Own, ownEvent } from '../capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from '../capture/recorder.ts';
 import { type Outcome, uuidTimeMs } from './outcome-lines.ts';
@@ -21,7 +21,7 @@ interface Open {
 
 export interface ReconcilerParts {
   readonly recorder: Pick<Recorder, 'recordDurably'>;
-  readonly floods: Pick<FloodGate<EventDraftFacts>, 'admit'>;
+  readonly floods: Pick<Floods, 'admit'>;
   readonly own: Own;
   readonly withinMs: number;
   readonly openMax: number;
@@ -49,6 +49,8 @@ export class Reconciler implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #waiting: EventDraftFacts[] = [];
   #flushing: Promise<unknown> | undefined;
+  /** Whether what was raised has an event of its own: others are asked. */
+  readonly #asking = new Set<Promise<void>>();
   #emptied: PromiseWithResolvers<void> | undefined;
   readonly status: ReconcilerStatus = {
     joined: 0,
@@ -126,6 +128,7 @@ export class Reconciler implements Disposable {
 
   /** Resolves once what was joined until now was recorded, or couldn't be. */
   async flush(): Promise<void> {
+    while (this.#asking.size > 0) await Promise.all(this.#asking);
     while (this.#flushing !== undefined) await this.#flushing;
   }
 
@@ -163,13 +166,26 @@ export class Reconciler implements Disposable {
       outcome: { status: 'error', reason: 'outcome-missing' },
       completes: id,
     };
-    if (this.#parts.floods.admit('front outcome-missing', event)) this.#record(event);
+    this.#raise('outcome-missing', event);
   }
 
   #raiseUnasked(reason: string): void {
     this.status.intentsMissing += 1;
     const event = ownEvent(this.#parts.own, { operation: 'front-unasked', status: 'error', reason });
-    if (this.#parts.floods.admit(`front ${reason}`, event)) this.#record(event);
+    this.#raise(reason, event);
+  }
+
+  #raise(reason: string, event: EventDraftFacts): void {
+    const admitting = this.#parts.floods.admit(`front ${reason}`, event);
+    const judge = (admitted: boolean): void => {
+      if (admitted) this.#record(event);
+    };
+    if (!(admitting instanceof Promise)) {
+      judge(admitting);
+      return;
+    }
+    const asking = admitting.then(judge).finally(() => this.#asking.delete(asking));
+    this.#asking.add(asking);
   }
 
   #forget(auditId: string): void {

@@ -36,6 +36,8 @@ export class BodyCounter implements AsyncIterable<Uint8Array> {
   readonly #request: IncomingMessage;
   readonly #bytesMax: number;
   bytes = 0;
+  /** All of it came, and was passed on. */
+  whole = false;
   fault: RequestBodyError | undefined;
 
   constructor(request: IncomingMessage, bytesMax: number) {
@@ -52,6 +54,7 @@ export class BodyCounter implements AsyncIterable<Uint8Array> {
         yield chunk;
       }
       if (!this.#request.complete) throw new RequestBodyError('cut-off');
+      this.whole = true;
     } catch (error) {
       this.fault = error instanceof RequestBodyError ? error : new RequestBodyError('cut-off');
       throw this.fault;

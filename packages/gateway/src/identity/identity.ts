@@ -70,7 +70,7 @@ export async function openIdentity(options: {
 }): Promise<Identity> {
   await using stack = new AsyncDisposableStack();
   const { settings, tenant } = options;
-  const { proofs, logouts, revocations, together } = options.memory;
+  const { proofs, logouts, revocations, firstUses, together } = options.memory;
   const dispatcher = stack.adopt(new Agent({ connections: 16, allowH2: false }), (agent) => agent.destroy());
   const issuers = options.issuers.map((issuer) => trust(issuer, { ...options, dispatcher }));
   const { nonce } = settings.dpop;
@@ -79,6 +79,7 @@ export async function openIdentity(options: {
     ...(tenant === undefined ? {} : { tenant }),
     proofs: new ProofChecker({ store: proofs, nonce, together }),
     revocations,
+    firstUses,
   });
   const loggingOut = options.issuers.flatMap(({ logoutClientId: clientId }, position) => {
     const trusted = issuers[position];

@@ -9,6 +9,7 @@ import { hash } from 'node:crypto';
 
 import { type JWTPayload, jwtVerify } from 'jose';
 import { dpopChallenge, type Presentation, ProofChecker } from './dpop.ts';
+import { type FirstUse, type FirstUses, OwnFirstUses } from './first-uses.ts';
 import type { Introspection } from './introspection.ts';
 import { type IssuerKeys, KeysUnavailableError } from './issuer-keys.ts';
 import { type ClaimRules, type Principal, principalOf } from './principal.ts';
@@ -21,8 +22,6 @@ const rememberMs = 60_000;
 /** A refusal by introspection is believed for so long. */
 const rememberRefusedMs = 10_000;
 const rememberedMax = 10_000;
-/** Tokens whose first use is on record. */
-const announcedMax = 50_000;
 const tokenCharsMax = 8_192;
 const clockToleranceSeconds = 30;
 
@@ -49,8 +48,8 @@ export type Authentication = Authenticated | Unauthenticated;
 export interface Authenticated {
   readonly kind: 'authenticated';
   readonly principal: Principal;
-  /** There the first time that this process lets the token in; call it when that could not be recorded. */
-  readonly unsaid?: () => void;
+  /** There the first time that the token is let in: to be called once it is known whether that is on record. */
+  readonly settle?: (said: boolean) => void;
 }
 
 export type Unauthenticated =
@@ -95,7 +94,7 @@ export class Authenticator {
   readonly #remembered = new Map<string, Remembered>();
   readonly #refused = new Map<string, { readonly refusal: Unauthenticated; readonly untilMs: number }>();
   readonly #verifying = new Map<string, Promise<Verified | Unauthenticated>>();
-  readonly #announced = new Set<string>();
+  readonly #firstUses: FirstUses;
 
   constructor(options: {
     readonly issuers: readonly TrustedIssuer[];
@@ -104,6 +103,7 @@ export class Authenticator {
     readonly now?: () => number;
     readonly proofs?: ProofChecker;
     readonly revocations?: Revocations;
+    readonly firstUses?: FirstUses;
   }) {
     this.#issuers = new Map(options.issuers.map((issuer) => [issuer.issuer, issuer]));
     this.#opaque = options.issuers
@@ -113,6 +113,7 @@ export class Authenticator {
     this.#now = options.now ?? Date.now;
     this.#proofs = options.proofs ?? new ProofChecker({ now: this.#now });
     this.#revocations = options.revocations;
+    this.#firstUses = options.firstUses ?? new OwnFirstUses();
     this.#revocations?.onChange(() => this.#purge());
   }
 
@@ -207,22 +208,20 @@ export class Authenticator {
       if (this.#lifeFault(verified) !== undefined) this.#remembered.delete(digest);
   }
 
-  /** The event of its first use is due, once for each token and process. */
-  #announce(digest: string, { authentication, principal }: Verified): Authenticated {
-    if (this.#announced.has(digest)) return authentication;
-    if (this.#announced.size >= announcedMax) {
-      const [oldest] = this.#announced;
-      if (oldest !== undefined) this.#announced.delete(oldest);
-    }
-    this.#announced.add(digest);
-    return {
-      kind: 'authenticated',
-      principal,
-      unsaid: () => {
-        this.#announced.delete(digest);
-        this.#remembered.delete(digest);
-      },
+  /** The event of its first use is due, once for each token, whoever of many processes it is shown to. */
+  #announce(digest: string, verified: Verified): Authenticated | Promise<Authenticated> {
+    const judge = (use: FirstUse): Authenticated => {
+      const { authentication, principal } = verified;
+      // Whoever is about to say it may not come to it: then it is the first use when it is verified again, in a minute at most.
+      if (use !== 'first') return authentication;
+      const settle = (said: boolean): void => {
+        this.#firstUses.settle(digest, said);
+        if (!said) this.#remembered.delete(digest);
+      };
+      return { kind: 'authenticated', principal, settle };
     };
+    const use = this.#firstUses.take(digest);
+    return use instanceof Promise ? use.then(judge) : judge(use);
   }
 
   async #bindingFault(

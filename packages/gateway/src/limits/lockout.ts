@@ -2,8 +2,13 @@
  * Shuts out for a while who fails too often: so many failures within a window, and nothing more is heard from there until a time has passed that doubles with
  * every further block. Bounded: the oldest key that isn't blocked is forgotten first.
  *
+ * One that begins with what an earlier process kept goes on with it. Where that was damaged it is wary for as long as a block may last: one failure is enough, so whoever was locked out and goes on
+ * failing is locked out again at once.
+ *
  * What a key is `party.ts` says: an address, the /64 of an IPv6 one, a client or a person whose token held. Never a proxy: everybody behind it would be shut out with one.
  */
+
+import type { KeptBlock } from './lockout-file.ts';
 
 export interface LockoutSettings {
   readonly failuresMax: number;
@@ -29,6 +34,13 @@ export interface Lockouts {
   fail(key: string): void | Promise<void>;
 }
 
+export interface LockoutOptions {
+  readonly onNews: (news: LockoutNews) => void;
+  /** What an earlier process kept. */
+  readonly kept?: { readonly blocks: readonly KeptBlock[]; readonly waryUntilMs: number } | undefined;
+  readonly now?: () => number;
+}
+
 interface Standing {
   failuresCount: number;
   windowEndsMs: number;
@@ -47,15 +59,35 @@ export class Lockout implements Lockouts {
   readonly #onNews: (news: LockoutNews) => void;
   readonly #now: () => number;
   readonly #standings = new Map<string, Standing>();
+  readonly #waryUntilMs: number;
   #blockedCount = 0;
 
-  constructor(
-    settings: LockoutSettings,
-    options: { readonly onNews: (news: LockoutNews) => void; readonly now?: () => number },
-  ) {
+  constructor(settings: LockoutSettings, options: LockoutOptions) {
+    const { kept } = options;
     this.#settings = settings;
     this.#onNews = options.onNews;
     this.#now = options.now ?? (() => performance.now());
+    this.#waryUntilMs = this.#now() + (kept?.waryUntilMs ?? 0) - Date.now();
+    for (const block of kept?.blocks.slice(-settings.keysMax) ?? []) this.#goOn(block);
+  }
+
+  /** What is worth keeping, by the machine's clock. */
+  kept(): readonly KeptBlock[] {
+    return [...this.#standings.keys()].flatMap((key) => this.keptOf(key) ?? []);
+  }
+
+  keptOf(key: string): KeptBlock | undefined {
+    const standing = this.#standings.get(key);
+    if (standing === undefined || standing.blocksCount === 0) return undefined;
+    const { blocksCount, blockMs, blockedUntilMs, forgetMs } = standing;
+    const aheadMs = Date.now() - this.#now();
+    return {
+      key,
+      blockMs,
+      blocksCount,
+      untilMs: blockedUntilMs === 0 ? 0 : blockedUntilMs + aheadMs,
+      forgetMs: forgetMs + aheadMs,
+    };
   }
 
   get blockedCount(): number {
@@ -88,8 +120,9 @@ export class Lockout implements Lockouts {
   /** Failures while blocked count for nothing: the block neither grows nor moves. */
   fail(key: string): void {
     if (this.blockedMs(key) > 0) return;
-    const { failuresMax, windowMs, blockMs, blockMsMax } = this.#settings;
+    const { windowMs, blockMs, blockMsMax } = this.#settings;
     const nowMs = this.#now();
+    const failuresMax = nowMs < this.#waryUntilMs ? 1 : this.#settings.failuresMax;
     const standing = this.#standingOf(key, nowMs);
     if (standing.windowEndsMs <= nowMs) {
       standing.failuresCount = 0;
@@ -107,6 +140,24 @@ export class Lockout implements Lockouts {
     standing.forgetMs = standing.blockedUntilMs + blockMsMax;
     this.#blockedCount += 1;
     this.#onNews({ kind: 'begin', key, blockMs: standing.blockMs });
+  }
+
+  /** A clock that was set back meanwhile makes nothing last longer than it may. */
+  #goOn({ key, blockMs, blocksCount, untilMs, forgetMs }: KeptBlock): void {
+    const { blockMsMax } = this.#settings;
+    const nowMs = this.#now();
+    const [leftMs, knownMs] = [untilMs - Date.now(), forgetMs - Date.now()];
+    if (knownMs <= 0) return;
+    const blocked = leftMs > 0;
+    if (blocked) this.#blockedCount += 1;
+    this.#standings.set(key, {
+      failuresCount: 0,
+      windowEndsMs: 0,
+      blockedUntilMs: blocked ? nowMs + Math.min(leftMs, blockMsMax) : 0,
+      blocksCount: Math.min(blocksGrowingMax, blocksCount),
+      blockMs: Math.min(blockMs, blockMsMax),
+      forgetMs: nowMs + Math.min(knownMs, 2 * blockMsMax),
+    });
   }
 
   /** Ends what is over, and forgets. To be called every now and then, so that each end is told. */

@@ -40,6 +40,7 @@ import { within } from '../trace/request-trace.ts';
 import { followedPage } from './followed-page.ts';
 import type { Limiting } from './limiting.ts';
 import { createsProvenance } from './provenance.ts';
+import { tooLateBy } from './refusal.ts';
 import {
   denied,
   deniedByPolicy,
@@ -267,8 +268,8 @@ export class Admission {
   #letIn(captured: Captured, route: string, authentication: Authentication): Principal | Promise<Principal> {
     switch (authentication.kind) {
       case 'authenticated': {
-        const { principal, unsaid } = authentication;
-        return unsaid === undefined ? principal : this.#recordFirstUse(captured, principal, unsaid);
+        const { principal, settle } = authentication;
+        return settle === undefined ? principal : this.#recordFirstUse(captured, principal, settle);
       }
       case 'missing':
         throw notAuthenticated(captured, 'token-missing', { reason: 'token-missing', route });
@@ -298,13 +299,14 @@ export class Admission {
   }
 
   /** Nobody comes in unrecorded; where it can't be said now, the next request says it. */
-  async #recordFirstUse(captured: Captured, principal: Principal, unsaid: () => void): Promise<Principal> {
-    const recorded = await this.#parts.recorder.record([authenticationEvent(captured, principal)]);
+  async #recordFirstUse(captured: Captured, principal: Principal, settle: (said: boolean) => void): Promise<Principal> {
+    const events = [authenticationEvent(captured, principal)];
+    const recorded = await this.#parts.recorder.record(events, undefined, tooLateBy('audit-unavailable'));
+    settle(recorded.kind === 'durable');
     if (recorded.kind === 'durable') {
       this.#parts.counters.mark(captured, 'recorded');
       return principal;
     }
-    unsaid();
     throw new Refused('audit-unavailable', undefined);
   }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 
 import type { Captured } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import type { EventDraftFacts, Recorded } from '../capture/recorder.ts';
 import { ownAnswerHeaders } from './refusal.ts';
 import { Refused } from './refused.ts';
@@ -30,7 +30,7 @@ export async function serveDoor(
   door: Door,
   exchange: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly captured: Captured },
   parts: {
-    readonly floods: FloodGate<EventDraftFacts>;
+    readonly floods: Floods;
     readonly counters: RequestCounters;
     readonly securityHeaders: Readonly<Record<string, string>>;
     readonly record: (event: EventDraftFacts) => Promise<Recorded>;
@@ -39,7 +39,7 @@ export async function serveDoor(
   const { request, response, captured } = exchange;
   const { floods, counters } = parts;
   const { status, headers, body, event, floodKey, unhear } = await door.serve(request, captured);
-  if (floodKey !== undefined && !floods.admit(floodKey, event)) counters.mark(captured, 'flooded');
+  if (floodKey !== undefined && !(await floods.admit(floodKey, event))) counters.mark(captured, 'flooded');
   else if ((await parts.record(event)).kind === 'unrecorded') {
     await unhear?.();
     throw new Refused('audit-unavailable', undefined);

@@ -22,9 +22,9 @@ export function asksForEvents({ accept }: Admitted): boolean {
 }
 
 /** A place for one more that lasts. Throws `Refused` where there is none. */
-export function placeOf(admitted: Admitted, lasting: LastingOnes): Place {
+export async function placeOf(admitted: Admitted, lasting: LastingOnes): Promise<Place> {
   const { id } = admitted.actor;
-  const refusal = lasting.enter(id);
+  const refusal = await lasting.enter(id);
   if (typeof refusal === 'object') return refusal;
   const options = { headers: { 'retry-after': '5' }, floodKey: `${refusal} ${id}`, floodSinglesMax: 1 };
   throw refusal === 'too-many-of-one'

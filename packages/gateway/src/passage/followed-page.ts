@@ -20,8 +20,9 @@ export function followedPage(facts: KnownRequest, pageLinks: PageLinks): PageLin
   const alone = parameters.every(
     (parameter) => parameter === sealed || (addedByClients.has(parameter.name) && wantsJson(parameter)),
   );
-  const link = reads && alone && hasPages(interaction) ? pageLinks.open(sealed.rawValue, interaction) : undefined;
-  if (link === undefined) throw denied(facts, 'page-refused', 'page-unreadable');
+  const link = reads && alone && hasPages(interaction) ? pageLinks.open(sealed.rawValue, interaction) : 'unreadable';
+  if (link === 'unreadable') throw denied(facts, 'page-refused', 'page-unreadable');
+  if (link === 'of-another-key') throw denied(facts, 'page-of-another-key', 'page-of-another-key');
   // A link is for whom it was made.
   if (link.actor !== actor.id) throw denied(facts, 'page-refused', 'page-of-another');
   if (link.untilMs <= captured.timeMs) throw denied(facts, 'page-expired', 'page-expired');

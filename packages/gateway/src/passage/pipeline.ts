@@ -14,7 +14,7 @@ import type { Reservation } from '@watchglass/sdk';
 import type { Pool } from 'undici';
 import { type Captured, capture, elapsedMs, plainMethod, refusalEvent } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
-import type { FloodGate } from '../capture/flood.ts';
+import type { Floods } from '../capture/flood.ts';
 import {
   type EventDraftFacts,
   type Recorded,
@@ -46,7 +46,7 @@ import type { PagingParts } from './link-lead.ts';
 import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents, isChange, outcomeEvents, streamEndEvent } from './outcome.ts';
 import { pagesThroughGateway, refuseUnsealed } from './paging.ts';
-import { answerRefusal, type RefusalCode, refusals } from './refusal.ts';
+import { answerRefusal, type RefusalCode, refusals, tooLateBy } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { needsSight, withoutReading, withUnseen } from './sideways.ts';
 import { refuseWithoutUpgrade, type UpgradeParts, Upgrades, type Upgrading } from './upgrade.ts';
@@ -56,7 +56,7 @@ export interface PipelineParts extends AdmissionParts, ConsultParts, PagingParts
   /** Of the other origins that files of exports may lie at. */
   readonly filePools: ReadonlyMap<string, Pool>;
   readonly proxies: TrustedProxies;
-  readonly floods: FloodGate<EventDraftFacts>;
+  readonly floods: Floods;
   readonly counters: RequestCounters;
   /** On every answer: `Strict-Transport-Security`, where the gateway is reached by https. */
   readonly securityHeaders: Readonly<Record<string, string>>;
@@ -142,7 +142,7 @@ export class Pipeline {
     const event = refusalEvent({ captured, kind: 'network', operation: 'protocol-violation', ...fault });
     this.#countFault(fault.reason);
     this.#faulted.add(socket);
-    if (floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
+    if (await floods.admit(`violation ${fault.reason} ${neighbourhood(captured.source.address)}`, event))
       await recorder.record([event]);
   }
 
@@ -157,8 +157,8 @@ export class Pipeline {
   }
 
   /** Records events of a request, which thereby is on record. */
-  async #record(captured: Captured, drafts: readonly EventDraftFacts[], reservation?: Reservation): Promise<Recorded> {
-    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(drafts, reservation));
+  async #record(captured: Captured, ...what: Parameters<Recorder['record']>): Promise<Recorded> {
+    const recorded = await within(captured.trace, 'record', () => this.#parts.recorder.record(...what));
     if (recorded.kind === 'durable') this.#parts.counters.mark(captured, 'recorded');
     return recorded;
   }
@@ -191,13 +191,14 @@ export class Pipeline {
     if (toCome !== undefined) await toCome;
     const door = this.#parts.doors.find((one) => one.isAskedFor(request));
     if (door !== undefined) {
-      const record = (event: EventDraftFacts): Promise<Recorded> => this.#record(captured, [event]);
+      const record = (event: EventDraftFacts): Promise<Recorded> =>
+        this.#record(captured, [event], undefined, tooLateBy('audit-unavailable'));
       return serveDoor(door, { request, response, captured }, { ...this.#parts, record });
     }
     if (upgrading !== undefined) return this.#upgrades.serve(request, response, captured, upgrading);
     const admitted = await this.#admission.admit(request, response, captured);
     refuseWithoutUpgrade(admitted);
-    using place = asksForEvents(admitted) ? placeOf(admitted, this.#parts.lasting) : undefined;
+    using place = asksForEvents(admitted) ? await placeOf(admitted, this.#parts.lasting) : undefined;
     if (this.#inFlight - this.#parts.lasting.count > this.#parts.inFlightMax)
       throw denied(admitted, 'over-capacity', 'over-capacity');
     const read = this.#admission.readRequest(admitted);
@@ -206,7 +207,8 @@ export class Pipeline {
     const consulting = consultBefore(admitted, carried, this.#parts);
     const consulted = consulting instanceof Promise ? await consulting : consulting;
     captured.trace?.finish('decide');
-    using lease = this.#lease(consulted);
+    const leasing = this.#lease(consulted);
+    using lease = leasing instanceof Promise ? await leasing : leasing;
     const reservation = this.#parts.recorder.reserve(
       requestEventsBytesMax + (consulted.events.length + consulted.carried.entries.length) * smallEventBytesMax,
     );
@@ -227,8 +229,9 @@ export class Pipeline {
       ? intentEvents(admitted, carried, () => recorder.newId(admitted.captured.timeMs))
       : [];
     const first = [...events, ...intents];
-    if (first.length > 0 && (await this.#record(admitted.captured, first, reservation)).kind === 'unrecorded') {
-      throw new Refused('audit-unavailable', undefined);
+    if (first.length > 0) {
+      const recorded = await this.#record(admitted.captured, first, reservation, tooLateBy('audit-unavailable'));
+      if (recorded.kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
     }
     await commit();
     const asked = await this.#ask(admitted, carried, { change: intents.length > 0, lease });
@@ -267,13 +270,10 @@ export class Pipeline {
       throw denied({ ...admitted, parameters: carried.parameters }, 'response-withheld', withheld);
     const consulting = consultAfter(admitted, carried, learned, this.#parts);
     const agreed = consulting instanceof Promise ? await consulting : consulting;
-    const recorded = await this.#record(
-      agreed.captured,
-      outcomeEvents(agreed, carried, { held, learned, intents }),
-      reservation,
-    );
-    if (recorded.kind === 'unrecorded')
-      throw new Refused(intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable', undefined);
+    const unrecorded = intents.length > 0 ? 'outcome-unrecorded' : 'audit-unavailable';
+    const events = outcomeEvents(agreed, carried, { held, learned, intents });
+    const recorded = await this.#record(agreed.captured, events, reservation, tooLateBy(unrecorded));
+    if (recorded.kind === 'unrecorded') throw new Refused(unrecorded, undefined);
     if (held.kind === 'whole') this.#release(agreed, held);
     else await this.#releaseStream(agreed, held, means);
   }
@@ -300,13 +300,17 @@ export class Pipeline {
     return { kind: 'fault', fault: 'upstream-invalid' };
   }
 
-  /** A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. */
+  /**
+   * A change that was begun is seen to its end, whoever leaves meanwhile: nobody else could say how it ended. So is a trial, on which all others wait: a client must not be able to
+   * keep it from coming to a verdict.
+   */
   async #ask(
     admitted: Admitted,
     carried: Carried,
     { change, lease }: { readonly change: boolean; readonly lease: Lease | undefined },
   ): Promise<Held> {
     const { request, response, interaction } = admitted;
+    const seenToItsEnd = change || lease?.isTrial === true;
     const ask = (): Promise<Held> =>
       hold(
         lease?.pool ?? (this.#filePoolOf(interaction) as Pool),
@@ -321,21 +325,24 @@ export class Pipeline {
         {
           holdBytesMax: this.#parts.exposureBytesMax,
           deadlines: this.#upstreamOf(interaction).deadlines,
-          client: change ? undefined : response,
+          client: seenToItsEnd ? undefined : response,
           again: change || lease === undefined ? undefined : () => lease.moveOn(),
         },
       );
     const held = await within(admitted.captured.trace, 'upstream', ask, (got) => saidOf(got, lease));
-    if (lease !== undefined) noteHeld(lease, held);
-    return held;
+    if (lease !== undefined) noteHeld(lease, held, carried);
+    if (change || !response.destroyed) return held;
+    if (held.kind === 'beginning') held.abandon();
+    return { kind: 'fault', fault: 'client-closed' };
   }
 
   /** The right to ask the API; undefined where only files lie. It isn't asked while it is known to be down: throws `Refused` then. */
-  #lease({ admitted, carried }: Consulted): Lease | undefined {
+  #lease(consulted: Consulted): Lease | undefined | Promise<Lease> {
+    const { admitted, carried } = consulted;
     const { interaction } = admitted;
     if (this.#filePoolOf(interaction) !== undefined) return undefined;
     const { upstream, origin } = this.#parts.upstreams.of(interaction);
-    return leaseOf(upstream, admitted, { safe: !isChange(admitted, carried), origin });
+    return leaseOf(upstream, consulted, { safe: !isChange(admitted, carried), origin });
   }
 
   #upstreamOf(interaction: Interaction): Upstream {
@@ -448,7 +455,7 @@ export class Pipeline {
     const known = refused.code === 'body-unreadable' && this.#faulted.has(request.socket);
     if (known) counters.mark(captured, 'faulted');
     else if (event !== undefined) {
-      if (floodKey === undefined || floods.admit(floodKey, event, floodSinglesMax))
+      if (floodKey === undefined || (await floods.admit(floodKey, event, floodSinglesMax)))
         await this.#record(captured, [event, ...more]);
       else counters.mark(captured, 'flooded');
     }

@@ -2,6 +2,7 @@
  * Every way a request can end without the upstream's answer, in one table, and the bodies that say so: problem details (RFC 9457), or a FHIR OperationOutcome
  * for who asked for FHIR. They hold nothing of the request.
  */
+import type { TooLate } from '../capture/corrections.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -26,6 +27,7 @@ export type RefusalCode =
   | 'insufficient-scope'
   | 'response-withheld'
   | 'page-refused'
+  | 'page-of-another-key'
   | 'purpose-refused'
   | 'break-glass-refused'
   | 'consent-refused'
@@ -148,6 +150,12 @@ export const refusals: Readonly<Record<RefusalCode, Refusal>> = {
     status: 403,
     title: 'The link to a page cannot be followed',
     detail: 'Follow the links of a Bundle as they stand there, as who got them, and add nothing.',
+    issue: 'forbidden',
+  },
+  'page-of-another-key': {
+    status: 403,
+    title: 'The link to a page was made with another key',
+    detail: 'Begin the search anew. If it was another gateway that made the link: they need the same exports.keyFile.',
     issue: 'forbidden',
   },
   'purpose-refused': {
@@ -369,4 +377,9 @@ function operationOutcome(code: RefusalCode, row: Refusal): object {
       },
     ],
   };
+}
+
+/** What stands in the record where it came too late for anything to pass. */
+export function tooLateBy(code: 'audit-unavailable' | 'outcome-unrecorded'): TooLate {
+  return { code: refusals[code].status, reason: code };
 }

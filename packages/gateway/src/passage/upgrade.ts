@@ -27,7 +27,7 @@ import { placeOf } from './event-stream.ts';
 import { leaseOf } from './lease.ts';
 import { onwardHeaders } from './onward.ts';
 import { faultEvents, type Intent, intentEvents } from './outcome.ts';
-import { refusals } from './refusal.ts';
+import { refusals, tooLateBy } from './refusal.ts';
 import { denied, Refused, violation } from './refused.ts';
 import { type StandingParts, standingOf } from './standing.ts';
 
@@ -59,11 +59,7 @@ export interface Upgrading {
   readonly head: Uint8Array;
 }
 
-type RecordOf = (
-  captured: Captured,
-  drafts: readonly EventDraftFacts[],
-  reservation?: Reservation,
-) => Promise<Recorded>;
+type RecordOf = (captured: Captured, ...what: Parameters<Recorder['record']>) => Promise<Recorded>;
 
 interface Opening {
   readonly admitted: Admitted;
@@ -98,19 +94,19 @@ export class Upgrades {
     if (handshake.token !== undefined) request.headers.authorization = `Bearer ${handshake.token}`;
     const admitted = await this.#admission.admit(request, response, captured);
     this.#judge(admitted);
-    using place = placeOf(admitted, this.#parts.lasting);
+    using place = await placeOf(admitted, this.#parts.lasting);
     const consulted = await consultBefore(admitted, await this.#admission.readRequest(admitted), this.#parts);
     const { upstream } = this.#parts.upstreams.of(admitted.interaction);
     captured.trace?.finish('decide');
-    using lease = leaseOf(upstream, consulted.admitted, { safe: false });
+    using lease = await leaseOf(upstream, consulted, { safe: false });
     const reservation = this.#parts.recorder.reserve((3 + consulted.events.length) * smallEventBytesMax);
     if (reservation === undefined) throw new Refused('audit-unavailable', undefined);
     try {
       const { carried } = consulted;
       const intents = intentEvents(consulted.admitted, carried, () => this.#parts.recorder.newId(captured.timeMs));
       const first = [...consulted.events, ...intents];
-      if ((await this.#record(captured, first, reservation)).kind === 'unrecorded')
-        throw new Refused('audit-unavailable', undefined);
+      const recorded = await this.#record(captured, first, reservation, tooLateBy('audit-unavailable'));
+      if (recorded.kind === 'unrecorded') throw new Refused('audit-unavailable', undefined);
       await consulted.commit();
       const opening = { admitted: consulted.admitted, carried, handshake, intents, reservation, place };
       await this.#open(opening, await this.#dial(opening, upstream, lease), socket);
@@ -160,7 +156,8 @@ export class Upgrades {
       const recorded = await this.#record(captured, events, reservation);
       throw new Refused(recorded.kind === 'durable' ? fault : 'outcome-unrecorded', undefined);
     }
-    const opened = await this.#record(captured, [openedEvent(admitted, intents)], reservation);
+    const events = [openedEvent(admitted, intents)];
+    const opened = await this.#record(captured, events, reservation, tooLateBy('outcome-unrecorded'));
     if (opened.kind === 'unrecorded') {
       dialled.socket.destroy();
       throw new Refused('outcome-unrecorded', undefined);

@@ -1,7 +1,8 @@
 /**
  * What lasts: WebSockets, and answers that go on as events come. A request is judged once, when it begins; what lasts for hours is looked at again all the time, and ended when whoever
- * has it would not be let in any more. How many there are of one person and of all is bounded here.
+ * has it would not be let in any more. How many there are is bounded (places.ts).
  */
+import type { PlaceRefusal, Places } from './places.ts';
 
 export interface Lasting {
   /** Why it may go on no longer; undefined while it may. */
@@ -11,16 +12,17 @@ export interface Lasting {
 }
 
 export interface LastingSettings {
-  /** Of one person, and of all. */
-  readonly perHolderMax: number;
+  /** Who counts those of one person and of all. */
+  readonly places: Places;
+  /** Of this process, whatever others have. */
   readonly countMax: number;
 }
 
 const lookEveryMs = 500;
 
-export type LastingRefusal = 'going-away' | 'too-many' | 'too-many-of-one';
+export type LastingRefusal = 'going-away' | PlaceRefusal;
 
-/** Taken before it is known what becomes of it: of many that come at once none is let in beyond the bound. Whoever took it gives it back, by disposing of it. */
+/** Whoever took it gives it back, by disposing of it. */
 export interface Place extends Disposable {
   /** From here on it is looked at. One that begins while all are being ended is ended, too. */
   begin(one: Lasting): void;
@@ -30,7 +32,6 @@ export class LastingOnes implements Disposable {
   readonly #settings: LastingSettings;
   readonly #now: () => number;
   readonly #all = new Set<Lasting>();
-  readonly #counts = new Map<string, number>();
   #count = 0;
   #timer: NodeJS.Timeout | undefined;
   #goingAway = false;
@@ -40,23 +41,31 @@ export class LastingOnes implements Disposable {
     this.#now = now;
   }
 
-  /** Places that are taken. */
+  /** Places that are taken here. */
   get count(): number {
     return this.#count;
   }
 
-  /** A place for one of that person, or why there is none. */
-  enter(holder: string): Place | LastingRefusal {
-    const { countMax, perHolderMax } = this.#settings;
-    const own = this.#counts.get(holder) ?? 0;
+  /** A place for one of that person, or why there is none. A promise where others are asked; never rejects. */
+  enter(holder: string): Place | LastingRefusal | Promise<Place | LastingRefusal> {
+    const { countMax, places } = this.#settings;
     if (this.#goingAway) return 'going-away';
     if (this.#count >= countMax) return 'too-many';
-    if (own >= perHolderMax) return 'too-many-of-one';
     this.#count += 1;
-    this.#counts.set(holder, own + 1);
+    const place = this.#placeOf();
+    const settle = (refusal: PlaceRefusal | undefined): Place | PlaceRefusal => {
+      if (refusal === undefined) return place;
+      place[Symbol.dispose]();
+      return refusal;
+    };
+    const entering = places.enter(place, holder);
+    return entering instanceof Promise ? entering.then(settle) : settle(entering);
+  }
+
+  #placeOf(): Place {
     let begun: Lasting | undefined;
     let left = false;
-    return {
+    const place: Place = {
       begin: (one) => {
         begun = one;
         this.#begin(one);
@@ -64,9 +73,11 @@ export class LastingOnes implements Disposable {
       [Symbol.dispose]: () => {
         if (left) return;
         left = true;
-        this.#leave(holder, begun);
+        this.#settings.places.leave(place);
+        this.#leave(begun);
       },
     };
+    return place;
   }
 
   /** Looks at each of them now. */
@@ -90,11 +101,8 @@ export class LastingOnes implements Disposable {
     this.#timer ??= setInterval(() => this.look(), lookEveryMs).unref();
   }
 
-  #leave(holder: string, one: Lasting | undefined): void {
+  #leave(one: Lasting | undefined): void {
     this.#count -= 1;
-    const own = (this.#counts.get(holder) ?? 0) - 1;
-    if (own > 0) this.#counts.set(holder, own);
-    else this.#counts.delete(holder);
     if (one !== undefined) this.#all.delete(one);
     if (this.#all.size > 0) return;
     clearInterval(this.#timer);

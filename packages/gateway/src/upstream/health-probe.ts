@@ -1,15 +1,14 @@
 /**
- * Asks a replica every now and then whether it is well: a GET of the gateway's own, without a token and about nobody, on a connection of its own, so that neither a
- * full pool nor a connection from better days decides. Single answers are no events; what they add up to is for the replica to say.
+ * Asks an origin every now and then whether it is well: a GET of the gateway's own, without a token and about nobody, on a connection of its own, so that neither a
+ * full pool nor a connection from better days decides. Single answers are no events; what they add up to is for its condition to say (condition.ts).
  */
 import { Pool } from 'undici';
 
-import type { HealthSettings, Replica } from './replica.ts';
+import type { HealthSettings } from './condition.ts';
 
 type Connect = NonNullable<Pool.Options['connect']>;
 
 export class HealthProbe implements AsyncDisposable {
-  readonly #replica: Replica;
   readonly #settings: HealthSettings;
   readonly #pool: Pool;
   readonly #ended = new AbortController();
@@ -18,14 +17,13 @@ export class HealthProbe implements AsyncDisposable {
   #probing: Promise<void> = Promise.resolve();
 
   constructor(
-    replica: Replica,
+    origin: string,
     settings: HealthSettings,
     options: { readonly connect: Connect; readonly onProbe: (succeeded: boolean) => void },
   ) {
-    this.#replica = replica;
     this.#settings = settings;
     this.#onProbe = options.onProbe;
-    this.#pool = new Pool(replica.origin, { connections: 1, allowH2: false, connect: options.connect });
+    this.#pool = new Pool(origin, { connections: 1, allowH2: false, connect: options.connect });
     this.#next(0);
   }
 
@@ -41,7 +39,6 @@ export class HealthProbe implements AsyncDisposable {
       this.#probing = this.#probe().then((succeeded) => {
         if (this.#ended.signal.aborted) return;
         this.#onProbe(succeeded);
-        this.#replica.probed(succeeded);
         this.#next(this.#settings.everyMs);
       });
     }, waitMs);

@@ -5,6 +5,8 @@ import { describe, it } from 'node:test';
 import type { Pool } from 'undici';
 
 import { ExportLinks } from '../exposure/export-links.ts';
+import { ordinary } from '../limits/breaker.ts';
+import { OwnCondition } from './condition.ts';
 import { Replica } from './replica.ts';
 import { type Balance, type Lease, Upstream } from './upstream.ts';
 
@@ -13,20 +15,32 @@ const breaker = { failuresMax: 2, windowMs: 60_000, openMs: 100, openMsMax: 100 
 function make(
   count: number,
   balance: Balance = 'round-robin',
-): { upstream: Upstream; replicas: readonly Replica[]; news: string[]; clock: { ms: number } } {
+): {
+  upstream: Upstream;
+  replicas: readonly Replica[];
+  conditions: readonly OwnCondition[];
+  news: string[];
+  clock: { ms: number };
+} {
   const news: string[] = [];
   const clock = { ms: 0 };
-  const replicas = Array.from(
+  const conditions = Array.from(
     { length: count },
     (_, n) =>
-      new Replica({
-        origin: `http://api-${n}`,
-        pool: { n } as unknown as Pool,
-        lastingPool: { lasting: n } as unknown as Pool,
+      new OwnCondition({
         breaker,
         health: { healthyAfter: 2, unhealthyAfter: 3 },
         onNews: (one) => news.push(`${n} ${one}`),
         now: () => clock.ms,
+      }),
+  );
+  const replicas = conditions.map(
+    (condition, n) =>
+      new Replica({
+        origin: `http://api-${n}`,
+        pool: { n } as unknown as Pool,
+        lastingPool: { lasting: n } as unknown as Pool,
+        condition,
       }),
   );
   const upstream = new Upstream({
@@ -39,19 +53,19 @@ function make(
     exportLinks: new ExportLinks(Buffer.alloc(32), []),
     probedEveryMs: 5_000,
   });
-  return { upstream, replicas, news, clock };
+  return { upstream, replicas, conditions, news, clock };
 }
 
 function take(upstream: Upstream, wanted: { safe: boolean; origin?: string } = { safe: true }): Lease {
   const taken = upstream.take(wanted);
-  assert.equal(taken.kind, 'taken');
-  return (taken as { lease: Lease }).lease;
+  assert.ok(!(taken instanceof Promise) && taken.kind === 'taken');
+  return taken.lease;
 }
 
 /** Fails so often that it is spared. */
 function spare(replica: Replica | undefined): void {
-  replica?.breaker.failed();
-  replica?.breaker.failed();
+  replica?.breaker.failed(ordinary);
+  replica?.breaker.failed(ordinary);
 }
 
 describe('an API at several origins', () => {
@@ -98,8 +112,8 @@ describe('an API at several origins', () => {
   });
 
   it('is not asked where its probes find it unwell, and again once they find it well', () => {
-    const { upstream, replicas, news } = make(2);
-    const [first, second] = replicas;
+    const { upstream, conditions, news } = make(2);
+    const [first, second] = conditions;
     for (const succeeded of [false, false, true, false, false, false]) first?.probed(succeeded);
     assert.deepEqual(news, ['0 down']);
     for (let n = 0; n < 4; n += 1) assert.equal(take(upstream).origin, 'http://api-1');
@@ -129,7 +143,7 @@ describe('an API at several origins', () => {
     lease.succeeded();
     assert.deepEqual(replicas.map(({ pendingCount }) => pendingCount).toSorted(), [0, 1]);
     const failed = replicas.find((one) => one.origin === origin);
-    failed?.breaker.failed();
+    failed?.breaker.failed(ordinary);
     assert.equal(failed?.usable, false);
   });
 
@@ -150,7 +164,7 @@ describe('a lease', () => {
     clock.ms = 100;
     {
       using _came = take(upstream);
-      assert.equal(upstream.take({ safe: true }).kind, 'spared');
+      assert.deepEqual(upstream.take({ safe: true }), { kind: 'spared', waitMs: 100 });
     }
     using next = take(upstream);
     next.succeeded();

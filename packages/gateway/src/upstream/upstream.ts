@@ -6,6 +6,7 @@ import type { Pool } from 'undici';
 
 import type { ExportLinks } from '../exposure/export-links.ts';
 import { Deadlines } from '../http/deadlines.ts';
+import { ordinary, type Pass } from '../limits/breaker.ts';
 import type { Replica } from './replica.ts';
 
 export type Balance = 'round-robin' | 'least-pending';
@@ -55,39 +56,49 @@ export class Upstream {
     return this.replicas.some(({ usable }) => usable);
   }
 
-  /** A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other; `preferred`: this one first. */
+  /**
+   * A change is not what a replica that failed is tried again with, as long as there is another. `origin`: this one and no other; `preferred`: this one first. A promise only where others have
+   * to be asked who tries it.
+   */
   take(wanted: {
     readonly safe: boolean;
+    /** Its client may hold it up, or break it off. */
+    readonly slow?: boolean;
     /** It may go on for long: a WebSocket, a stream of events. */
     readonly lasting?: boolean;
     readonly origin?: string | undefined;
     readonly preferred?: string | undefined;
-  }): Taken {
-    const { origin, preferred, lasting = false } = wanted;
+  }): Taken | Promise<Taken> {
+    const { origin, preferred, lasting = false, slow = false } = wanted;
     const candidates =
       origin === undefined ? this.#inTurn(preferred) : this.replicas.filter((replica) => replica.origin === origin);
     const firm = wanted.safe ? undefined : candidates.find(({ usable }) => usable);
-    const found = firm ?? this.#pick(candidates);
-    return typeof found === 'number'
-      ? { kind: 'spared', waitMs: found }
-      : { kind: 'taken', lease: new Lease(this, found, { bound: origin !== undefined, lasting }) };
+    const takenOf = (found: Picked | number): Taken =>
+      typeof found === 'number'
+        ? { kind: 'spared', waitMs: found }
+        : { kind: 'taken', lease: new Lease(this, found, { bound: origin !== undefined, lasting }) };
+    if (firm !== undefined) return takenOf({ replica: firm, pass: ordinary });
+    const picked = this.#pick(candidates, { slow, leastMs: Number.POSITIVE_INFINITY });
+    return picked instanceof Promise ? picked.then(takenOf) : takenOf(picked);
   }
 
-  /** Another one than that; undefined where there is none to be asked. */
+  /** Another one than that, which nothing is known against; undefined where there is none. */
   another(than: Replica): Replica | undefined {
-    const found = this.#pick(this.#inTurn().filter((replica) => replica !== than));
-    return typeof found === 'number' ? undefined : found;
+    return this.#inTurn().find((replica) => replica !== than && replica.usable);
   }
 
-  /** The first that may be asked, or how long to wait. A breaker that is asked may make this the request that tries again, so none is asked twice. */
-  #pick(candidates: readonly Replica[]): Replica | number {
-    let leastMs = Number.POSITIVE_INFINITY;
-    for (const replica of candidates) {
-      const waitMs = replica.well ? replica.breaker.waitMs() : this.#probedEveryMs;
-      if (waitMs === 0) return replica;
-      leastMs = Math.min(leastMs, waitMs);
-    }
-    return leastMs;
+  /** The first that may be asked, or how long to wait. A breaker that is asked may make this the trial, so none is asked twice. */
+  #pick(
+    [replica, ...others]: readonly Replica[],
+    so: { readonly slow: boolean; readonly leastMs: number },
+  ): Picked | number | Promise<Picked | number> {
+    if (replica === undefined) return so.leastMs;
+    const goOn = (admitted: Pass | number): Picked | number | Promise<Picked | number> =>
+      typeof admitted === 'object'
+        ? { replica, pass: admitted }
+        : this.#pick(others, { ...so, leastMs: Math.min(so.leastMs, admitted) });
+    const admitting = replica.well ? replica.breaker.admit(so.slow) : this.#probedEveryMs;
+    return admitting instanceof Promise ? admitting.then(goOn) : goOn(admitting);
   }
 
   /** The one to begin with first. */
@@ -104,18 +115,29 @@ export class Upstream {
   }
 }
 
+interface Picked {
+  readonly replica: Replica;
+  readonly pass: Pass;
+}
+
 /** The right to ask one replica. Whoever has it says once how it ended, by one of `succeeded`, `failed` and `unknown`, and gives it back. */
 export class Lease implements Disposable {
   readonly upstream: Upstream;
   readonly #bound: boolean;
   readonly #lasting: boolean;
   #replica: Replica;
+  #pass: Pass;
   #told = false;
   #held = true;
 
-  constructor(upstream: Upstream, replica: Replica, as: { readonly bound: boolean; readonly lasting: boolean }) {
+  constructor(
+    upstream: Upstream,
+    { replica, pass }: Picked,
+    as: { readonly bound: boolean; readonly lasting: boolean },
+  ) {
     this.upstream = upstream;
     this.#replica = replica;
+    this.#pass = pass;
     this.#bound = as.bound;
     this.#lasting = as.lasting;
     replica.pendingCount += 1;
@@ -123,6 +145,11 @@ export class Lease implements Disposable {
 
   get origin(): string {
     return this.#replica.origin;
+  }
+
+  /** It is asked to see whether it is back: what becomes of that decides for all. */
+  get isTrial(): boolean {
+    return this.#pass.trial > 0;
   }
 
   get pool(): Pool {
@@ -133,9 +160,10 @@ export class Lease implements Disposable {
   moveOn(): Pool {
     const other = this.#bound ? undefined : this.upstream.another(this.#replica);
     if (other !== undefined) {
-      this.#replica.breaker.failed();
+      this.#replica.breaker.failed(this.#pass);
       this.#replica.pendingCount -= 1;
       this.#replica = other;
+      this.#pass = ordinary;
       other.pendingCount += 1;
     }
     return this.pool;
@@ -143,17 +171,17 @@ export class Lease implements Disposable {
 
   succeeded(): void {
     this.#told = true;
-    this.#replica.breaker.succeeded();
+    this.#replica.breaker.succeeded(this.#pass);
   }
 
   failed(): void {
     this.#told = true;
-    this.#replica.breaker.failed();
+    this.#replica.breaker.failed(this.#pass);
   }
 
   unknown(): void {
     this.#told = true;
-    this.#replica.breaker.unknown();
+    this.#replica.breaker.unknown(this.#pass);
   }
 
   [Symbol.dispose](): void {

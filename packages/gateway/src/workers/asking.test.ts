@@ -27,6 +27,7 @@ const begin: Beginning = {
   nonceKey: 'AAAA',
   revocations: [],
   lockedOut: [{ key: 'address 192.0.2.9', leftMs: hourMs }],
+  conditions: [],
   decisions: { version: 'none', decisions: [] },
   consent: true,
 };

@@ -9,6 +9,7 @@ import { hash } from 'node:crypto';
 
 import { z } from 'zod';
 
+import { type FirstUse, type FirstUses, OwnFirstUses } from '../identity/first-uses.ts';
 import type { IdentityMemory } from '../identity/memory.ts';
 import type { ReleasingReplayStore, Remembrance } from '../identity/replay-store.ts';
 import { Revocations } from '../identity/revocations.ts';
@@ -52,6 +53,7 @@ export function askedMemory(primary: Primary, begin: Beginning, keepMs: number):
       // In force here by now; everywhere, and kept, once this resolves.
       keep: async (revocations) => void (await primary.ask('revoke', revocations, keepMsMax)),
     }),
+    firstUses: new AskedFirstUses(primary),
     together: { sinceMs, nonceKey: Buffer.from(nonceKey, 'base64') },
   };
 }
@@ -73,6 +75,42 @@ class AskedReplayStore implements ReleasingReplayStore {
 
   release(holder: string, id: string): void {
     this.#primary.tell('logout-release', [holder, id]);
+  }
+}
+
+/** Said once for all workers; while the primary gives no answer once by each, since nobody comes in unrecorded. */
+class AskedFirstUses implements FirstUses {
+  readonly #primary: Primary;
+  /** Known to be said, and what is said without the primary. */
+  readonly #known = new OwnFirstUses();
+  readonly #claimed = new Set<string>();
+
+  constructor(primary: Primary) {
+    this.#primary = primary;
+  }
+
+  take(digest: string): FirstUse | Promise<FirstUse> {
+    if (this.#known.isSaid(digest)) return 'said';
+    return this.#primary.answers ? this.#ask(digest) : this.#known.take(digest);
+  }
+
+  settle(digest: string, said: boolean): void {
+    if (this.#claimed.delete(digest)) {
+      if (said) this.#known.note(digest);
+      this.#primary.tell('first-use-settled', [digest, said]);
+    } else this.#known.settle(digest, said);
+  }
+
+  async #ask(digest: string): Promise<FirstUse> {
+    try {
+      const use = await this.#primary.ask('first-use', digest, answerMsMax);
+      if (use === 'said') this.#known.note(digest);
+      if (use === 'first') this.#claimed.add(digest);
+      if (use === 'said' || use === 'first' || use === 'being-said') return use;
+      return this.#known.take(digest);
+    } catch {
+      return this.#known.take(digest);
+    }
   }
 }
 
@@ -108,7 +146,7 @@ function takenOf(answer: unknown): Taken | undefined {
 }
 
 /** What a client makes up doesn't get longer on its way. */
-function shortened(key: string): string {
+export function shortened(key: string): string {
   return key.length <= keyCharsMax ? key : `${key.slice(0, 8)}#${hash('sha256', key, 'base64url')}`;
 }
 

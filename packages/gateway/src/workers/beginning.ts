@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { KeptRevocation, Revocation } from '../identity/revocations.ts';
 import { parseSnapshot, type Snapshot } from '../limits/decisions.ts';
 import { type PolicyTexts, policyTexts } from '../policy/load-policy.ts';
+import type { ConditionState } from '../upstream/condition.ts';
 import type { OwnedCommons } from './commons.ts';
 
 export interface Beginning {
@@ -24,6 +25,7 @@ export interface Beginning {
   readonly nonceKey: string;
   readonly revocations: readonly KeptRevocation[];
   readonly lockedOut: readonly LockedOut[];
+  readonly conditions: readonly ConditionState[];
   readonly decisions: Snapshot;
   /** Whether a function of the primary's program is asked for consent. */
   readonly consent: boolean;
@@ -49,6 +51,13 @@ export const policySchema: z.ZodType<PolicyTexts> = z.strictObject({
 });
 export const lockedOutSchema: z.ZodType<LockedOut> = z.strictObject({ key: z.string(), leftMs: z.number().min(0) });
 
+export const conditionSchema: z.ZodType<ConditionState> = z.strictObject({
+  upstream: z.string(),
+  origin: z.string(),
+  well: z.boolean(),
+  sparedMs: z.number().min(0).optional(),
+});
+
 const schema: z.ZodType<Omit<Beginning, 'decisions'> & { readonly decisions: unknown }> = z.strictObject({
   slot: z.int().min(1),
   count: z.int().min(1),
@@ -60,6 +69,7 @@ const schema: z.ZodType<Omit<Beginning, 'decisions'> & { readonly decisions: unk
   nonceKey: z.string(),
   revocations: z.array(z.strictObject({ ...revocation, untilMs: z.number() })),
   lockedOut: z.array(lockedOutSchema),
+  conditions: z.array(conditionSchema),
   decisions: z.unknown(),
   consent: z.boolean(),
 });
@@ -77,7 +87,7 @@ export function beginningOf(
   commons: OwnedCommons,
   worker: Pick<Beginning, 'slot' | 'count' | 'config' | 'port' | 'logLevel'>,
 ): Beginning {
-  const { memory, lockout, decisions, policies, consent } = commons;
+  const { memory, lockout, conditions, decisions, policies, consent } = commons;
   return {
     ...worker,
     policy: policyTexts(policies.current),
@@ -85,6 +95,7 @@ export function beginningOf(
     nonceKey: Buffer.from(memory.together.nonceKey).toString('base64'),
     revocations: [...memory.revocations.entries],
     lockedOut: lockout?.blocked() ?? [],
+    conditions: conditions.states,
     decisions: decisions.snapshot,
     consent: consent !== undefined,
   };
