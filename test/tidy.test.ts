@@ -78,6 +78,7 @@ const houses: Record<string, Record<string, number>> = {
     intake: 7,
     issuer: 7,
     api: 7,
+    config: 8,
   },
   gateway: {
     http: 1,
@@ -94,6 +95,7 @@ const houses: Record<string, Record<string, number>> = {
     passage: 7,
     workers: 7,
     fronts: 8,
+    config: 9,
   },
 };
 

@@ -6,8 +6,8 @@ import type { Logger } from 'pino';
 
 import { type OwnOperation, ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
-import { firstUpstream, type UpstreamConfig } from './config-upstream.ts';
+import type { GatewayConfig } from './config/config.ts';
+import { firstUpstream, type UpstreamConfig } from './config/upstream.ts';
 import type { UpstreamConnector } from './secure.ts';
 import { type ConditionNews, type ConditionState, OwnCondition } from './upstream/condition.ts';
 import { HealthProbe } from './upstream/health-probe.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
-import { configKeys } from './config.ts';
+import { configKeys } from './config/config.ts';
 import { refusals } from './passage/refusal.ts';
 
 const page = readFileSync(new URL('../../../docs/gateway.md', import.meta.url), 'utf8');

@@ -6,7 +6,7 @@ import { json } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { Event } from '@watchglass/record';
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import {
   endedAfterEach,
   eventsOf,

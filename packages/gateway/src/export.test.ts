@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 import type { Event } from '@watchglass/record';
 import { pino } from 'pino';
 
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import {
   answerPatient,
   eventsOf,

@@ -15,7 +15,7 @@ import { Agent, request as undiciRequest } from 'undici';
 import { stringify } from 'yaml';
 
 import { selfSigned } from './certificate.fixture.ts';
-import { type GatewayConfig, readGatewayConfig } from './config.ts';
+import { type GatewayConfig, readGatewayConfig } from './config/config.ts';
 import { startGateway } from './main.ts';
 import type { RunningGateway } from './running-gateway.ts';
 

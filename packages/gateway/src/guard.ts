@@ -13,7 +13,7 @@ import type { Logger } from 'pino';
 import { RequestCounters } from './capture/counters.ts';
 import { ownEvent } from './capture/own-event.ts';
 import { type Recorder, smallEventBytesMax } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { GatewayError } from './errors.ts';
 import { PageLinks } from './exposure/page-links.ts';
 import { type Fronts, type FrontsTogether, openFronts } from './fronts/fronts.ts';

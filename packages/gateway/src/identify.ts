@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 
 import { type OwnOperation, ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { type Identity, type IssuerNews, openIdentity } from './identity/identity.ts';
 import type { IdentityMemory } from './identity/memory.ts';
 import type { Metrics } from './watch/metrics.ts';

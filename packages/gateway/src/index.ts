@@ -1,6 +1,6 @@
 /** Everything that `@watchglass/gateway` offers. */
 
-export { type GatewayConfig, type IssuerConfig, readGatewayConfig } from './config.ts';
+export { type GatewayConfig, type IssuerConfig, readGatewayConfig } from './config/config.ts';
 export { GatewayError, type GatewayErrorCode, gatewayErrorCodes } from './errors.ts';
 export { exposedPatientsMax, type Learned, learnExposure, targetsMax } from './exposure/exposure.ts';
 export { type Batch, type BatchEntry, parseBatch } from './fhir/batch.ts';

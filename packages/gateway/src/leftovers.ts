@@ -11,10 +11,10 @@ import type { Logger } from 'pino';
 
 import { ownEvent } from './capture/own-event.ts';
 import { Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
-import { emitterOf, spoolBytesMin } from './config-workers.ts';
+import type { GatewayConfig } from './config/config.ts';
+import { spoolFolderOf } from './config/slots.ts';
+import { emitterOf, spoolBytesMin } from './config/workers.ts';
 import { doubtsOf, serverOf } from './record-keeping.ts';
-import { spoolFolderOf } from './slots.ts';
 
 const marker = 'retired';
 /** The worker of a primary that was killed has its spool for as long as it ends what it has under way. */

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import type { Event } from '@watchglass/record';
 import { pino } from 'pino';
 
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import { answerPatient, endedAfterEach, type Road, sendJson, startRoad } from './gateway.fixture.ts';
 import { startGateway } from './main.ts';
 

@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 
 import { ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { GatewayError } from './errors.ts';
 import { Lockout, type LockoutNews } from './limits/lockout.ts';
 import { LockoutFile } from './limits/lockout-file.ts';

@@ -4,7 +4,7 @@
  */
 import { pino } from 'pino';
 
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { standGuard } from './guard.ts';
 import { sendLeftovers } from './leftovers.ts';
 import { openCommons } from './open-commons.ts';

@@ -11,7 +11,7 @@ import { FloodGate } from './capture/flood.ts';
 import { ownEvent } from './capture/own-event.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
 import { openConditions } from './conditions.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { GatewayError } from './errors.ts';
 import { type OwnIdentityMemory, openIdentityMemory } from './identity/memory.ts';
 import type { ReplayStore } from './identity/replay-store.ts';

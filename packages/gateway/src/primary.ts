@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { type ReceiptStatus, SdkError, sdkErrorCodes } from '@watchglass/sdk';
 import { type Logger, pino } from 'pino';
 
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
+import { primaryConfig } from './config/slots.ts';
 import { GatewayError, type GatewayErrorCode, gatewayErrorCodes } from './errors.ts';
 import { removeStale } from './fronts/fronts.ts';
 import { lastEventsMs } from './guard.ts';
@@ -23,7 +24,6 @@ import type { OriginState } from './reach.ts';
 import { keepRecord, lastSendingMs } from './record-keeping.ts';
 import { openAdmin, type RunningGateway, type StartOptions, stopOnce } from './running-gateway.ts';
 import { watchCertificates } from './secure.ts';
-import { primaryConfig } from './slots.ts';
 import { Metrics } from './watch/metrics.ts';
 import { SummedMetrics } from './watch/summed-metrics.ts';
 import { beginningOf } from './workers/beginning.ts';

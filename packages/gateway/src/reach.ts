@@ -3,8 +3,8 @@
  */
 import { Pool } from 'undici';
 
-import type { GatewayConfig } from './config.ts';
-import { firstUpstream, type UpstreamConfig } from './config-upstream.ts';
+import type { GatewayConfig } from './config/config.ts';
+import { firstUpstream, type UpstreamConfig } from './config/upstream.ts';
 import { ExportLinks } from './exposure/export-links.ts';
 import type { UpstreamConnector } from './secure.ts';
 import type { Conditions } from './upstream/condition.ts';

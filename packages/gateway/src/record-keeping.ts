@@ -19,7 +19,7 @@ import type { Logger } from 'pino';
 import { doubtCorrections } from './capture/corrections.ts';
 import { lapseEvents, ownEvent } from './capture/own-event.ts';
 import { type EventDraftFacts, Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import { policyTargets } from './passage/policy-changes.ts';
 import { traceDeliveries } from './trace/deliveries.ts';
 import type { Metrics } from './watch/metrics.ts';

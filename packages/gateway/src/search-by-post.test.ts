@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { parse, stringify } from 'yaml';
 
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import { eventsOf, observation, type Road, searchset, sendJson, startRoad } from './gateway.fixture.ts';
 
 const form = { 'content-type': 'application/x-www-form-urlencoded' };

@@ -10,8 +10,8 @@ import { buildConnector } from 'undici';
 
 import { type Own, ownEvent } from './capture/own-event.ts';
 import type { Recorder } from './capture/recorder.ts';
-import type { GatewayConfig } from './config.ts';
-import { firstUpstream, type UpstreamConfig } from './config-upstream.ts';
+import type { GatewayConfig } from './config/config.ts';
+import { firstUpstream, type UpstreamConfig } from './config/upstream.ts';
 import {
   type CertificateMaterial,
   type CertificateNews,

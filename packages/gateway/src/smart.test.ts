@@ -1,7 +1,7 @@
 /** `.well-known/smart-configuration` under the FHIR base: what is said, to whom, and what is left out. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { readSmart, type SmartSection } from './config-smart.ts';
+import { readSmart, type SmartSection } from './config/smart.ts';
 import { type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
 import { smartConfigurationOf } from './identity/smart-discovery.ts';
 

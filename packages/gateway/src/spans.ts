@@ -2,7 +2,7 @@
 import { openSpans, type Spans } from '@watchglass/trace';
 import type { Logger } from 'pino';
 
-import type { GatewayConfig } from './config.ts';
+import type { GatewayConfig } from './config/config.ts';
 import type { Metrics } from './watch/metrics.ts';
 
 /** Opened before anything that has something to tell, and closed after it. */

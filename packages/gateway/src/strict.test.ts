@@ -10,7 +10,7 @@ import { pino } from 'pino';
 
 import { attack, type Mark, own, read } from './attack.fixture.ts';
 import { requestEventsBytesMax } from './capture/recorder.ts';
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import {
   endedAfterEach,
   FaultyDisk,

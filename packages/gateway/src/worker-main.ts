@@ -8,7 +8,8 @@ import { z } from 'zod';
 
 import { type Flood, FloodGate } from './capture/flood.ts';
 import type { EventDraftFacts, Recorder } from './capture/recorder.ts';
-import { type GatewayConfig, readGatewayConfig } from './config.ts';
+import { type GatewayConfig, readGatewayConfig } from './config/config.ts';
+import { workerConfig } from './config/slots.ts';
 import type { Outcome } from './fronts/outcome-lines.ts';
 import { type Guard, standGuard } from './guard.ts';
 import { unmarkSlot } from './leftovers.ts';
@@ -19,7 +20,6 @@ import { policyFromTexts } from './policy/load-policy.ts';
 import type { Policy } from './policy/tables.ts';
 import { recordFloods } from './record-floods.ts';
 import { keepRecord } from './record-keeping.ts';
-import { workerConfig } from './slots.ts';
 import { openTracing } from './spans.ts';
 import { Metrics } from './watch/metrics.ts';
 import { AskedFloods } from './workers/asked-floods.ts';

@@ -11,7 +11,7 @@ import { openSpool } from '@watchglass/sdk';
 import { pino } from 'pino';
 import { parse, stringify } from 'yaml';
 
-import { readGatewayConfig } from './config.ts';
+import { readGatewayConfig } from './config/config.ts';
 import type { GatewayError } from './errors.ts';
 import { endedAfterEach, type Road, sendJson, startRoad } from './gateway.fixture.ts';
 import { sendLeftovers } from './leftovers.ts';

@@ -9,9 +9,10 @@ export {
   readConfig,
   type ServerConfig,
   type TlsFiles,
-} from './config.ts';
-export { ConfigError } from './config-error.ts';
-export type { ConfigKey } from './config-key-list.ts';
+} from './config/config.ts';
+export { ConfigError } from './config/error.ts';
+export type { ConfigKey } from './config/key-list.ts';
+export { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from './config/witness-config.ts';
 export { type ErrorEntry, type ErrorPlace, ServerError, type ServerErrorCode, serverErrors } from './errors.ts';
 export { type FsckOptions, type FsckReport, type FsckTenant, fsck } from './fsck.ts';
 export { LedgerError, type LedgerErrorCode } from './ledger/errors.ts';
@@ -29,5 +30,4 @@ export {
 } from './local-ledger.ts';
 export { type RunningServer, type StartOptions, startServer } from './main.ts';
 export { listKeysOf, type OfflineKeys, openOfflineKeys } from './offline-keys.ts';
-export { parseWitnessConfig, readWitnessConfig, type WitnessConfig } from './witness-config.ts';
 export { makeWitnessKey, type RunningWitness, startWitness } from './witness-main.ts';

@@ -15,7 +15,8 @@ import { checkKeysDirectory, readKeyFile } from './access/key-file.ts';
 import { openAccess } from './access/open-access.ts';
 import { createOwnRecorder, serverEmitterId } from './access/own-recorder.ts';
 import { createApi } from './api/create-api.ts';
-import type { ServerConfig, TlsFiles } from './config.ts';
+import type { ServerConfig, TlsFiles } from './config/config.ts';
+import { readPolicies } from './config/witness-policies.ts';
 import { ServerError } from './errors.ts';
 import { closedIndexes } from './indexes/closed-indexes.ts';
 import { removeIndex } from './indexes/forget-index.ts';
@@ -34,6 +35,14 @@ import { openLedger } from './ledger/open-ledger.ts';
 import { witnessReport } from './ledger/witness/witness-report.ts';
 import { Witnessing } from './ledger/witness/witnessing.ts';
 import { listenAt } from './listening.ts';
+import {
+  openTracing,
+  tracedBundles,
+  tracedCompleteness,
+  tracedLedger,
+  tracedRecord,
+  tracedReview,
+} from './open-tracing.ts';
 import { openDecisions } from './respond/decisions.ts';
 import { openRetention } from './retention/open-retention.ts';
 import { defaultRetention } from './retention/policy.ts';
@@ -43,9 +52,7 @@ import { recordKeyChanges } from './review/key-events.ts';
 import { ledgerOfDoors } from './review/ledger-of-doors.ts';
 import { createBundleMaker } from './review/make-bundle.ts';
 import { RewrapJob } from './review/rewrap-job.ts';
-import { openTracing, tracedBundles, tracedCompleteness, tracedLedger, tracedRecord, tracedReview } from './tracing.ts';
 import { openTimestamping, recordPolicies } from './vouching.ts';
-import { readPolicies } from './witness-policies.ts';
 import { realHttp } from './world/real-http.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';

@@ -2,7 +2,7 @@
 import { type Change, formatVerifierKey } from '@watchglass/record';
 import type { Logger } from 'pino';
 import type { RecordOwn } from './access/access.ts';
-import type { ServerConfig } from './config.ts';
+import type { ServerConfig } from './config/config.ts';
 import { ServerError } from './errors.ts';
 import { readRoots, Timestamping, type TimestampingOptions } from './ledger/timestamps/timestamping.ts';
 import type { Witnessing } from './ledger/witness/witnessing.ts';

@@ -12,13 +12,13 @@ import {
 } from '@watchglass/record';
 import { pino } from 'pino';
 import { readKeyFile } from './access/key-file.ts';
-import type { TlsFiles } from './config.ts';
+import type { TlsFiles } from './config/config.ts';
+import { type WitnessConfig, witnessUrl } from './config/witness-config.ts';
 import { ServerError } from './errors.ts';
 import { KnownLogs } from './witness/known-logs.ts';
 import { Witness } from './witness/witness.ts';
 import { WitnessListener } from './witness/witness-listener.ts';
 import { WitnessStore } from './witness/witness-store.ts';
-import { type WitnessConfig, witnessUrl } from './witness-config.ts';
 import { realWorld } from './world/real-world.ts';
 import type { World } from './world/world.ts';
 

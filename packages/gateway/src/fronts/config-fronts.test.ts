@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { stringify } from 'yaml';
 
-import { readGatewayConfig } from '../config.ts';
+import { readGatewayConfig } from '../config/config.ts';
 import { samplePolicyPath } from '../policy/sample-policy.ts';
 
 let folder: string;

@@ -10,7 +10,7 @@ import { Agent, request } from 'undici';
 
 import { attack, type Mark, own, person, type Strike, unauthenticated } from '../attack.fixture.ts';
 import { selfSigned } from '../certificate.fixture.ts';
-import { readGatewayConfig } from '../config.ts';
+import { readGatewayConfig } from '../config/config.ts';
 import { type Fetched, isFirstUse, type Road, startRoad } from '../gateway.fixture.ts';
 import { identify } from '../identify.ts';
 import { Metrics } from '../watch/metrics.ts';

@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 
 import { selfSigned } from '../certificate.fixture.ts';
-import { readGatewayConfig } from '../config.ts';
+import { readGatewayConfig } from '../config/config.ts';
 import { endedAfterEach, type Road, sendJson, startRoad } from '../gateway.fixture.ts';
 import { securityHeadersOf } from '../secure.ts';
 import { judgeCertificate } from './own-certificate.ts';

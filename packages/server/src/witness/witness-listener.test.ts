@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatSignerKey, formatVerifierKey, generateSigner } from '@watchglass/record';
+import { parseWitnessConfig } from '../config/witness-config.ts';
 import { selfSigned } from '../self-signed.fixture.ts';
-import { parseWitnessConfig } from '../witness-config.ts';
 import { makeWitnessKey, type RunningWitness, startWitness } from '../witness-main.ts';
 
 const log = generateSigner('log.example/clinic', new Uint8Array(32).fill(1));

@@ -8,7 +8,10 @@ import { TrustedProxies } from '@watchglass/record/source';
 import { type TracingSection, tracingSchema } from '@watchglass/trace';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { ConfigError } from './config-error.ts';
+import type { KeysSettings } from '../ledger/kek/settings.ts';
+import type { RetentionSettings } from '../retention/policy.ts';
+import { realDisk } from '../world/real-disk.ts';
+import { ConfigError } from './error.ts';
 import {
   buildEmbedded,
   type EmbeddedSettings,
@@ -16,17 +19,14 @@ import {
   issuerCaSchema,
   issuerClientsSchema,
   issuerClientsWords,
-} from './config-issuer.ts';
-import { type ConfigKey, keysOf } from './config-key-list.ts';
-import { buildKeys, contradictionsInKeys, keysSchema } from './config-keys.ts';
-import { sayIssue } from './config-problems.ts';
-import { contradictionsInProxies, trustedProxiesSchema } from './config-proxies.ts';
-import { buildRetention, contradictionsInRetention, retentionSchema } from './config-retention.ts';
-import { buildWitnesses, contradictionsInWitnesses, witnessesSchema } from './config-witnesses.ts';
-import type { KeysSettings } from './ledger/kek/settings.ts';
-import type { RetentionSettings } from './retention/policy.ts';
+} from './issuer.ts';
+import { type ConfigKey, keysOf } from './key-list.ts';
+import { buildKeys, contradictionsInKeys, keysSchema } from './keys.ts';
+import { sayIssue } from './problems.ts';
+import { contradictionsInProxies, trustedProxiesSchema } from './proxies.ts';
+import { buildRetention, contradictionsInRetention, retentionSchema } from './retention.ts';
 import { readPolicies, type WitnessSettings } from './witness-policies.ts';
-import { realDisk } from './world/real-disk.ts';
+import { buildWitnesses, contradictionsInWitnesses, witnessesSchema } from './witnesses.ts';
 
 /** The configuration, checked; paths are absolute. */
 export interface ServerConfig {

@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { stringify } from 'yaml';
-
+import { GatewayError } from '../errors.ts';
+import { samplePolicyPath } from '../policy/sample-policy.ts';
 import { readGatewayConfig } from './config.ts';
-import { GatewayError } from './errors.ts';
-import { samplePolicyPath } from './policy/sample-policy.ts';
 
 let folder: string;
 

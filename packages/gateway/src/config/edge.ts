@@ -3,17 +3,16 @@
  * address lists are read here; a bad one stops the start, while one that goes bad later changes nothing.
  */
 import { z } from 'zod';
-
-import type { ConfigFiles } from './config-identity.ts';
-import { GatewayError } from './errors.ts';
-import { interactionNames } from './fhir/fhir-interaction.ts';
-import { type AddressEntry, parseAddressList, parseAddressRange } from './limits/address-list.ts';
-import type { BreakerSettings } from './limits/breaker.ts';
-import type { ConcurrencySettings } from './limits/concurrency.ts';
-import type { FilterSettings, FilterSource } from './limits/filters.ts';
-import type { LockoutSettings } from './limits/lockout.ts';
-import type { RateRule } from './limits/rates.ts';
-import type { RedisRatesSettings } from './limits/redis-rates.ts';
+import { GatewayError } from '../errors.ts';
+import { interactionNames } from '../fhir/fhir-interaction.ts';
+import { type AddressEntry, parseAddressList, parseAddressRange } from '../limits/address-list.ts';
+import type { BreakerSettings } from '../limits/breaker.ts';
+import type { ConcurrencySettings } from '../limits/concurrency.ts';
+import type { FilterSettings, FilterSource } from '../limits/filters.ts';
+import type { LockoutSettings } from '../limits/lockout.ts';
+import type { RateRule } from '../limits/rates.ts';
+import type { RedisRatesSettings } from '../limits/redis-rates.ts';
+import type { ConfigFiles } from './identity.ts';
 
 const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, { error: 'expected small letters, digits and hyphens' });
 const interactions = z.array(z.enum(interactionNames)).min(1).optional();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { configKeys, parseConfig, readConfig } from './config.ts';
-import { ConfigError } from './config-error.ts';
+import { ConfigError } from './error.ts';
 
 const good = `
 data: ./data
@@ -214,7 +214,7 @@ test('witnesses and timestamps are read with their defaults, and what contradict
   for (const [text, expected] of cases) assert.match(problemsOf(`${good}${text}\n`)[0] ?? 'nothing', expected, text);
 });
 
-const documentation = new URL('../../../docs/configuration.md', import.meta.url);
+const documentation = new URL('../../../../docs/configuration.md', import.meta.url);
 
 test('the documentation has a line for each key, and its example is a good configuration', async () => {
   const text = await readFile(documentation, 'utf8');

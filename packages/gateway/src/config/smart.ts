@@ -1,9 +1,8 @@
 /** The section of `gateway.yaml` about SMART applications: at which issuer they sign people in, and what is supported, where the issuer doesn't say it. */
 import { z } from 'zod';
-
-import { safeUrl } from './config-address.ts';
-import { GatewayError } from './errors.ts';
-import type { SmartSettings } from './identity/smart-discovery.ts';
+import { GatewayError } from '../errors.ts';
+import type { SmartSettings } from '../identity/smart-discovery.ts';
+import { safeUrl } from './address.ts';
 
 export interface SmartSection {
   readonly issuer?: string | undefined;

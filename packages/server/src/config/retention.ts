@@ -1,6 +1,6 @@
 /** The `retention` part of `watchglass.yaml`: how long each class is kept, and what an approval takes. Presets and the floor are in retention/policy.ts. */
 import { z } from 'zod';
-import { type Keeping, presetDefault, presets, type RetentionSettings } from './retention/policy.ts';
+import { type Keeping, presetDefault, presets, type RetentionSettings } from '../retention/policy.ts';
 
 const daysMax = 36_525;
 const presetNames = Object.keys(presets) as [string, ...string[]];

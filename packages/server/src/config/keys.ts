@@ -3,7 +3,7 @@
  * another provider is refused, as is one that is missing. No secret stands in the configuration: files and variables are named.
  */
 import { z } from 'zod';
-import type { CloudCredentials, KekSettings, KeysSettings, SecretSource } from './ledger/kek/settings.ts';
+import type { CloudCredentials, KekSettings, KeysSettings, SecretSource } from '../ledger/kek/settings.ts';
 
 const path = z.string().min(1).max(1_000);
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, 'expected the name of a variable');

@@ -3,11 +3,10 @@
  * socket, an address of this machine, or asks for a certificate; anything else stops the start.
  */
 import { z } from 'zod';
-
-import { isLoopbackHost } from './config-address.ts';
-import type { ConfigFiles } from './config-identity.ts';
-import { GatewayError } from './errors.ts';
-import type { DoorSettings, FrontSettings } from './fronts/fronts.ts';
+import { GatewayError } from '../errors.ts';
+import type { DoorSettings, FrontSettings } from '../fronts/fronts.ts';
+import { isLoopbackHost } from './address.ts';
+import type { ConfigFiles } from './identity.ts';
 
 interface DoorSection {
   readonly socket?: string | undefined;

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
 
-import { parseConfig } from './config.ts';
-import { openTracing } from './tracing.ts';
+import { parseConfig } from './config/config.ts';
+import { openTracing } from './open-tracing.ts';
 import { realWorld } from './world/real-world.ts';
 
 const base = `data: d

@@ -3,8 +3,8 @@
  * themselves, and the FHIR base that they are launched for.
  */
 import { z } from 'zod';
-import { watchglassScope } from './issuer/claims.ts';
-import { isSmartScope } from './issuer/smart-scopes.ts';
+import { watchglassScope } from '../issuer/claims.ts';
+import { isSmartScope } from '../issuer/smart-scopes.ts';
 
 export interface IssuerClientSettings {
   readonly id: string;

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 
 import { z } from 'zod';
 
-import { GatewayError } from './errors.ts';
+import { GatewayError } from '../errors.ts';
 
 const workersMax = 64;
 /** Of an `emitter.id`. */

@@ -5,12 +5,11 @@
 import { createPrivateKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto';
 
 import { z } from 'zod';
-
-import { safeUrl } from './config-address.ts';
-import { GatewayError } from './errors.ts';
-import { parseScope } from './fhir/scope.ts';
-import type { IdentitySettings, IntrospectionSettings, IssuerSettings } from './identity/identity.ts';
-import type { ClientAuthentication } from './identity/introspection.ts';
+import { GatewayError } from '../errors.ts';
+import { parseScope } from '../fhir/scope.ts';
+import type { IdentitySettings, IntrospectionSettings, IssuerSettings } from '../identity/identity.ts';
+import type { ClientAuthentication } from '../identity/introspection.ts';
+import { safeUrl } from './address.ts';
 
 const algorithms = [
   'RS256',

@@ -3,16 +3,16 @@
  * name. Certificates are read here.
  */
 import { z } from 'zod';
-import { origin, url } from './config-address.ts';
-import { breakerSchema } from './config-edge.ts';
-import type { ConfigFiles } from './config-identity.ts';
-import { readUpstreamCertificate, type UpstreamCertificate } from './config-tls.ts';
-import { GatewayError } from './errors.ts';
-import type { Route } from './exposure/route.ts';
-import { isForwardable } from './http/headers.ts';
-import type { BreakerSettings } from './limits/breaker.ts';
-import type { HealthSettings } from './upstream/condition.ts';
-import type { Balance } from './upstream/upstream.ts';
+import { GatewayError } from '../errors.ts';
+import type { Route } from '../exposure/route.ts';
+import { isForwardable } from '../http/headers.ts';
+import type { BreakerSettings } from '../limits/breaker.ts';
+import type { HealthSettings } from '../upstream/condition.ts';
+import type { Balance } from '../upstream/upstream.ts';
+import { origin, url } from './address.ts';
+import { breakerSchema } from './edge.ts';
+import type { ConfigFiles } from './identity.ts';
+import { readUpstreamCertificate, type UpstreamCertificate } from './tls.ts';
 
 export interface UpstreamSection {
   readonly url: string;

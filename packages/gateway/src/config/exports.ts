@@ -1,7 +1,7 @@
 /** The section of `gateway.yaml` about the files of bulk exports: where else than at the upstream they may lie, and the key that seals the ways to them. */
 import { z } from 'zod';
 
-import { safeOrigin } from './config-address.ts';
+import { safeOrigin } from './address.ts';
 
 export interface ExportsSection {
   readonly origins: readonly string[];

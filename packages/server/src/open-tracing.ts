@@ -6,7 +6,7 @@ import { isSampled, linksMax, openSpans, parseTraceparent, readTracing, type Spa
 import type { Logger } from 'pino';
 import type { RecordOwn, RecordPlaced } from './access/access.ts';
 import { readKeyFile } from './access/key-file.ts';
-import type { ServerConfig } from './config.ts';
+import type { ServerConfig } from './config/config.ts';
 import { ServerError } from './errors.ts';
 import type { Appended, AppendItem, Ledger } from './ledger/ledger.ts';
 import type { Completeness } from './review/completeness/completeness.ts';

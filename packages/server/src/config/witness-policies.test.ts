@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cosignerOf, formatVerifierKey, generateSigner, parseTenantId } from '@watchglass/record';
-import { ConfigError } from './config-error.ts';
+import { ConfigError } from './error.ts';
 import { type PolicyPlaces, type PolicySource, readPolicies } from './witness-policies.ts';
 
 const clinic = parseTenantId('clinic');

@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { describe, it } from 'node:test';
-
 import type { GatewayConfig } from './config.ts';
-import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
 import { primaryConfig, workerConfig } from './slots.ts';
+import { readWorkers, spoolBytesMin, workersSchema } from './workers.ts';
 
 const of = { file: 'gateway.yaml', emitter: 'edge', spoolBytesMax: 256 * 1024 * 1024 };
 

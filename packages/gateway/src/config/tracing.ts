@@ -1,8 +1,7 @@
 /** The section of `gateway.yaml` about traces, and the files that it names. */
 import { readTracing as readSection, type TracingSection, type TracingSettings } from '@watchglass/trace';
-
-import type { ConfigFiles } from './config-identity.ts';
-import { GatewayError } from './errors.ts';
+import { GatewayError } from '../errors.ts';
+import type { ConfigFiles } from './identity.ts';
 
 export function readTracing(section: TracingSection, files: ConfigFiles): TracingSettings {
   const { headersFile, ca } = section;

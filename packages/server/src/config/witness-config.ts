@@ -4,10 +4,10 @@
 import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { realDisk } from '../world/real-disk.ts';
 import { type Listen, type LogLevel, logLevels, type TlsFiles } from './config.ts';
-import { ConfigError } from './config-error.ts';
-import { sayIssue } from './config-problems.ts';
-import { realDisk } from './world/real-disk.ts';
+import { ConfigError } from './error.ts';
+import { sayIssue } from './problems.ts';
 
 /** The configuration, checked; paths are absolute. */
 export interface WitnessConfig {

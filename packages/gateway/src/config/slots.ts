@@ -5,8 +5,8 @@
 import { join } from 'node:path';
 
 import type { GatewayConfig } from './config.ts';
-import type { UpstreamConfig } from './config-upstream.ts';
-import { emitterOf, primarySpoolBytes } from './config-workers.ts';
+import type { UpstreamConfig } from './upstream.ts';
+import { emitterOf, primarySpoolBytes } from './workers.ts';
 
 export function spoolFolderOf(directory: string, slot: number): string {
   return join(directory, `worker-${slot}`);

@@ -1,7 +1,7 @@
 /** The addresses of `gateway.yaml`: what a URL and an origin have to look like, and what counts as this machine. */
 import { z } from 'zod';
 
-import { isSafeUrl } from './identity/issuer-keys.ts';
+import { isSafeUrl } from '../identity/issuer-keys.ts';
 
 export const url: z.ZodURL = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' });
 export const safeUrl: z.ZodURL = url.refine(isSafeUrl, {

@@ -8,18 +8,28 @@ import { parseVerifierKey } from '@watchglass/record';
 import { TrustedProxies } from '@watchglass/record/source';
 import { type TracingSettings, tracingSchema } from '@watchglass/trace';
 import { z } from 'zod';
-import type { AuditMode } from './capture/recorder.ts';
-import { isLoopbackHost, safeUrl, url } from './config-address.ts';
-import { type CorsSection, corsSchema } from './config-cors.ts';
-import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './config-edge.ts';
-import { exportsSchema } from './config-exports.ts';
-import { frontsSchema, readFronts } from './config-fronts.ts';
-import { identitySchema, issuersSchema, readIssuers } from './config-identity.ts';
-import { type PagingSection, pagingSchema, parametersSchema } from './config-paging.ts';
-import { readRoutes, routesSchema } from './config-routes.ts';
-import { readSmart, smartSchema } from './config-smart.ts';
-import { readTls, type TlsConfig, tlsSchema } from './config-tls.ts';
-import { readTracing } from './config-tracing.ts';
+import type { AuditMode } from '../capture/recorder.ts';
+import { GatewayError } from '../errors.ts';
+import type { Route } from '../exposure/route.ts';
+import type { FrontSettings } from '../fronts/fronts.ts';
+import type { IdentitySettings, IssuerSettings } from '../identity/identity.ts';
+import type { SmartSettings } from '../identity/smart-discovery.ts';
+import type { ListenerLimits } from '../passage/listener.ts';
+import { loadPolicy, type PolicyTexts, policyFromTexts } from '../policy/load-policy.ts';
+import { readNamedFile } from '../policy/named-file.ts';
+import { parseStrictYaml } from '../policy/strict-yaml.ts';
+import type { Policy } from '../policy/tables.ts';
+import { isLoopbackHost, safeUrl, url } from './address.ts';
+import { type CorsSection, corsSchema } from './cors.ts';
+import { bodiesSchema, type EdgeSettings, edgeSections, readEdge } from './edge.ts';
+import { exportsSchema } from './exports.ts';
+import { frontsSchema, readFronts } from './fronts.ts';
+import { identitySchema, issuersSchema, readIssuers } from './identity.ts';
+import { type PagingSection, pagingSchema, parametersSchema } from './paging.ts';
+import { readRoutes, routesSchema } from './routes.ts';
+import { readSmart, smartSchema } from './smart.ts';
+import { readTls, type TlsConfig, tlsSchema } from './tls.ts';
+import { readTracing } from './tracing.ts';
 import {
   firstUpstream,
   readUpstream,
@@ -27,19 +37,9 @@ import {
   type UpstreamConfig,
   upstreamSchema,
   upstreamsSchema,
-} from './config-upstream.ts';
-import { type WebSocketsSection, webSocketsSchema } from './config-websockets.ts';
-import { readWorkers, spoolBytesMin, workersSchema } from './config-workers.ts';
-import { GatewayError } from './errors.ts';
-import type { Route } from './exposure/route.ts';
-import type { FrontSettings } from './fronts/fronts.ts';
-import type { IdentitySettings, IssuerSettings } from './identity/identity.ts';
-import type { SmartSettings } from './identity/smart-discovery.ts';
-import type { ListenerLimits } from './passage/listener.ts';
-import { loadPolicy, type PolicyTexts, policyFromTexts } from './policy/load-policy.ts';
-import { readNamedFile } from './policy/named-file.ts';
-import { parseStrictYaml } from './policy/strict-yaml.ts';
-import type { Policy } from './policy/tables.ts';
+} from './upstream.ts';
+import { type WebSocketsSection, webSocketsSchema } from './websockets.ts';
+import { readWorkers, spoolBytesMin, workersSchema } from './workers.ts';
 
 export type IssuerConfig = IssuerSettings;
 

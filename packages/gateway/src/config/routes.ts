@@ -1,11 +1,10 @@
 /** The section of `gateway.yaml` that says which APIs stand behind the gateway, and how their requests are understood: `routes`. */
 import { z } from 'zod';
-
-import type { ConfigFiles } from './config-identity.ts';
-import { GatewayError } from './errors.ts';
-import { compileJsonMap, jsonMapSchema } from './exposure/json-map.ts';
-import type { Route } from './exposure/route.ts';
-import { parseStrictYaml } from './policy/strict-yaml.ts';
+import { GatewayError } from '../errors.ts';
+import { compileJsonMap, jsonMapSchema } from '../exposure/json-map.ts';
+import type { Route } from '../exposure/route.ts';
+import { parseStrictYaml } from '../policy/strict-yaml.ts';
+import type { ConfigFiles } from './identity.ts';
 
 export interface RouteSection {
   readonly prefix: string;

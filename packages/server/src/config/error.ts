@@ -1,5 +1,5 @@
 /** The error of a configuration that can't be used, whichever it is: server, witness, or a file that one of them names. */
-import { ServerError } from './errors.ts';
+import { ServerError } from '../errors.ts';
 
 /** A configuration that can't be used. `problems` has a line each: place, what is wrong, what to do. */
 export class ConfigError extends ServerError {

@@ -3,11 +3,10 @@
  * start, one that is over does not.
  */
 import { z } from 'zod';
-
-import type { ConfigFiles } from './config-identity.ts';
-import { GatewayError } from './errors.ts';
-import { type CertificateFiles, type CertificateMaterial, judgeCertificate } from './identity/own-certificate.ts';
-import type { TlsFiles } from './passage/listener.ts';
+import { GatewayError } from '../errors.ts';
+import { type CertificateFiles, type CertificateMaterial, judgeCertificate } from '../identity/own-certificate.ts';
+import type { TlsFiles } from '../passage/listener.ts';
+import type { ConfigFiles } from './identity.ts';
 
 /** As it stands in the file. */
 export interface TlsSection {

@@ -1,11 +1,11 @@
 /** Reads what the clients of the embedded issuer are known by: a secret, or their public keys. What can't be read stops the start. */
 import type { JWK } from 'jose';
 import { z } from 'zod';
-import { readKeyFile } from './access/key-file.ts';
-import type { IssuerClientSettings } from './config-issuer.ts';
-import { ServerError } from './errors.ts';
-import type { IssuerClient } from './issuer/issuer-client.ts';
-import type { World } from './world/world.ts';
+import { readKeyFile } from '../access/key-file.ts';
+import { ServerError } from '../errors.ts';
+import type { IssuerClient } from '../issuer/issuer-client.ts';
+import type { World } from '../world/world.ts';
+import type { IssuerClientSettings } from './issuer.ts';
 
 const secretCharsMin = 32;
 const jwksSchema = z.object({

@@ -3,9 +3,9 @@
  * reached is refused at the start, not found out in the night.
  */
 import { isQuorum, type Policy, parsePolicy, type TenantId } from '@watchglass/record';
-import { ConfigError } from './config-error.ts';
-import type { WitnessPolicy } from './ledger/witness/witnessing.ts';
-import type { Disk } from './world/disk.ts';
+import type { WitnessPolicy } from '../ledger/witness/witnessing.ts';
+import type { Disk } from '../world/disk.ts';
+import { ConfigError } from './error.ts';
 
 /** Who must vouch for the logs; the policies themselves are read by `readPolicies`. */
 export interface WitnessSettings {

@@ -1,8 +1,7 @@
 /** The section of `gateway.yaml` about what lasts, `websockets`: who may open one from where, how long it goes on, how many there are. */
 import { z } from 'zod';
-
-import { origin } from './config-address.ts';
-import type { WebSocketSettings } from './passage/upgrade.ts';
+import type { WebSocketSettings } from '../passage/upgrade.ts';
+import { origin } from './address.ts';
 
 export interface WebSocketsSection extends WebSocketSettings {
   readonly connectionsMax: number;
