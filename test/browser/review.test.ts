@@ -25,7 +25,7 @@ after(() => teardown.disposeAsync());
 /** The page of somebody who signed in. */
 async function openAs(role: string, path: string): Promise<Page> {
   const page = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   const person = demo.person(role);
   await page.goto(`${demo.file.urls.console}${path}`);
   await page.getByRole('link', { name: 'Sign in' }).click();

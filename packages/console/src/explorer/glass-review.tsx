@@ -1,9 +1,9 @@
 /**
  * The review of broken glass, where the event is: what others found, and the three things that can be found. What was found is an event of its own, for good; nobody reviews their own.
  */
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { type QueryClient, useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import type { ReactElement } from 'react';
-import { type Finding, findings, type ListedEvent, reviewEvent, searchReviews } from '../api/client.ts';
+import { type EventPage, type Finding, findings, type ListedEvent, reviewEvent, searchReviews } from '../api/client.ts';
 import { useTenant } from '../ledger/use-log.ts';
 import { useSession } from '../shell/session.tsx';
 import type { People } from '../text/people.ts';
@@ -40,8 +40,7 @@ export function GlassReview({
   const found = useQuery({ queryKey: key, queryFn: ({ signal }) => searchReviews(tenant, event.index, signal) });
   const review = useMutation({
     mutationFn: (finding: Finding) => reviewEvent(tenant, event.index, finding),
-    // The index is a moment behind the ledger: the answer says what is on record, a look later says it again.
-    onSuccess: () => setTimeout(() => void queries.invalidateQueries({ queryKey: key }), indexedAfterMs),
+    onSuccess: () => void lookForNew(queries, key),
   });
   const may = person.rights.includes('open') && person.id !== event.actor.id;
   const reviews = found.data?.events ?? [];
@@ -85,7 +84,18 @@ export function GlassReview({
   );
 }
 
-const indexedAfterMs = 2_000;
+const lookEveryMs = 2_000;
+const looksMax = 8;
+
+/** The index is a moment behind the ledger, or longer where the server is busy. Each look is on record, so they end. */
+async function lookForNew(queries: QueryClient, key: readonly unknown[]): Promise<void> {
+  const newest = (): number | undefined => queries.getQueryData<EventPage>(key)?.events[0]?.index;
+  const former = newest();
+  for (let look = 0; look < looksMax && newest() === former; look += 1) {
+    await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
+    await queries.refetchQueries({ queryKey: key, type: 'active' });
+  }
+}
 
 function statusOf({ loaded, failed, count }: { loaded: boolean; failed: boolean; count: number }): string {
   if (failed) return 'Whether somebody looked at it could not be asked for. Reload to ask again.';
