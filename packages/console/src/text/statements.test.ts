@@ -262,6 +262,10 @@ const lines: readonly (readonly [Partial<ListedEvent>, string])[] = [
   ],
   [{ kind: 'system', operation: 'lockout-begun', targets: address }, 'Locked out, after too many failures, 192.0.2.1'],
   [{ kind: 'system', operation: 'lockout-ended', targets: address }, 'Hears 192.0.2.1 again'],
+  [
+    { kind: 'system', operation: 'lockouts-damaged', outcome: { status: 'error' } },
+    'Found the file of its lock-outs damaged: for a while one failure is enough',
+  ],
   [{ kind: 'network', operation: 'blocked', outcome: denied }, 'Came from an address that is blocked'],
   [{ kind: 'system', operation: 'decision-applied', targets: decision }, 'Follows the decision d-1'],
   [

@@ -22,7 +22,8 @@ export function workerConfig(
   worker: { slot: number; count: number; port: number },
 ): GatewayConfig {
   const { slot, count, port } = worker;
-  const share = (whole: number): number => Math.ceil(whole / count);
+  // What doesn't divide goes to the first ones, so that all together have what was said. None has nothing: it would serve nobody.
+  const share = (whole: number): number => Math.max(1, Math.floor(whole / count) + (slot <= whole % count ? 1 : 0));
   const { spool, upstream, upstreams, limits, fronts } = config;
   const upstreamShare = (of: UpstreamConfig): UpstreamConfig => ({ ...of, connectionsMax: share(of.connectionsMax) });
   return {

@@ -43,12 +43,43 @@ describe('workers', () => {
     assert.deepEqual([two?.listen.port, two?.admin], [4_711, undefined]);
     const bytes = [primaryConfig(config), one, two].reduce((sum, each) => sum + (each?.spool.maxBytes ?? 0), 0);
     assert.ok(bytes <= of.spoolBytesMax && bytes > of.spoolBytesMax - 3);
+    const shares = (key: (of: GatewayConfig) => number | undefined): unknown =>
+      [one, two].map((each) => each && key(each));
     assert.deepEqual(
-      [two?.upstream.connectionsMax, two?.upstreams.get('other')?.connectionsMax, two?.limits.connectionsMax],
-      [5, 5, 5],
+      shares(({ upstream }) => upstream.connectionsMax),
+      [5, 4],
     );
-    assert.equal(two?.websockets.connectionsMax, 2);
-    assert.deepEqual([two?.limits.inFlightMax, two?.limits.requestBytesMax], [3, 7]);
-    assert.deepEqual([two?.fronts?.inFlightMax, two?.fronts?.outcomes?.openMax], [2, 10]);
+    assert.deepEqual(
+      shares(({ upstreams }) => upstreams.get('other')?.connectionsMax),
+      [5, 4],
+    );
+    assert.deepEqual(
+      shares(({ limits }) => limits.connectionsMax),
+      [5, 5],
+    );
+    assert.deepEqual(
+      shares(({ limits }) => limits.inFlightMax),
+      [3, 2],
+    );
+    assert.deepEqual(
+      shares(({ fronts }) => fronts?.inFlightMax),
+      [2, 1],
+    );
+    assert.deepEqual(
+      shares(({ fronts }) => fronts?.outcomes?.openMax),
+      [10, 10],
+    );
+    // Counted together by the primary, or of one request.
+    assert.deepEqual(
+      shares(({ websockets }) => websockets.connectionsMax),
+      [4, 4],
+    );
+    assert.deepEqual(
+      shares(({ limits }) => limits.requestBytesMax),
+      [7, 7],
+    );
+    // Nobody is left without any.
+    const few = workerConfig(config, { slot: 12, count: 12, port: 4_711 });
+    assert.equal(few.limits.inFlightMax, 1);
   });
 });
