@@ -122,7 +122,7 @@ describe('probes of health', () => {
         upstream: {
           ...config.upstream,
           replicas: [second.url],
-          health: { path: '/health', everyMs: 5, timeoutMs: 1_000, healthyAfter: 2, unhealthyAfter: 2 },
+          health: { path: '/health', everyMs: 5, timeoutMs: 60_000, healthyAfter: 2, unhealthyAfter: 2 },
         },
       }),
       upstream(request, response) {
@@ -155,7 +155,7 @@ describe('probes of health', () => {
         ...config,
         upstream: {
           ...config.upstream,
-          health: { path: '/health', everyMs: 5, timeoutMs: 1_000, healthyAfter: 1_000, unhealthyAfter: 1 },
+          health: { path: '/health', everyMs: 5, timeoutMs: 60_000, healthyAfter: 1_000, unhealthyAfter: 1 },
         },
       }),
       upstream: (_request, response) => void response.writeHead(500).end(),

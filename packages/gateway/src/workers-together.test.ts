@@ -129,7 +129,7 @@ describe('two workers', () => {
         probesMs.push(performance.now());
         response.writeHead(well ? 200 : 500).end();
       },
-      api: { health: { path: '/well', everySeconds: 0.1, healthyAfter: 1, unhealthyAfter: 2 } },
+      api: { health: { path: '/well', everySeconds: 0.1, timeoutMs: 60_000, healthyAfter: 1, unhealthyAfter: 2 } },
     });
     while (probesMs.length < 2) await tick();
     for (const slot of [1, 2]) assert.equal((await of.ask(slot)).status, 200);
