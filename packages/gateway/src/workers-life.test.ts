@@ -18,18 +18,9 @@ import { sendLeftovers } from './leftovers.ts';
 import { startGateway } from './main.ts';
 import type { RunningGateway } from './running-gateway.ts';
 import type { ChannelError } from './workers/channel.ts';
-import { startPair } from './workers.fixture.ts';
+import { replace, startPair, tick } from './workers.fixture.ts';
 
 const start = endedAfterEach(startPair);
-
-const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Kills one worker, and waits until another serves in its place. */
-async function replace(gateway: RunningGateway, slot: number): Promise<void> {
-  const victim = gateway.workers[slot - 1]?.pid ?? assert.fail('no such worker');
-  process.kill(victim, 'SIGKILL');
-  while (gateway.workers[slot - 1]?.pid === victim || gateway.workers[slot - 1]?.state !== 'ready') await tick();
-}
 
 function ofEmitter(events: readonly Event[], emitter: string): readonly Event[] {
   return events.filter(({ emitter: { id } }) => id === emitter).sort((a, b) => a.emitter.seq - b.emitter.seq);

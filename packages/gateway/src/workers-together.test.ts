@@ -8,20 +8,10 @@ import type { Event } from '@watchglass/record';
 import type { WebSocket } from 'ws';
 
 import { answerPatient, endedAfterEach, isFirstUse } from './gateway.fixture.ts';
-import type { RunningGateway } from './running-gateway.ts';
 import { closedWith, openedOr, startWebSocketRoad } from './websocket.fixture.ts';
-import { type Pair, startPair } from './workers.fixture.ts';
+import { type Pair, replace, startPair, tick } from './workers.fixture.ts';
 
 const start = endedAfterEach(startPair);
-
-const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Kills one worker, and waits until another serves in its place. */
-async function replace(gateway: RunningGateway, slot: number): Promise<void> {
-  const victim = gateway.workers[slot - 1]?.pid ?? assert.fail('no such worker');
-  process.kill(victim, 'SIGKILL');
-  while (gateway.workers[slot - 1]?.pid === victim || gateway.workers[slot - 1]?.state !== 'ready') await tick();
-}
 
 const by = (operation: string, events: readonly Event[]): readonly Event[] =>
   events.filter((event) => event.operation === operation);

@@ -1,8 +1,11 @@
 /** For tests only: a gateway of two workers, and a connection to each of them, whoever the kernel gives it to. */
+import assert from 'node:assert/strict';
+
 import type { Event } from '@watchglass/record';
 import { Client } from 'undici';
 
 import { type Road, type RoadOptions, startRoad } from './gateway.fixture.ts';
+import type { RunningGateway } from './running-gateway.ts';
 
 export interface Answer {
   readonly status: number;
@@ -26,6 +29,15 @@ export interface Pair extends AsyncDisposable {
   event(is: (event: Event) => boolean): Promise<Event>;
   /** What `/metrics` says of one series. */
   metric(series: string): Promise<number | undefined>;
+}
+
+export const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Kills one worker, and waits until another serves in its place. */
+export async function replace(gateway: RunningGateway, slot: number): Promise<void> {
+  const victim = gateway.workers[slot - 1]?.pid ?? assert.fail('no such worker');
+  process.kill(victim, 'SIGKILL');
+  while (gateway.workers[slot - 1]?.pid === victim || gateway.workers[slot - 1]?.state !== 'ready') await tick();
 }
 
 export async function startPair(options: RoadOptions = {}): Promise<Pair> {

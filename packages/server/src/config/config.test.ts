@@ -102,6 +102,8 @@ test('what contradicts itself or is unsafe is refused', () => {
     ['data: ./data', 'data: ./data\ntls: { cert: a, key: b }', /^url: with `tls` set/],
     ['data: ./data', 'data: ./data\ndata: ./other', /^not YAML: Map keys must be unique/],
     ['data: ./data', 'data: [', /^not YAML/],
+    ['data: ./data', `data: &a [1]\nmore: [${Array(60).fill('*a').join()}]`, /^its aliases can't be followed/],
+    ['data: ./data', 'data: *later', /^its aliases can't be followed|^not YAML/],
   ];
   for (const [from, to, expected] of cases) {
     const changed = good.replace(from, to);

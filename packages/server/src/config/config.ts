@@ -6,11 +6,11 @@ import { dirname, resolve } from 'node:path';
 import { parseTenantId, type TenantId } from '@watchglass/record';
 import { TrustedProxies } from '@watchglass/record/source';
 import { type TracingSection, tracingSchema } from '@watchglass/trace';
-import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import type { KeysSettings } from '../ledger/kek/settings.ts';
 import type { RetentionSettings } from '../retention/policy.ts';
 import { realDisk } from '../world/real-disk.ts';
+import { readDocument } from './document.ts';
 import { ConfigError } from './error.ts';
 import {
   buildEmbedded,
@@ -22,7 +22,6 @@ import {
 } from './issuer.ts';
 import { type ConfigKey, keysOf } from './key-list.ts';
 import { buildKeys, contradictionsInKeys, keysSchema } from './keys.ts';
-import { sayIssue } from './problems.ts';
 import { contradictionsInProxies, trustedProxiesSchema } from './proxies.ts';
 import { buildRetention, contradictionsInRetention, retentionSchema } from './retention.ts';
 import { readPolicies, type WitnessSettings } from './witness-policies.ts';
@@ -257,24 +256,10 @@ export async function readConfig(path: string): Promise<ServerConfig> {
 
 /** Checks the text of a configuration; `file` names it in messages, and relative paths count from its folder. */
 export function parseConfig(text: string, file: string): ServerConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, strict: true });
-  if (document.errors.length > 0) {
-    throw new ConfigError(
-      file,
-      document.errors.map((error) => `not YAML: ${error.message.split('\n')[0]}`),
-    );
-  }
-  const value: unknown = document.toJS({ maxAliasCount: 50 }) ?? {};
-  const parsed = schema.safeParse(value);
-  if (!parsed.success)
-    throw new ConfigError(
-      file,
-      parsed.error.issues.flatMap((issue) => sayIssue(issue, value, configKeys())),
-    );
-  const problems = [...contradictionsIn(parsed.data)];
+  const settings = readDocument(text, file, { schema, keys: configKeys() });
+  const problems = [...contradictionsIn(settings)];
   if (problems.length > 0) throw new ConfigError(file, problems);
-  return build(parsed.data, dirname(resolve(file)));
+  return build(settings, dirname(resolve(file)));
 }
 
 function build(settings: Settings, folder: string): ServerConfig {

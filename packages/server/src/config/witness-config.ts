@@ -2,12 +2,11 @@
  * `witness.yaml`: the configuration of a witness, checked whole. An unknown key is an error. Relative paths count from the file's folder.
  */
 import { dirname, resolve } from 'node:path';
-import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { realDisk } from '../world/real-disk.ts';
 import { type Listen, type LogLevel, logLevels, type TlsFiles } from './config.ts';
+import { readDocument } from './document.ts';
 import { ConfigError } from './error.ts';
-import { sayIssue } from './problems.ts';
 
 /** The configuration, checked; paths are absolute. */
 export interface WitnessConfig {
@@ -74,20 +73,7 @@ export async function readWitnessConfig(path: string): Promise<WitnessConfig> {
 
 /** Checks the text of a configuration; `file` names it in messages, and relative paths count from its folder. */
 export function parseWitnessConfig(text: string, file: string): WitnessConfig {
-  const document = parseDocument(text, { uniqueKeys: true, strict: true });
-  if (document.errors.length > 0)
-    throw new ConfigError(
-      file,
-      document.errors.map((error) => `not YAML: ${error.message.split('\n')[0]}`),
-    );
-  const value: unknown = document.toJS({ maxAliasCount: 50 }) ?? {};
-  const parsed = schema.safeParse(value);
-  if (!parsed.success)
-    throw new ConfigError(
-      file,
-      parsed.error.issues.flatMap((issue) => sayIssue(issue, value, [])),
-    );
-  const { data, key, logs, listen, prefix, tls, limits, log } = parsed.data;
+  const { data, key, logs, listen, prefix, tls, limits, log } = readDocument(text, file, { schema, keys: [] });
   const at = (name: string): string => resolve(dirname(file), name);
   return {
     dataDir: at(data),
