@@ -22,8 +22,10 @@ import {
 } from './gateway.fixture.ts';
 import { startGateway } from './main.ts';
 
-const deadlineMs = 150;
-const strict = { audit: { mode: 'strict', deadlineMs } };
+/** More than a busy disk takes for what is to be recorded. */
+const strict = { audit: { mode: 'strict', deadlineMs: 20_000 } };
+/** For a disk that hangs, since that is waited for. */
+const hasty = { audit: { mode: 'strict', deadlineMs: 2_000 } };
 const lapsed = (reason: string): Mark => own('record-failed', 'error', { reason });
 const resumed = own('record-resumed', 'success');
 
@@ -51,7 +53,7 @@ async function unavailable(of: Road, options: { readonly method?: string } = {})
   assert.equal(answer.json.code, 'audit-unavailable');
   assert.equal(answer.headers['retry-after'], '2');
   assert.equal(answer.text.includes('Tester'), false);
-  assert.ok(performance.now() - startedMs < deadlineMs + 20_000);
+  assert.ok(performance.now() - startedMs < 15_000);
 }
 
 /** Whether a request would have its room now. */
@@ -102,7 +104,7 @@ attack(28, 'a record that fails', {
     },
   },
   'is 503 within the deadline where the disk hangs, also for who comes after, and heals': {
-    at: () => startRoad({ config: strict, disk: faulty.disk }),
+    at: () => startRoad({ config: hasty, disk: faulty.disk }),
     asksCount: 1,
     leaves: [lapsed('deadline'), resumed, own('request-counters', 'success'), read()],
     async strike(of) {
@@ -197,6 +199,7 @@ describe('an event that comes to be too late', () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const hangs = Promise.withResolvers<void>();
     const of = await start({
+      config: hasty,
       disk: faulty.disk,
       upstream: (request, response) => {
         const id = request.url?.slice(-1);
