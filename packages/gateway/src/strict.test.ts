@@ -255,7 +255,7 @@ describe('the available mode', () => {
     const faulty = new FaultyDisk();
     const of = await start({
       disk: faulty.disk,
-      config: { audit: { mode: 'available', deadlineMs: 150 }, admin: { host: '127.0.0.1', port: 0 } },
+      config: { audit: { mode: 'available', deadlineMs: 20_000 }, admin: { host: '127.0.0.1', port: 0 } },
     });
     faulty.datasyncError = systemError('EIO');
     assert.equal((await of.fetch('/fhir/Patient/1')).status, 200);
