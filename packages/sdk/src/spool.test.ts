@@ -237,6 +237,43 @@ describe('the bound of a spool', () => {
 });
 
 describe('a failing disk', () => {
+  it('writes a correction that is owed first once there is room again, and none of what never came to be', async () => {
+    const faulty = new FaultyDisk();
+    const spool = await openTestSpool(folder.path, { disk: faulty.disk });
+    const hangs = Promise.withResolvers<void>();
+    faulty.hang = hangs.promise;
+    const claim = event();
+    const claimed = spool.begin([claim]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const correction = event();
+    const correcting = spool.retract(claimed, [correction]) ?? assert.fail('it was being written');
+    faulty.hang = undefined;
+    faulty.writeError = systemError('ENOSPC');
+    hangs.resolve();
+    await claimed.appended;
+    while (spool.status.state.kind !== 'full') await new Promise((resolve) => setTimeout(resolve, 5));
+    await assert.rejects(spool.append([event()]), coded('spool-full'));
+    faulty.writeError = undefined;
+    await correcting.appended;
+    const next = event();
+    await spool.append([next]);
+    assert.deepEqual(
+      (await readAll(spool)).map(({ id }) => id),
+      [claim, correction, next].map(({ id }) => id),
+    );
+    const writing = Promise.withResolvers<void>();
+    faulty.writeHang = writing.promise;
+    const never = spool.begin([event()]);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const needless = spool.retract(never, [event()]) ?? assert.fail('it was being written');
+    faulty.writeError = systemError('ENOSPC');
+    faulty.writeHang = undefined;
+    const refused = [never, needless].map(({ appended }) => assert.rejects(appended, coded('spool-full')));
+    writing.resolve();
+    await Promise.all(refused);
+    await spool[Symbol.asyncDispose]();
+  });
+
   it('when full refuses the group, keeps nothing of it, and heals by itself', async () => {
     const faulty = new FaultyDisk();
     const spool = await openTestSpool(folder.path, { disk: faulty.disk });
