@@ -69,6 +69,7 @@ export class FaultyDisk {
   datasyncError: NodeJS.ErrnoException | undefined;
   /** While set, datasync waits for it. */
   hang: Promise<void> | undefined;
+  onWrite: (() => void) | undefined;
   /** The same for write. */
   writeHang: Promise<void> | undefined;
   linked = true;
@@ -87,6 +88,7 @@ export class FaultyDisk {
     return {
       write: async (bytes, position) => {
         this.writeCount += 1;
+        this.onWrite?.();
         await this.writeHang;
         if (this.writeError !== undefined) {
           // Half of it gets through, as on a disk that fills up.

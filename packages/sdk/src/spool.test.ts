@@ -237,6 +237,42 @@ describe('the bound of a spool', () => {
 });
 
 describe('a failing disk', () => {
+  it('writes nothing where all of a group was taken back', async () => {
+    const spool = await openTestSpool(folder.path);
+    const begun = spool.begin([event()]);
+    assert.equal(spool.retract(begun, [event()]), undefined);
+    await assert.rejects(begun.appended, coded('spool-stalled'));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const { usedBytes } = spool.status;
+    const only = event();
+    await spool.append([only]);
+    assert.equal(usedBytes, 48);
+    await spool[Symbol.asyncDispose]();
+    await using again = await openTestSpool(folder.path);
+    assert.deepEqual(
+      (await readAll(again)).map(({ id }) => id),
+      [only.id],
+    );
+  });
+
+  it('writes the next group only once those who waited for the one before have gone on', async () => {
+    let goneOn = 0;
+    const atWrites: number[] = [];
+    const faulty = new FaultyDisk();
+    const spool = await openTestSpool(folder.path, { disk: faulty.disk });
+    faulty.onWrite = () => atWrites.push(goneOn);
+    const first = spool.append([event()]).then(async () => {
+      // As many steps as an answer takes until it has left.
+      for (let step = 0; step < 100; step++) await undefined;
+      goneOn += 1;
+    });
+    faulty.hang = new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await Promise.all([first, spool.append([event()])]);
+    assert.deepEqual(atWrites, [0, 1]);
+    await spool[Symbol.asyncDispose]();
+  });
+
   it('writes a correction that is owed first once there is room again, and none of what never came to be', async () => {
     const faulty = new FaultyDisk();
     const spool = await openTestSpool(folder.path, { disk: faulty.disk });

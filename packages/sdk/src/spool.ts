@@ -346,10 +346,12 @@ export class Spool implements AsyncDisposable {
   }
 
   async #commitLoop(): Promise<void> {
-    // One turn of the event loop lets everything that is ready join the group.
-    await new Promise((resolve) => setImmediate(resolve));
     while (this.#pending.count > 0) {
+      // One turn of the event loop lets everything that is ready join the group; and whoever waited for the one before goes on, so that only of the last group it can be unknown what came of it.
+      await new Promise((resolve) => setImmediate(resolve));
       const group = this.#pending.takeGroup();
+      // All of it was taken back meanwhile.
+      if (group.length === 0) break;
       this.#commitStartedAt = performance.now();
       const failed = await this.#commit(group).then(
         () => undefined,
