@@ -122,6 +122,24 @@ test('a backup that SQLite makes while the server runs goes on with a mark that 
   assert.equal(restored.issued.use('RefreshToken', 'used'), false);
 });
 
+test('what was given under a key that was lost stays over when the key is put back', async (context) => {
+  const { dir, open } = await install(context);
+  const [key, copy] = [join(dir, 'keys', 'issued.key'), join(dir, 'issued.copy')];
+  const access = await open();
+  access.issued.put('RefreshToken', 'token', { payload: {}, untilMs: startMs + 3_600_000 });
+  await access[Symbol.asyncDispose]();
+  await copyFile(key, copy);
+  await rm(key);
+  const without = await open();
+  assert.equal(without.issued.get('RefreshToken', 'token'), undefined);
+  // Nobody can end it now: who signs somebody out doesn't find it.
+  without.issued.drop('RefreshToken', 'token');
+  await without[Symbol.asyncDispose]();
+  await copyFile(copy, key);
+  await using back = await open();
+  assert.equal(back.issued.get('RefreshToken', 'token'), undefined);
+});
+
 test('people whose log is another one now, after a restore, have nothing of what they were given before', async (context) => {
   const { open } = await install(context);
   const wasThere: boolean[] = [];
