@@ -43,6 +43,9 @@ export const canaries = {
   mapName: 'Sepulveda',
   frontName: 'Arkwright',
   headerName: 'Yamashiro',
+  operationName: 'Oppenheimer',
+  batchOperation: 'Szymanski',
+  frontOperation: 'Grigoryan',
   upstreamError: 'Delacroix',
 } as const;
 
