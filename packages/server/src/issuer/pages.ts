@@ -50,8 +50,8 @@ li { padding: 8px 0; }
 .choice span { font-size: 14px; line-height: 20px; font-weight: 400; color: var(--quiet); overflow-wrap: anywhere; }
 .good p { margin-top: 24px; padding: 10px 12px; border-left: 3px solid var(--accent); border-radius: 4px; font-size: 14px; line-height: 20px; }
 .key { display: block; margin: 12px 0; line-height: 24px; text-wrap: balance; overflow-wrap: anywhere; }
-#codes { display: grid; grid-template-columns: repeat(auto-fill, minmax(152px, 1fr)); column-gap: 16px; }
-#codes li { padding: 4px 0; }
+#codes { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); column-gap: 12px; }
+#codes li { padding: 4px 0; font-size: 13px; }
 [hidden] { display: none; }
 .demo { margin-top: 24px; padding-top: 16px; border-top: 1px solid var(--line); font-size: 13px; line-height: 20px; }
 code { font: 0.95em ui-monospace, "SF Mono", "Cascadia Code", Menlo, Consolas, monospace; color: var(--ink); }
