@@ -116,10 +116,12 @@ function ofChanged(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 const aboutBytes: ReadonlySet<string> = new Set([
+  'accept-ranges',
   'content-digest',
   'content-encoding',
   'content-length',
   'content-md5',
+  'content-range',
   'digest',
   'etag',
   'last-modified',
