@@ -46,6 +46,7 @@ export const canaries = {
   operationName: 'Oppenheimer',
   batchOperation: 'Szymanski',
   frontOperation: 'Grigoryan',
+  frontMethod: 'Prendergast',
   upstreamError: 'Delacroix',
 } as const;
 

@@ -394,6 +394,12 @@ async function fronts(): Promise<void> {
     await put('/v1/authz/forward', { ...headers, ...forward, authorization: `Bearer ${canaries.frontHeader}` });
     await put(`/v1/authz/envoy${target}`, { ...headers, authorization });
   }
+  for (const method of [canaries.frontMethod.toUpperCase(), canaries.frontMethod]) {
+    const target = { 'x-original-uri': '/fhir/Patient/p-1', 'x-real-ip': '203.0.113.7' };
+    await put('/v1/authz/nginx', { ...headers, ...target, 'x-original-method': method, authorization });
+    const forwarded = { 'x-forwarded-uri': '/fhir/Patient/p-1', 'x-forwarded-for': '203.0.113.7' };
+    await put('/v1/authz/forward', { ...headers, ...forwarded, 'x-forwarded-method': method, authorization });
+  }
   await put(
     '/v1/outcomes',
     {},

@@ -3,7 +3,7 @@
  * query, no name of a parameter that may mean anything and no header value gets in here, except the user agent and, by policy, the purpose of use. Members stand in the order of the schema, so that nobody has to
  * arrange them (docs/format.md, "Packed records").
  */
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, METHODS } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
 import { peerAddress } from '@watchglass/record/source';
@@ -80,9 +80,11 @@ export function capture(
   };
 }
 
-/** A method that can stand in an event. */
+const knownMethods: ReadonlySet<string> = new Set(METHODS);
+
+/** A method that can stand in an event: behind a front it is a text like any other. */
 export function plainMethod(method: string | undefined): string {
-  return method !== undefined && /^[A-Z]{1,16}$/.test(method) ? method : 'OTHER';
+  return method !== undefined && knownMethods.has(method) ? method : 'OTHER';
 }
 
 /** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */

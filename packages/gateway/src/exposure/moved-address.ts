@@ -38,8 +38,12 @@ export function mayHoldAddress(body: Buffer, { from }: Move): boolean {
     body.includes('\\/') ||
     body.includes('\\u00') ||
     // A host may be written in capitals, but hardly ever is.
-    new RegExp(from.map((base) => RegExp.escape(base)).join('|'), 'i').test(body.latin1Slice())
+    new RegExp(from.map(literally).join('|'), 'i').test(body.toString('latin1'))
   );
+}
+
+function literally(text: string): string {
+  return text.replaceAll(/[^A-Za-z0-9]/g, '\\$&');
 }
 
 /** Where the base ends; undefined for a text that doesn't begin with it, or goes on in the same segment. Of its origin the case doesn't matter (RFC 3986 §6.2.2.1). */
