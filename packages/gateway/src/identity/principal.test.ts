@@ -73,4 +73,7 @@ it('roles stand in the claim of that name, else at the end of the way', () => {
     'a.b.c.d.e.f.g.h.i.j',
   ])
     assert.deepEqual(rolesBy(keycloak, way), [], way);
+  const deep = { a: { b: { c: { d: { e: { f: { g: { h: ['deep'] } } } } } } } };
+  assert.deepEqual(rolesBy(deep, 'a.b.c.d.e.f.g.h'), ['deep']);
+  assert.deepEqual(rolesBy(deep, 'a.b.c.d.e.f.g.h.i'), []);
 });

@@ -103,13 +103,14 @@ export function principalOf(
 /** A claim by its name, which may hold dots itself, else by the way to it. */
 function claimAt(payload: JWTPayload, name: string): unknown {
   if (Object.hasOwn(payload, name)) return payload[name];
-  return name
-    .split('.', claimStepsMax)
-    .reduce<unknown>(
-      (at, step) =>
-        typeof at === 'object' && at !== null && Object.hasOwn(at, step) ? (at as JWTPayload)[step] : undefined,
-      payload,
-    );
+  const steps = name.split('.');
+  // Not the beginning of a longer way: something else stands there.
+  if (steps.length > claimStepsMax) return undefined;
+  return steps.reduce<unknown>(
+    (at, step) =>
+      typeof at === 'object' && at !== null && Object.hasOwn(at, step) ? (at as JWTPayload)[step] : undefined,
+    payload,
+  );
 }
 
 /** What a token says of SMART holds, also where it grants nothing; only where it says nothing the configuration does. Some issuers have it in `scp`, or as a list. */
