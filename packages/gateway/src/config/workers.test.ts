@@ -47,7 +47,8 @@ describe('workers', () => {
       [two?.upstream.connectionsMax, two?.upstreams.get('other')?.connectionsMax, two?.limits.connectionsMax],
       [5, 5, 5],
     );
-    assert.equal(two?.websockets.connectionsMax, 2);
+    // Places are counted together.
+    assert.equal(two?.websockets.connectionsMax, 4);
     assert.deepEqual([two?.limits.inFlightMax, two?.limits.requestBytesMax], [3, 7]);
     assert.deepEqual([two?.fronts?.inFlightMax, two?.fronts?.outcomes?.openMax], [2, 10]);
   });
