@@ -66,6 +66,19 @@ describe('the addresses of a Bundle', () => {
     }
   });
 
+  it('are not there in the answer to HEAD, which says nothing of bytes that would be others', async (context) => {
+    const road = await startRoad({
+      policy,
+      upstream: (_request, response) => sendJson(response, 200, { resourceType: 'Bundle' }, { etag: 'W/"1"' }),
+    });
+    context.after(() => road.close());
+    const searched = await road.fetch('/fhir/Observation?patient=p-1', { method: 'HEAD' });
+    assert.equal(searched.status, 200);
+    assert.deepEqual([searched.headers.etag, searched.headers['content-length']], [undefined, undefined]);
+    const read = await road.fetch('/fhir/Observation/o-1', { method: 'HEAD' });
+    assert.equal(read.headers.etag, 'W/"1"');
+  });
+
   it('stay in a resource, which has to be what the API knows when it comes back', async (context) => {
     const note = (base: string): object => ({
       ...observation('o-1', 'p-1'),

@@ -43,6 +43,10 @@ export const canaries = {
   mapName: 'Sepulveda',
   frontName: 'Arkwright',
   headerName: 'Yamashiro',
+  operationName: 'Oppenheimer',
+  batchOperation: 'Szymanski',
+  frontOperation: 'Grigoryan',
+  frontMethod: 'Prendergast',
   upstreamError: 'Delacroix',
 } as const;
 

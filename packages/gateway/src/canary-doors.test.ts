@@ -265,7 +265,7 @@ async function batches(): Promise<void> {
 
 /** Whoever asks writes the names, too. */
 async function names(): Promise<void> {
-  const { queryName, chainName, formName, batchName, mapName, headerName } = canaries;
+  const { queryName, chainName, formName, batchName, mapName, headerName, operationName } = canaries;
   for (const path of [
     `Observation?${queryName}`,
     `Observation?${queryName}=1`,
@@ -280,6 +280,10 @@ async function names(): Promise<void> {
     `metadata?${queryName}`,
   ])
     await send(`/fhir/${path}`);
+  const operation = `$${operationName.toLowerCase()}`;
+  for (const path of [operation, `Patient/${operation}`, `Patient/p-1/${operation}`])
+    for (const method of ['GET', 'POST', 'DELETE']) await send(`/fhir/${path}`, { method });
+  await send(`/fhir/Patient/${operation}`, { token: null });
   await send(`/posted/Patient?${queryName}`);
   await send(`/fhir/Flag?${queryName}`);
   await send(`/fhir/Observation?${queryName}`, { token: await road.issuer.mint({ scope: 'user/Flag.rs' }) });
@@ -291,8 +295,11 @@ async function names(): Promise<void> {
     body: JSON.stringify({ ...observation('c', 'p-1'), resourceType: 'Condition' }),
   });
   const entry = [{ request: { method: 'GET', url: `Observation?patient=p-1&${batchName}` } }];
-  const body = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry });
-  await send('/fhir', { method: 'POST', headers: fhir, body });
+  const called = [{ request: { method: 'POST', url: `Patient/$${canaries.batchOperation.toLowerCase()}` } }];
+  for (const each of [entry, called]) {
+    const body = JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry: each });
+    await send('/fhir', { method: 'POST', headers: fhir, body });
+  }
   for (const query of [mapName, `who=p-1&${mapName}=1`, `name=${mapName}`]) await send(`/api/visits?${query}`);
 }
 
@@ -368,6 +375,7 @@ async function fronts(): Promise<void> {
     '/fhir/metadata',
     `/fhir?_sealed-page=${canaries.frontTarget}`,
     `/fhir/Patient?${canaries.frontName}`,
+    `/fhir/Patient/$${canaries.frontOperation.toLowerCase()}`,
     `/api/visits?${canaries.frontName}=1`,
   ]) {
     const nginx = {
@@ -385,6 +393,12 @@ async function fronts(): Promise<void> {
     };
     await put('/v1/authz/forward', { ...headers, ...forward, authorization: `Bearer ${canaries.frontHeader}` });
     await put(`/v1/authz/envoy${target}`, { ...headers, authorization });
+  }
+  for (const method of [canaries.frontMethod.toUpperCase(), canaries.frontMethod]) {
+    const target = { 'x-original-uri': '/fhir/Patient/p-1', 'x-real-ip': '203.0.113.7' };
+    await put('/v1/authz/nginx', { ...headers, ...target, 'x-original-method': method, authorization });
+    const forwarded = { 'x-forwarded-uri': '/fhir/Patient/p-1', 'x-forwarded-for': '203.0.113.7' };
+    await put('/v1/authz/forward', { ...headers, ...forwarded, 'x-forwarded-method': method, authorization });
   }
   await put(
     '/v1/outcomes',

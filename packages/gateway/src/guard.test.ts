@@ -245,3 +245,30 @@ describe('a change', () => {
     assert.equal(of.asked.length, 0);
   });
 });
+
+it('an operation is recorded by its name where the policy speaks of it, and as another one where anybody made it up', async () => {
+  const of = await start({
+    policy: `
+version: 1
+purposeOfUse: {header: X-Purpose-Of-Use, allow: [BTG]}
+breakGlass: {reasons: [emergency]}
+roles:
+  physician:
+    allow:
+      - {operations: [$our-own], types: [Patient]}
+    breakGlass:
+      - {operations: [$in-need], types: [Patient]}
+`,
+  });
+  const recorded = async (name: string): Promise<unknown> => {
+    const headers = { 'content-type': 'application/fhir+json' };
+    const body = '{"resourceType":"Parameters"}';
+    const { status } = await of.fetch(`/fhir/Patient/p-1/${name}`, { method: 'POST', headers, body });
+    const event = (await eventsOf(of)).at(-1);
+    return [status, event?.operation, event?.request?.route];
+  };
+  assert.deepEqual(await recorded('$our-own'), [200, '$our-own', '/fhir/Patient/{id}/$our-own']);
+  assert.deepEqual(await recorded('$in-need'), [403, '$in-need', '/fhir/Patient/{id}/$in-need']);
+  assert.deepEqual(await recorded('$summary'), [403, '$summary', '/fhir/Patient/{id}/$summary']);
+  assert.deepEqual(await recorded('$smith'), [403, 'other', '/fhir/Patient/{id}/{operation}']);
+});

@@ -53,9 +53,9 @@ class ToPrimary implements Primary {
     this.channel = channel;
   }
 
-  async ask(name: string, body: unknown, deadlineMs: number): Promise<unknown> {
+  async ask(name: string, body: unknown, deadlineMs: number, onLate?: (answer: unknown) => void): Promise<unknown> {
     try {
-      const answer = await this.channel.ask(name, body, deadlineMs);
+      const answer = await this.channel.ask(name, body, deadlineMs, onLate);
       this.answers = true;
       return answer;
     } catch (error) {

@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 
 import type { Event } from '@watchglass/record';
 import type { WebSocket } from 'ws';
 
 import { answerPatient, endedAfterEach, isFirstUse } from './gateway.fixture.ts';
 import { closedWith, openedOr, startWebSocketRoad } from './websocket.fixture.ts';
+import { answerMsMax } from './workers/asking.ts';
 import { type Pair, replace, startPair, tick } from './workers.fixture.ts';
 
 const start = endedAfterEach(startPair);
@@ -24,6 +27,16 @@ async function failUntilSpared(of: Pair): Promise<number> {
     assert.equal(status, 502);
   }
 }
+
+/** From a thread of its own, which moves while the primary doesn't. */
+const askWhenTold = `
+const { parentPort, workerData: { url, token } } = require('node:worker_threads');
+parentPort.once('message', async () => {
+  const { status } = await fetch(url, { headers: { authorization: 'Bearer ' + token } });
+  parentPort.postMessage(status);
+});
+parentPort.postMessage('ready');
+`;
 
 describe('two workers', () => {
   it('have the first use of a token on record once, also after one of them died', async () => {
@@ -107,6 +120,29 @@ describe('two workers', () => {
     await replace(of.road.gateway, 1);
     await asking;
     while ((await of.ask(2)).status !== 200) await tick();
+    await of.event(({ operation }) => operation === 'upstream-back');
+  });
+
+  it('give a trial back that they heard of too late', async () => {
+    let up = true;
+    const of = await start({
+      upstream: (request, response) => (up ? answerPatient(request, response) : void request.socket.destroy()),
+      api: { breaker: { failuresMax: 1, windowMs: 60_000, openMs: 100, openMsMax: 100 } },
+    });
+    for (const slot of [1, 2]) assert.equal((await of.ask(slot)).status, 200);
+    up = false;
+    await failUntilSpared(of);
+    up = true;
+    await sleep(300);
+    const { gateway, token } = of.road;
+    const asker = new Worker(askWhenTold, { eval: true, workerData: { url: `${gateway.url}/fhir/Patient/1`, token } });
+    await once(asker, 'message');
+    const answered = once(asker, 'message');
+    asker.postMessage('ask');
+    // The primary does nothing for longer than a worker waits for it.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, answerMsMax + 1_000);
+    assert.deepEqual(await answered, [200]);
+    for (const slot of [1, 2]) while ((await of.ask(slot)).status !== 200) await tick();
     await of.event(({ operation }) => operation === 'upstream-back');
   });
 

@@ -91,6 +91,10 @@ test('what is neither an address nor a range stops the start', () => {
     '::/129',
     '',
     'proxy.example',
+    '10.0.0.0/',
+    '10.0.0.0/ ',
+    '10.0.0.0/00',
+    '10.0.0.0/0x8',
   ])
     assert.throws(() => new TrustedProxies([range]), RangeError, range);
 });

@@ -6,6 +6,8 @@ import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 
 const hopsMax = 16;
+/** Of a range; nothing that only JavaScript takes for a number, least of all nothing: `10.0.0.0/` would be everybody. */
+const bitsPattern = /^(0|[1-9]\d{0,2})$/;
 
 export class TrustedProxies {
   readonly #list = new BlockList();
@@ -17,14 +19,9 @@ export class TrustedProxies {
     for (const range of ranges) {
       const [address, prefix, more] = range.split('/') as [string, string?, string?];
       const family = isIP(address);
-      const bits = prefix === undefined ? (family === 4 ? 32 : 128) : Number(prefix);
-      if (
-        family === 0 ||
-        more !== undefined ||
-        !Number.isInteger(bits) ||
-        bits < 0 ||
-        bits > (family === 4 ? 32 : 128)
-      ) {
+      const bitsMax = family === 4 ? 32 : 128;
+      const bits = Number(prefix ?? bitsMax);
+      if (family === 0 || more !== undefined || !bitsPattern.test(prefix ?? '0') || bits > bitsMax) {
         throw new RangeError(`expected an address or CIDR range, got ${range.length} characters that are neither`);
       }
       this.#list.addSubnet(address, bits, family === 4 ? 'ipv4' : 'ipv6');

@@ -11,23 +11,16 @@ export class Appending {
   readonly bytes: number;
   /** Resolves once they are durable; rejects where it is known that they aren't. */
   readonly appended: Promise<Appended>;
-  readonly resolve: (appended: Appended) => void;
-  readonly reject: (error: unknown) => void;
-  /** They say of others, which are being written, that they came too late: nothing may stand between. */
-  readonly correcting: boolean;
+  /** Which others, being written by then, they say of that they came too late: nothing may stand between. */
+  readonly corrects: Appending | undefined;
+  readonly #settling: PromiseWithResolvers<Appended> = Promise.withResolvers<Appended>();
+  durable = false;
 
-  constructor(
-    bodies: readonly EventBody[],
-    bytes: number,
-    { correcting = false }: { readonly correcting?: boolean } = {},
-  ) {
+  constructor(bodies: readonly EventBody[], bytes: number, { corrects }: { readonly corrects?: Appending } = {}) {
     this.bodies = bodies;
     this.bytes = bytes;
-    this.correcting = correcting;
-    const { promise, resolve, reject } = Promise.withResolvers<Appended>();
-    this.appended = promise;
-    this.resolve = resolve;
-    this.reject = reject;
+    this.corrects = corrects;
+    this.appended = this.#settling.promise;
   }
 
   /** They have no way in. */
@@ -35,5 +28,19 @@ export class Appending {
     const refused = new Appending([], 0);
     refused.reject(error);
     return refused;
+  }
+
+  /** What they correct stands there, and goes on saying what isn't so until they do. */
+  get owed(): boolean {
+    return this.corrects?.durable === true;
+  }
+
+  resolve(appended: Appended): void {
+    this.durable = true;
+    this.#settling.resolve(appended);
+  }
+
+  reject(error: unknown): void {
+    this.#settling.reject(error);
   }
 }

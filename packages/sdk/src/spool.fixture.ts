@@ -69,6 +69,9 @@ export class FaultyDisk {
   datasyncError: NodeJS.ErrnoException | undefined;
   /** While set, datasync waits for it. */
   hang: Promise<void> | undefined;
+  onWrite: (() => void) | undefined;
+  /** The same for write. */
+  writeHang: Promise<void> | undefined;
   linked = true;
   freeBytes: number = Number.POSITIVE_INFINITY;
   datasyncCount = 0;
@@ -85,6 +88,8 @@ export class FaultyDisk {
     return {
       write: async (bytes, position) => {
         this.writeCount += 1;
+        this.onWrite?.();
+        await this.writeHang;
         if (this.writeError !== undefined) {
           // Half of it gets through, as on a disk that fills up.
           await file.write(bytes.subarray(0, bytes.length >> 1), position);

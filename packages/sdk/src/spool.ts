@@ -19,6 +19,7 @@ import { probeDisk } from './disk-probe.ts';
 import { SdkError } from './errors.ts';
 import { type Lock, takeLock } from './lock.ts';
 import { encodeBody, type OutgoingEvent } from './outgoing.ts';
+import { Pending } from './pending.ts';
 import { type Recovered, recoverSpool, type SegmentInfo, segmentPath } from './recovery.ts';
 import { type Reservation, Room } from './room.ts';
 import { frameBodyBytesMax, makeSegmentHeader, sealFrame, segmentHeaderBytes, segmentKey } from './segment.ts';
@@ -26,7 +27,6 @@ import { diskFull, diskStalled, isFull, spoolClosed, spoolFailed } from './spool
 import { readSpoolKey } from './spool-key.ts';
 import { SpoolTail } from './spool-tail.ts';
 
-const groupBytesMax = 1024 * 1024;
 const segmentBytesMax = 8 * 1024 * 1024;
 /** Sealing one group costs this much on top of its lines. */
 const frameOverheadBytes = 64;
@@ -126,8 +126,7 @@ export class Spool implements AsyncDisposable {
   #state: SpoolState = { kind: 'open' };
   #nextSeq: number;
   #acked: number;
-  #pending: Appending[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new Pending();
   #file: SpoolFile | undefined;
   #nonce = 0;
   #committing: Promise<void> | undefined;
@@ -199,7 +198,7 @@ export class Spool implements AsyncDisposable {
   reserve(bytes: number): Reservation {
     this.#assertOpen();
     this.#assertMoving();
-    return this.#room.reserve(bytes, this.#usedBytes() + this.#pendingBytes);
+    return this.#room.reserve(bytes, this.#usedBytes() + this.#pending.bytes);
   }
 
   /**
@@ -225,10 +224,9 @@ export class Spool implements AsyncDisposable {
       }
       if (bytes > (options.reservation?.bytes ?? 0)) {
         this.#assertMoving();
-        this.#room.assert(bytes, this.#usedBytes() + this.#pendingBytes);
+        this.#room.assert(bytes, this.#usedBytes() + this.#pending.bytes);
       }
       this.#pending.push(appending);
-      this.#pendingBytes += bytes;
       this.#committing ??= this.#commitLoop();
       return appending;
     } catch (error) {
@@ -238,27 +236,23 @@ export class Spool implements AsyncDisposable {
 
   /**
    * What was begun holds no more, since nobody waits for it any longer. What isn't being written yet is taken back, and rejects. Of what is, nobody can say whether it comes to be durable: then
-   * `corrections` are returned as an `Appending` of their own, and stand in the very next group, whatever else waits. So only in the last group of a spool there can be something that nothing corrects.
+   * `corrections` are returned as an `Appending` of their own, and stand in the very next group, whatever else waits. A full disk they outlast. So only in the last group of a spool there can be something that nothing corrects.
    */
   retract(begun: Appending, corrections: readonly OutgoingEvent[]): Appending | undefined {
-    const at = this.#pending.indexOf(begun);
-    if (at < 0) {
-      const correcting = this.#appendingOf(corrections, true);
-      this.#pending.unshift(correcting);
-      this.#pendingBytes += correcting.bytes;
-      this.#committing ??= this.#commitLoop();
-      return correcting;
+    if (this.#pending.takeBack(begun)) {
+      begun.reject(diskStalled(this.#stallMs));
+      return undefined;
     }
-    this.#pending.splice(at, 1);
-    this.#pendingBytes -= begun.bytes;
-    begun.reject(diskStalled(this.#stallMs));
-    return undefined;
+    const correcting = this.#appendingOf(corrections, begun);
+    this.#pending.pushFirst(correcting);
+    this.#committing ??= this.#commitLoop();
+    return correcting;
   }
 
-  #appendingOf(events: readonly OutgoingEvent[], correcting = false): Appending {
+  #appendingOf(events: readonly OutgoingEvent[], corrects?: Appending): Appending {
     const bodies = events.map(encodeBody);
     const bytes = bodies.reduce((sum, body) => sum + body.bytes + this.#numberingBytes, frameOverheadBytes);
-    return new Appending(bodies, bytes, { correcting });
+    return new Appending(bodies, bytes, corrects === undefined ? {} : { corrects });
   }
 
   /** The group that was written last before this start, as lines of JSON; given once. Who wrote it may have ended before it was known what became of it. */
@@ -301,6 +295,7 @@ export class Spool implements AsyncDisposable {
     if (this.#state.kind === 'closed') return;
     while (this.#committing !== undefined) await this.#committing;
     this.#state = { kind: 'closed' };
+    this.#pending.refuseAll([], spoolClosed());
     clearTimeout(this.#healTimer);
     await this.#file?.close();
     await this.#ackMark.flush();
@@ -351,33 +346,27 @@ export class Spool implements AsyncDisposable {
   }
 
   async #commitLoop(): Promise<void> {
-    // One turn of the event loop lets everything that is ready join the group.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (this.#pending.length > 0) {
-      const group = this.#takeGroup();
+    while (this.#pending.count > 0) {
+      // One turn of the event loop lets everything that is ready join the group; and whoever waited for the one before goes on, so that only of the last group it can be unknown what came of it.
+      await new Promise((resolve) => setImmediate(resolve));
+      const group = this.#pending.takeGroup();
+      // All of it was taken back meanwhile.
+      if (group.length === 0) break;
       this.#commitStartedAt = performance.now();
-      try {
-        await this.#commit(group);
-      } catch (error) {
-        for (const { reject } of group) reject(error);
-      }
+      const failed = await this.#commit(group).then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
       this.#commitStartedAt = 0;
       // Until here it was on its way to the disk, and took room.
-      this.#pendingBytes -= group.reduce((sum, { bytes }) => sum + bytes, 0);
+      if (failed === undefined) this.#pending.through(group);
+      else if (this.#state.kind === 'full') {
+        // What is owed waits for room: it must not come to stand behind others.
+        this.#pending.refuse(group, failed.error);
+        break;
+      } else this.#pending.refuseAll(group, failed.error);
     }
     this.#committing = undefined;
-  }
-
-  #takeGroup(): Appending[] {
-    let bytes = 0;
-    let count = 0;
-    for (const pending of this.#pending) {
-      const bytesMax = pending.correcting ? frameBodyBytesMax : groupBytesMax;
-      if (count > 0 && bytes + pending.bytes > bytesMax) break;
-      bytes += pending.bytes;
-      count += 1;
-    }
-    return this.#pending.splice(0, count);
   }
 
   async #commit(group: readonly Appending[]): Promise<void> {
@@ -406,9 +395,10 @@ export class Spool implements AsyncDisposable {
     this.#nextSeq = batch.lastSeq + 1;
     this.#tail.remember(batch);
     let seq = firstSeq;
-    for (const { bodies, resolve } of group) {
-      resolve({ firstSeq: seq, lastSeq: seq + bodies.length - 1 });
-      seq += bodies.length;
+    for (const appending of group) {
+      const { length } = appending.bodies;
+      appending.resolve({ firstSeq: seq, lastSeq: seq + length - 1 });
+      seq += length;
     }
     const grown = this.#growth;
     this.#growth = Promise.withResolvers<void>();
@@ -450,7 +440,9 @@ export class Spool implements AsyncDisposable {
       // Full is over once a real write went through.
       probeDisk(this.#disk, join(this.#options.dir, 'probe')).then(
         () => {
-          if (this.#state.kind === 'full') this.#state = { kind: 'open' };
+          if (this.#state.kind !== 'full') return;
+          this.#state = { kind: 'open' };
+          if (this.#pending.count > 0) this.#committing ??= this.#commitLoop();
         },
         () => {
           if (this.#state.kind === 'full') this.#healLater();

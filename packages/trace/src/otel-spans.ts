@@ -35,13 +35,14 @@ import {
   type Spans,
   type SpansOptions,
 } from './span.ts';
-import { parseTraceparent } from './traceparent.ts';
+import { isSampled, parseTraceparent } from './traceparent.ts';
 
 const kinds = { server: SpanKind.SERVER, client: SpanKind.CLIENT, internal: SpanKind.INTERNAL } as const;
 
 export class OtelSpans implements Spans {
   readonly #provider: TracerProvider;
   readonly #tracer: Tracer;
+  readonly #settings: Pick<TracingSettings, 'callersSample' | 'sampleRatio'>;
 
   constructor(settings: TracingSettings, { scope, instance, onSpans }: Omit<SpansOptions, 'onReach'>) {
     this.#provider = new TracerProvider({
@@ -51,16 +52,25 @@ export class OtelSpans implements Spans {
       spanProcessors: [new BoundedProcessor(new DeadlineExporter(settings), { ...settings, onSpans })],
     });
     this.#tracer = this.#provider.getTracer(scope);
+    this.#settings = settings;
   }
 
   begin({ name, kind, attributes = {}, parent, links = [] }: SpanBeginning): OpenSpan {
-    const context = contextOf(parent);
+    const context = contextOf(kind === 'server' ? this.#heard(parent) : parent);
     const span = this.#tracer.startSpan(
       name,
       { kind: kinds[kind], attributes: attributes as Attributes, links: linksTo(links) },
       context,
     );
     return new OtelSpan(span, trace.setSpan(context, span));
+  }
+
+  /** By chance, and not by the trace's id, which is the caller's to choose. */
+  #heard(parent: SpanBeginning['parent']): SpanBeginning['parent'] {
+    const told = typeof parent === 'string' ? parseTraceparent(parent) : undefined;
+    const { callersSample, sampleRatio } = this.#settings;
+    if (callersSample || told === undefined || !isSampled(told) || Math.random() < sampleRatio) return parent;
+    return `00-${told.traceId}-${told.spanId}-00`;
   }
 
   /** What waits is sent within `timeoutMs`, or dropped. */

@@ -6,6 +6,7 @@ export interface TracingSection {
   readonly headersFile?: string | undefined;
   readonly ca?: string | undefined;
   readonly sampleRatio: number;
+  readonly callersSample: boolean;
   readonly serviceName: string;
   readonly queueMax: number;
   readonly timeoutMs: number;
@@ -19,6 +20,8 @@ export interface TracingSettings {
   readonly ca: string | undefined;
   /** Of traces that begin here; what comes with a traceparent is sampled if its sender did. */
   readonly sampleRatio: number;
+  /** Otherwise `sampleRatio` is for them, too. */
+  readonly callersSample: boolean;
   readonly serviceName: string;
   /** Spans that wait to be sent. */
   readonly queueMax: number;
@@ -46,6 +49,12 @@ export function tracingSchema(serviceName: string): z.ZodType<TracingSection> {
       .max(1)
       .default(1)
       .describe('Of traces that begin here; what comes with a `traceparent` is sampled as its sender says.'),
+    callersSample: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether who calls may have their trace sampled; `false` where anybody can call: `sampleRatio` is for them, too.',
+      ),
     serviceName: z
       .string()
       .regex(/^[!-~]{1,128}$/, { error: 'expected printable ASCII without spaces' })

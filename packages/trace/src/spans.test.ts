@@ -120,6 +120,23 @@ describe('a span', () => {
     assert.equal(begin(undefined, traceOf(1, '00')), false);
   });
 
+  it('of who calls is sampled by the ratio where callers are not to say so, and what is in it as it is', async () => {
+    const { of } = await open({ sampleRatio: 0, callersSample: false });
+    const asked = of.begin({ name: 'asked', kind: 'server', parent: traceOf(1) });
+    assert.equal(asked.recording, false);
+    assert.equal(asked.traceparent.slice(3, 35), traceOf(1).slice(3, 35));
+    assert.match(asked.traceparent, /-00$/);
+    assert.equal(of.begin({ name: 'inner', kind: 'internal', parent: asked }).recording, false);
+    // What our own events say of a trace holds.
+    assert.equal(of.begin({ name: 'delivery', kind: 'client', parent: traceOf(2) }).recording, true);
+  });
+
+  it('of who calls is still not sampled where its caller says so', async () => {
+    const { of } = await open({ sampleRatio: 1, callersSample: false });
+    assert.equal(of.begin({ name: 'asked', kind: 'server', parent: traceOf(1) }).recording, true);
+    assert.equal(of.begin({ name: 'asked', kind: 'server', parent: traceOf(1, '00') }).recording, false);
+  });
+
   it('has so many links and no more, given at its beginning or found later', async () => {
     const { to, of } = await open();
     const many = Array.from({ length: linksMax + 72 }, (_, n) => traceOf(n + 1));

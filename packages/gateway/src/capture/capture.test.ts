@@ -29,7 +29,15 @@ function captured(): Captured {
   const headers = { 'user-agent': 'curl/8.5.0' };
   return capture(
     { headers, socket, method: 'GET' },
-    { id, auditId: id, timeMs: 1_772_354_400_000, address: '192.0.2.7', site: 'ward', knownParameters: new Set() },
+    {
+      id,
+      auditId: id,
+      timeMs: 1_772_354_400_000,
+      address: '192.0.2.7',
+      site: 'ward',
+      knownParameters: new Set(),
+      knownOperations: new Set(),
+    },
   );
 }
 

@@ -3,7 +3,7 @@
  * query, no name of a parameter that may mean anything and no header value gets in here, except the user agent and, by policy, the purpose of use. Members stand in the order of the schema, so that nobody has to
  * arrange them (docs/format.md, "Packed records").
  */
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, METHODS } from 'node:http';
 
 import type { Actor, Outcome, OutcomeStatus, RequestFacts, Source, Target } from '@watchglass/record';
 import { peerAddress } from '@watchglass/record/source';
@@ -13,6 +13,7 @@ import { certificateThumbprint } from '../identity/client-certificate.ts';
 import type { Principal } from '../identity/token.ts';
 import type { RequestTrace } from '../trace/request-trace.ts';
 import type { Counted } from './counters.ts';
+import { recordedNamesOf } from './operation-names.ts';
 import { recordedNames } from './parameter-names.ts';
 import { drawBytes } from './random.ts';
 import type { EventDraftFacts } from './recorder.ts';
@@ -33,6 +34,8 @@ export interface Captured {
   readonly site: string | undefined;
   /** Names of parameters that may be repeated, besides those that everybody knows. */
   readonly knownParameters: ReadonlySet<string>;
+  /** And of operations. */
+  readonly knownOperations: ReadonlySet<string>;
   /** Where its phases are told; undefined without tracing. */
   readonly trace?: RequestTrace | undefined;
   readonly counted: Counted;
@@ -47,6 +50,7 @@ export function capture(
     readonly address: string | undefined;
     readonly site: string | undefined;
     readonly knownParameters: ReadonlySet<string>;
+    readonly knownOperations: ReadonlySet<string>;
     readonly trace?: RequestTrace | undefined;
   },
 ): Captured {
@@ -70,14 +74,17 @@ export function capture(
     certificate,
     site: options.site,
     knownParameters: options.knownParameters,
+    knownOperations: options.knownOperations,
     trace: options.trace,
     counted: { fate: undefined },
   };
 }
 
-/** A method that can stand in an event. */
+const knownMethods: ReadonlySet<string> = new Set(METHODS);
+
+/** A method that can stand in an event: behind a front it is a text like any other. */
 export function plainMethod(method: string | undefined): string {
-  return method !== undefined && /^[A-Z]{1,16}$/.test(method) ? method : 'OTHER';
+  return method !== undefined && knownMethods.has(method) ? method : 'OTHER';
 }
 
 /** The caller's trace with a span of our own, or a new trace (W3C Trace Context §3.2). */
@@ -163,7 +170,8 @@ export function interactionEvent(input: {
 }): EventDraftFacts {
   const { captured, interaction, parameterNames, rest = {} } = input;
   const { id, targets = namedTargets(interaction), exposure, purpose, completes } = rest;
-  const { knownParameters } = captured;
+  const { knownParameters, knownOperations } = captured;
+  const { operation, route } = recordedNamesOf(interaction, knownOperations);
   const query =
     parameterNames.length === 0 ? {} : { query: recordedNames(parameterNames, interaction, knownParameters) };
   return {
@@ -171,14 +179,14 @@ export function interactionEvent(input: {
     time: timestamp(captured.timeMs),
     kind: 'api',
     action: interaction.action,
-    operation: interaction.operation,
+    operation,
     outcome: input.outcome,
     actor: input.actor,
     ...where(captured),
     targets,
     ...(exposure === undefined ? {} : { exposure }),
     ...(purpose === undefined ? {} : { purpose }),
-    request: requestFacts(captured, { route: interaction.route, ...query, ...input.facts }),
+    request: requestFacts(captured, { route, ...query, ...input.facts }),
     ...(completes === undefined ? {} : { completes }),
   };
 }

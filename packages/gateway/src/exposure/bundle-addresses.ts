@@ -4,7 +4,7 @@
  * sends back has to be what the API knows.
  */
 import { isObject, type Json } from '../fhir/reference.ts';
-import { parseUtf8, stringifyShallow } from '../http/one-reading.ts';
+import { parseJson, stringifyShallow } from '../http/one-reading.ts';
 import { type AddressMark, BundleWalk, type Place } from './bundle-walk.ts';
 import { type Move, mayHoldAddress, movedText } from './moved-address.ts';
 
@@ -43,7 +43,7 @@ export class BundleAddresses {
     return this.#walk.inLinks;
   }
 
-  /** Undefined where a link can't be passed on, and it has to end here: so has what has a member twice, of which the client may take the other one. */
+  /** Undefined where a link can't be passed on, and it has to end here: so has what readers may read differently, of a member twice or a second document behind the first. */
   change(chunk: Buffer): Buffer | undefined {
     const out: Uint8Array[] = [];
     let from = 0;
@@ -83,7 +83,9 @@ export class BundleAddresses {
     this.#isHeld = false;
     if (text.length > addressBytesMax) return undefined;
     if (what === 'address') return movedText(text, this.#to.move) ?? text;
-    const link = parseUtf8(text);
+    // A byte that is no UTF-8 is read as most readers do; what is no JSON some read nonetheless, and nobody knows how.
+    const link = parseJson(text.toString('utf8'));
+    if (link === undefined) return undefined;
     const changed = isObject(link) ? this.#to.relink(link, place) : undefined;
     if (changed === link) return text;
     const said = changed && stringifyShallow(changed);

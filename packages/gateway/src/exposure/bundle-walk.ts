@@ -91,9 +91,9 @@ export class BundleWalk {
   /** Not a JSON object, or one that readers may read differently. */
   broken = false;
 
-  /** Broken inside of an object: readers that are less strict each find something else in it. */
+  /** Broken inside of an object, or with more behind it: readers that are less strict each find something else in it. */
   get ambiguous(): boolean {
-    return this.broken && this.#begun && !this.#over;
+    return this.broken && this.#begun;
   }
 
   /** A link is not at its end, or may be followed by another one. */
@@ -227,7 +227,7 @@ export class BundleWalk {
     this.broken ||= frame.expects !== 'value';
     this.#text = 'value';
     const { role } = frame;
-    // A link that is only a text is none anybody knows how to say otherwise: of the document it is held to be refused.
+    // A link that is only a text, or a list in a list, is none anybody knows how to say otherwise: of the document it is held to be refused.
     if ((role === 'address' && !frame.inList) || (role === 'link' && this.#frames.length === 1)) this.#mark(role, at);
   }
 
@@ -236,11 +236,12 @@ export class BundleWalk {
     if (byte === openBracket && !frame.inList && role !== undefined && role !== 'address') {
       frame.inList = true;
       frame.index = 0;
-    } else if (byte === openBracket || role === undefined || role === 'address') this.#opaqueDepth = 1;
-    else if (role === 'link') {
+    } else if (role === 'link' && (byte === openBrace || this.#frames.length === 1)) {
       this.#mark('link', at);
       this.#opaqueDepth = 1;
-    } else this.#push(role, frame.depth + (role === 'resource' ? 1 : 0));
+    } else if (byte === openBracket || role === undefined || role === 'address' || role === 'link')
+      this.#opaqueDepth = 1;
+    else this.#push(role, frame.depth + (role === 'resource' ? 1 : 0));
     // The byte itself is passed already.
     this.#opaqueText = false;
   }

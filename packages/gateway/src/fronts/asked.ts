@@ -88,11 +88,13 @@ export function captureAsked(
     auditId,
     site,
     knownParameters,
+    knownOperations,
   }: {
     readonly newId: () => string;
     readonly auditId: string;
     readonly site: string | undefined;
     readonly knownParameters: ReadonlySet<string>;
+    readonly knownOperations: ReadonlySet<string>;
   },
 ): Captured {
   const { requestId, clientCert } = asked;
@@ -103,6 +105,7 @@ export function captureAsked(
     address: plainAddress(asked.peerIp),
     site,
     knownParameters,
+    knownOperations,
   });
   if (clientCert === undefined) return captured;
   return {

@@ -143,7 +143,7 @@ export class Decision {
   }
 
   #capture(asked: Asked, message: IncomingMessage): Captured {
-    const { recorder, site, knownParameters, slot } = this.#parts;
+    const { recorder, site, knownParameters, slot, policies } = this.#parts;
     const newId = (): string => recorder.newId(Date.now());
     const auditId = newId();
     return captureAsked(asked, message, {
@@ -151,6 +151,7 @@ export class Decision {
       auditId: slot === undefined ? auditId : ownedBy(auditId, slot),
       site,
       knownParameters,
+      knownOperations: policies.current.operations,
     });
   }
 

@@ -161,7 +161,8 @@ export function clientHeaders(
   for (const name of ['location', 'content-location']) {
     const value = out[name];
     if (typeof value !== 'string') continue;
-    const origin = ours.upstreamOrigins.find((one) => value.startsWith(`${one}/`));
+    // A host may be written in capitals (RFC 3986 §6.2.2.1).
+    const origin = ours.upstreamOrigins.find((one) => value.slice(0, one.length + 1).toLowerCase() === `${one}/`);
     if (origin !== undefined) out[name] = ours.publicOrigin + value.slice(origin.length);
   }
   out['cache-control'] = cachingOf(upstream['cache-control']);

@@ -19,12 +19,42 @@ it('`scopes` stand in for a token that says nothing of SMART, and for no other',
     principalBy({ scope }, over).grants.map(({ type }) => type);
   assert.deepEqual(typesOf(undefined), ['Patient']);
   assert.deepEqual(typesOf('openid profile visits:read'), ['Patient']);
-  assert.deepEqual(typesOf(7), ['Patient']);
+  assert.deepEqual(typesOf(null), ['Patient']);
+  assert.deepEqual(typesOf('openid User.Read.All relaunch patient.portal'), ['Patient']);
   assert.deepEqual(typesOf('openid user/Observation.r'), ['Observation']);
   // These grant nothing, and still they were meant to narrow.
   for (const narrow of ['user/Patient.xyz', 'openid patient/Observation.rs?_has:a=b', 'USER/Patient.rs', 'a\nuser/x.r'])
     assert.deepEqual(typesOf(narrow), [], narrow);
   assert.deepEqual(typesOf('openid', {}), []);
+});
+
+it('`scopes` widen no token that says it some other way', () => {
+  const typesBy = (payload: JWTPayload): readonly string[] =>
+    principalBy(payload, { scopes: 'user/*.cruds' }).grants.map(({ type }) => type);
+  // What has a plain meaning is heeded.
+  for (const said of ['openid patient/Observation.rs', ['openid', 'patient/Observation.rs']]) {
+    assert.deepEqual(typesBy({ scope: said } as JWTPayload), ['Observation']);
+    assert.deepEqual(typesBy({ scp: said }), ['Observation']);
+    assert.deepEqual(typesBy({ scope: 'openid', scp: said }), ['Observation']);
+  }
+  assert.deepEqual(typesBy({ scope: 'user/Patient.r', scp: 'user/*.cruds' }), ['Patient']);
+  assert.deepEqual(typesBy({ scope: 'openid', scp: ['profile'] }), ['*']);
+  // What has not grants nothing.
+  for (const narrow of [
+    'openid,patient/Observation.rs',
+    'openid launch/patient',
+    'launch',
+    'patient%2FObservation.rs',
+    'patient.Observation.read',
+    'user.all.read openid',
+    7,
+    {},
+    [['patient/Observation.rs']],
+    ['openid', 7],
+  ]) {
+    assert.deepEqual(typesBy({ scope: narrow } as JWTPayload), [], String(narrow));
+    assert.deepEqual(typesBy({ scp: narrow }), [], String(narrow));
+  }
 });
 
 it('roles stand in the claim of that name, else at the end of the way', () => {
@@ -43,4 +73,7 @@ it('roles stand in the claim of that name, else at the end of the way', () => {
     'a.b.c.d.e.f.g.h.i.j',
   ])
     assert.deepEqual(rolesBy(keycloak, way), [], way);
+  const deep = { a: { b: { c: { d: { e: { f: { g: { h: ['deep'] } } } } } } } };
+  assert.deepEqual(rolesBy(deep, 'a.b.c.d.e.f.g.h'), ['deep']);
+  assert.deepEqual(rolesBy(deep, 'a.b.c.d.e.f.g.h.i'), []);
 });

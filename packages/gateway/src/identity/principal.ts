@@ -9,7 +9,11 @@ import { type Grant, parseScopes } from '../fhir/scope.ts';
 const rolesMax = 32;
 const methodsMax = 16;
 const claimStepsMax = 8;
-const smartPattern = /(?:^|\s)(?:patient|user|system)\//i;
+/** However they are set apart: by a comma they grant nothing, and are said nonetheless. Who launches knows SMART, whatever is granted then. */
+const smartPattern = /(?:^|[\s,;+"'])(?:(?:patient|user|system)(?:\/|%2f)|launch(?:[\s,;+"'/.]|$))/i;
+/** As they have to be written where a name of a scope can't have a slash. */
+const dottedPattern =
+  /(?:^|[\s,;+"'])(?:patient|user|system)\.(?:all|\*|[A-Z][A-Za-z]*)\.(?:read|write|all|\*|[cruds])/;
 
 /** How somebody proved to be somebody: a plain JWT, an opaque token, or a token bound to a key of DPoP or of a client certificate. */
 export type AuthenticationMethod = 'bearer' | 'introspection' | 'dpop' | 'mtls';
@@ -73,14 +77,14 @@ export function principalOf(
 ): Principal | 'token-subject' {
   const id = actorId(payload.sub, rules);
   if (id === undefined) return 'token-subject';
-  const { amr, auth_time: authTime, scope, patient } = payload;
+  const { amr, auth_time: authTime, patient } = payload;
   const methods = Array.isArray(amr) ? stringsOf(amr, methodsMax) : undefined;
   const roles = stringsOf(claimAt(payload, rules.rolesClaim), rolesMax);
   return {
     id,
     issuer: rules.issuer,
     roles: rules.roles === undefined ? roles : roles.filter((role) => rules.roles?.includes(role)),
-    grants: parseScopes(scopesOf(scope, rules)),
+    grants: parseScopes(scopesOf(payload, rules)),
     client: lineOf(payload.client_id ?? payload.azp, 256),
     tokenId: lineOf(payload.jti, 256),
     session: lineOf(payload.sid, 256),
@@ -99,19 +103,27 @@ export function principalOf(
 /** A claim by its name, which may hold dots itself, else by the way to it. */
 function claimAt(payload: JWTPayload, name: string): unknown {
   if (Object.hasOwn(payload, name)) return payload[name];
-  return name
-    .split('.', claimStepsMax)
-    .reduce<unknown>(
-      (at, step) =>
-        typeof at === 'object' && at !== null && Object.hasOwn(at, step) ? (at as JWTPayload)[step] : undefined,
-      payload,
-    );
+  const steps = name.split('.');
+  // Not the beginning of a longer way: something else stands there.
+  if (steps.length > claimStepsMax) return undefined;
+  return steps.reduce<unknown>(
+    (at, step) =>
+      typeof at === 'object' && at !== null && Object.hasOwn(at, step) ? (at as JWTPayload)[step] : undefined,
+    payload,
+  );
 }
 
-/** What a token says of SMART holds, also where it grants nothing; only where it says nothing the configuration does. */
-function scopesOf(claim: unknown, { scopes = '' }: ClaimRules): string {
-  const own = typeof claim === 'string' ? claim : '';
-  return smartPattern.test(own) ? own : scopes;
+/** What a token says of SMART holds, also where it grants nothing; only where it says nothing the configuration does. Some issuers have it in `scp`, or as a list. */
+function scopesOf({ scope, scp }: JWTPayload, { scopes = '' }: ClaimRules): string {
+  const said = [scope, scp].filter((claim) => claim !== undefined && claim !== null).map(textOf);
+  // It says something, and nobody can tell what.
+  if (said.includes(undefined)) return '';
+  return said.find((text) => smartPattern.test(text ?? '') || dottedPattern.test(text ?? '')) ?? scopes;
+}
+
+function textOf(claim: unknown): string | undefined {
+  const parts: readonly unknown[] = Array.isArray(claim) ? claim : [claim];
+  return parts.every((part) => typeof part === 'string') ? parts.join(' ') : undefined;
 }
 
 /** RFC 8176: `mfa` says so itself; otherwise two different methods were used. */

@@ -46,6 +46,8 @@ export class LockoutFile implements AsyncDisposable {
   #all: () => readonly KeptBlock[];
   #handle: FileHandle | undefined;
   #linesCount = 0;
+  /** Then it is made new. Counted once: to look at all that is worth keeping costs more than to keep one more. */
+  #linesMax = 0;
   #waiting: KeptBlock[] = [];
   #writing: Promise<void> | undefined;
 
@@ -108,7 +110,7 @@ export class LockoutFile implements AsyncDisposable {
       this.#waiting = [];
       try {
         const handle = this.#handle;
-        if (handle === undefined || this.#linesCount > 2 * this.#all().length + linesSpare) await this.#rewrite();
+        if (handle === undefined || this.#linesCount > this.#linesMax) await this.#rewrite();
         else await this.#append(handle, blocks);
       } catch {
         // Half a line may stand there: the next one begins with a new file, which has these as well.
@@ -145,6 +147,7 @@ export class LockoutFile implements AsyncDisposable {
     }
     this.#handle = handle;
     this.#linesCount = blocks.length;
+    this.#linesMax = 2 * blocks.length + linesSpare;
   }
 }
 

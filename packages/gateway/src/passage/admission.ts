@@ -14,6 +14,7 @@ import {
   namedTargets,
 } from '../capture/capture.ts';
 import type { RequestCounters } from '../capture/counters.ts';
+import { recordedNamesOf } from '../capture/operation-names.ts';
 import type { Recorder } from '../capture/recorder.ts';
 import { type ExportLinks, isExportLink } from '../exposure/export-links.ts';
 import { type Learned, learnExposure } from '../exposure/exposure.ts';
@@ -121,9 +122,10 @@ export class Admission {
     const policy = this.#parts.policies.current;
     const target = soundTarget(request, captured);
     const { interaction, ...recognised } = this.#recognise(request, target, captured);
-    captured.trace?.note({ route: interaction.route, interaction: interaction.name });
+    const { route } = recordedNamesOf(interaction, policy.operations);
+    captured.trace?.note({ route, interaction: interaction.name });
     const open = policy.anonymous.has(interaction.name) && request.headers.authorization === undefined;
-    const known = open ? undefined : this.#authenticate(request, captured, interaction);
+    const known = open ? undefined : this.#authenticate(request, captured, route);
     const principal = known instanceof Promise ? await known : known;
     captured.trace?.begin('decide');
     const purpose = purposeOf(request, policy);
@@ -256,7 +258,7 @@ export class Admission {
     }
   }
 
-  #authenticate(request: IncomingMessage, captured: Captured, { route }: Interaction): Principal | Promise<Principal> {
+  #authenticate(request: IncomingMessage, captured: Captured, route: string): Principal | Promise<Principal> {
     const found = within(captured.trace, 'authenticate', () =>
       this.#parts.authenticator.authenticate(request.headers.authorization, () => this.#present(request, captured)),
     );

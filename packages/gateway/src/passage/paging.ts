@@ -67,6 +67,8 @@ export function pagesThroughGateway(
   const headers = pages || batch ? rest : held.headers;
   const type = headers['content-type'];
   if (typeof type !== 'string' || !isJson(type)) return { ...held, headers };
+  // Nobody has seen what would come, and it may be changed: nothing is said of its bytes (RFC 9110 §9.3.2).
+  if (exchange.admitted.captured.method === 'HEAD') return { ...held, headers: ofChanged(headers) };
   const to = { relink: relinkIn(exchange, parts), move: moveIn(exchange, parts) };
   if (held.kind === 'beginning') {
     // Of what was changed the client has to hear, in whatever way it is written.
@@ -116,10 +118,12 @@ function ofChanged(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 const aboutBytes: ReadonlySet<string> = new Set([
+  'accept-ranges',
   'content-digest',
   'content-encoding',
   'content-length',
   'content-md5',
+  'content-range',
   'digest',
   'etag',
   'last-modified',

@@ -172,13 +172,14 @@ export class Pipeline {
   }
 
   #capture(request: Pick<IncomingMessage, 'headers' | 'socket'> & { readonly method?: string | undefined }): Captured {
-    const { recorder, proxies, site, knownParameters } = this.#parts;
+    const { recorder, proxies, site, knownParameters, policies } = this.#parts;
+    const known = { knownParameters, knownOperations: policies.current.operations };
     const timeMs = Date.now();
     const address = clientAddress(request, proxies);
     const auditId = recorder.newId(timeMs);
     const { traceparent } = request.headers;
     const trace = this.#parts.tracing?.begin({ traceparent, method: plainMethod(request.method), auditId });
-    return capture(request, { id: recorder.newId(timeMs), auditId, timeMs, address, site, knownParameters, trace });
+    return capture(request, { id: recorder.newId(timeMs), auditId, timeMs, address, site, ...known, trace });
   }
 
   async #serve(

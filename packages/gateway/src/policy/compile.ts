@@ -39,6 +39,7 @@ class Compiler {
   readonly #networks: ReadonlyMap<string, Networks>;
   readonly #assurance: ReadonlyMap<string, PolicyDocument['assurance'][string]>;
   readonly #named = new Map<string, Path>();
+  readonly #operations = new Set<string>();
 
   constructor(document: PolicyDocument, lineOf: (path: Path) => number) {
     this.#document = document;
@@ -69,6 +70,7 @@ class Compiler {
         ]),
       ),
       requirements: this.#table(required, ['require']),
+      operations: this.#operations,
       breakGlass: this.#breakGlass(),
       consent: consent === undefined ? undefined : { ...consent, url: consent.url },
       cedar: cedar === undefined ? undefined : { file: cedar.policies },
@@ -101,6 +103,7 @@ class Compiler {
       for (const name of expand(document.interactions)) add(interactions, name);
       const everything = (document.interactions as readonly string[]).includes('*');
       for (const name of everything ? ['*'] : document.operations) add(operations, name);
+      for (const name of document.operations) if (name !== '*') this.#operations.add(name);
     });
     // What is required of every operation is required of those that something else is required of, too.
     const always = operations.get('*');

@@ -68,6 +68,8 @@ export interface Policy {
   readonly roles: ReadonlyMap<string, RoleTables>;
   /** What has to hold besides, whatever a role allows. */
   readonly requirements: Table;
+  /** Names of operations that it speaks of. */
+  readonly operations: ReadonlySet<string>;
   readonly breakGlass: BreakGlassRule | undefined;
   readonly consent: ConsentRule | undefined;
   /** A file of Cedar policies that have to allow it too. */

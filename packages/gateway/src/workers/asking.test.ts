@@ -14,6 +14,7 @@ import {
 } from './asking.ts';
 import type { Beginning } from './beginning.ts';
 import { ChannelError } from './channel.ts';
+import { HeardConditions } from './heard-conditions.ts';
 
 const hourMs = 3_600_000;
 const begin: Beginning = {
@@ -110,6 +111,33 @@ describe('a worker without its primary', () => {
     });
     const asked = { patient: 'x', actor: { id: 'p', issuer: 'i', roles: [] }, operation: 'read' };
     await assert.rejects(askedConsent(away())(asked, AbortSignal.timeout(60_000)), ChannelError);
+  });
+
+  it('gives back what it was given too late', async () => {
+    const told: unknown[] = [];
+    const late = (answer: unknown): Primary => ({
+      answers: true,
+      ask(_name, _body, _deadlineMs, onLate) {
+        queueMicrotask(() => queueMicrotask(() => onLate?.(answer)));
+        return Promise.reject(new ChannelError('late'));
+      },
+      tell: (name, body) => told.push([name, body]) > 0,
+    });
+    const memory = askedMemory(late('new'), begin, hourMs);
+    for (const store of [memory.proofs, memory.logouts])
+      await assert.rejects(async () => store.take('holder', 'id', 1_000), ChannelError);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(told.splice(0), [['logout-release', ['holder', 'id']]]);
+    const { firstUses } = askedMemory(late('first'), begin, hourMs);
+    assert.equal(await firstUses.take('d'), 'first');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(told.splice(0), [['first-use-settled', ['d', false]]]);
+    const breaker = { failuresMax: 1, windowMs: hourMs, openMs: 1, openMsMax: 1 };
+    const states = [{ upstream: 'u', origin: 'o', well: true, sparedMs: 0 }];
+    const conditions = new HeardConditions(late([7, 0]), { settings: () => breaker, states });
+    assert.deepEqual(await conditions.of('u', 'o').breaker.admit(), { trial: 0, alone: { trial: 0 } });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(told, [['upstream-outcome', ['u', 'o', 'unknown', 7]]]);
   });
 
   it('takes an answer for none that is not one', async () => {

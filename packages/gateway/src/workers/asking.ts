@@ -35,8 +35,8 @@ const keyCharsMax = 256;
 
 /** A worker's way to its primary. */
 export interface Primary {
-  /** Rejects where it gave no answer in time. */
-  ask(name: string, body: unknown, deadlineMs: number): Promise<unknown>;
+  /** Rejects where it gave no answer in time; `onLate` hears one that comes after that, by which it gave something that nobody has. */
+  ask(name: string, body: unknown, deadlineMs: number, onLate?: (answer: unknown) => void): Promise<unknown>;
   tell(name: string, body: unknown): boolean;
   /** False from an answer that didn't come until something is heard again: nobody waits for it meanwhile. */
   readonly answers: boolean;
@@ -68,7 +68,11 @@ class AskedReplayStore implements ReleasingReplayStore {
   }
 
   async take(holder: string, id: string, keepMs: number): Promise<Remembrance> {
-    const answer = await this.#primary.ask(this.#name, [holder, id, keepMs], answerMsMax);
+    // A logout that nobody was told of comes again; a proof never does.
+    const onLate = (answer: unknown): void => {
+      if (this.#name === 'logout' && answer === 'new') this.release(holder, id);
+    };
+    const answer = await this.#primary.ask(this.#name, [holder, id, keepMs], answerMsMax, onLate);
     if (answer === 'new' || answer === 'seen' || answer === 'full') return answer;
     throw new Error('expected new, seen or full, got something else');
   }
@@ -103,7 +107,10 @@ class AskedFirstUses implements FirstUses {
 
   async #ask(digest: string): Promise<FirstUse> {
     try {
-      const use = await this.#primary.ask('first-use', digest, answerMsMax);
+      const use = await this.#primary.ask('first-use', digest, answerMsMax, (late) => {
+        // By now it was said here alone, or is about to be.
+        if (late === 'first') this.#primary.tell('first-use-settled', [digest, this.#known.isSaid(digest)]);
+      });
       if (use === 'said') this.#known.note(digest);
       if (use === 'first') this.#claimed.add(digest);
       if (use === 'said' || use === 'first' || use === 'being-said') return use;

@@ -91,13 +91,16 @@ describe('a channel', () => {
     assert.deepEqual(await said('other'), ['refused', null]);
   });
 
-  it('is late for who waits no longer, and an answer that comes then is nobody’s', async () => {
+  it('is late for who waits no longer, and an answer that comes then is told once to who would give back what it brings', async () => {
     const { promise, resolve } = Promise.withResolvers<string>();
     const { near } = join({ answer: () => promise });
+    const late: unknown[] = [];
     assert.equal(await faultOf(near.ask('slow', 0, 5)), 'late');
+    assert.equal(await faultOf(near.ask('slow', 0, 5, (answer) => late.push(answer))), 'late');
     resolve('too late');
-    await promise;
+    assert.equal(await near.ask('quick', 0, 60_000), 'too late');
     assert.equal(near.openCount, 0);
+    assert.deepEqual(late, ['too late']);
   });
 
   it('takes so many questions and no more, and waits for a frame to be written before the next', async () => {

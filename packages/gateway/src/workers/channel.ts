@@ -58,6 +58,8 @@ export class Channel {
   readonly #openMax: number;
   readonly #waitingMax: number;
   readonly #open = new Map<number, Open>();
+  /** What nobody waits for any more, but would give back what it may bring. */
+  readonly #late = new Map<number, (answer: unknown) => void>();
   #waiting: Item[] = [];
   #lastNumber = 0;
   #state: 'quiet' | 'gathering' | 'writing' | 'closed' = 'quiet';
@@ -73,15 +75,19 @@ export class Channel {
     return this.#open.size;
   }
 
-  /** Rejects with a `ChannelError`. */
-  ask(name: string, body: unknown, deadlineMs: number): Promise<unknown> {
+  /** Rejects with a `ChannelError`. `onLate` gets the answer that came after all: what was given with it, somebody has to give back. */
+  ask(name: string, body: unknown, deadlineMs: number, onLate?: (answer: unknown) => void): Promise<unknown> {
     if (this.#state === 'closed') return Promise.reject(new ChannelError('closed'));
-    if (this.#open.size >= this.#openMax || this.#waiting.length >= this.#waitingMax)
+    const openCount = this.#open.size + (onLate === undefined ? 0 : this.#late.size);
+    if (openCount >= this.#openMax || this.#waiting.length >= this.#waitingMax)
       return Promise.reject(new ChannelError('full'));
     this.#lastNumber += 1;
     const number = this.#lastNumber;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const timer = setTimeout(() => this.#settle(number)?.reject(new ChannelError('late')), deadlineMs);
+    const timer = setTimeout(() => {
+      this.#settle(number)?.reject(new ChannelError('late'));
+      if (onLate !== undefined) this.#late.set(number, onLate);
+    }, deadlineMs);
     timer.unref();
     this.#open.set(number, { resolve, reject, timer });
     this.#say(['ask', number, name, body]);
@@ -113,6 +119,7 @@ export class Channel {
   close(): void {
     this.#rest('closed');
     this.#waiting = [];
+    this.#late.clear();
     for (const number of [...this.#open.keys()]) this.#settle(number)?.reject(new ChannelError('closed'));
   }
 
@@ -123,9 +130,11 @@ export class Channel {
         return;
       case 'answer':
         this.#settle(item[1])?.resolve(item[2]);
+        this.#hearLate(item[1], item[2]);
         return;
       case 'refuse':
         this.#settle(item[1])?.reject(new ChannelError('refused', item[2]));
+        this.#late.delete(item[1]);
         return;
       case 'tell':
         try {
@@ -137,6 +146,12 @@ export class Channel {
       default:
         item satisfies never;
     }
+  }
+
+  #hearLate(number: number, answer: unknown): void {
+    const onLate = this.#late.get(number);
+    this.#late.delete(number);
+    onLate?.(answer);
   }
 
   /** At once where the answer is there: questions asked together are answered together. */

@@ -124,8 +124,12 @@ class HeardBreaker implements Breaking {
 
   async #ask(slow: boolean): Promise<Pass | number> {
     try {
-      const answer = await this.#primary.ask('trial', [...this.#where, slow], answerMsMax);
-      const [trial, waitMs] = Array.isArray(answer) ? (answer as readonly unknown[]) : [];
+      const answer = await this.#primary.ask('trial', [...this.#where, slow], answerMsMax, (late) => {
+        const [trial] = saidIn(late);
+        // A trial that nobody makes would be out for ever.
+        if (typeof trial === 'number' && trial > 0) this.#tell('unknown', { trial });
+      });
+      const [trial, waitMs] = saidIn(answer);
       // Closed meanwhile: anybody may go.
       if (typeof trial === 'number') return trial === 0 ? ordinary : { trial };
       return typeof waitMs === 'number' ? waitMs : this.#settings.openMs;
@@ -155,4 +159,8 @@ class HeardBreaker implements Breaking {
 
 function aloneIn(pass: Pass): Pass | undefined {
   return 'alone' in pass ? (pass as AlonePass).alone : undefined;
+}
+
+function saidIn(answer: unknown): readonly unknown[] {
+  return Array.isArray(answer) ? (answer as readonly unknown[]) : [];
 }

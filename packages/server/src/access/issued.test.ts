@@ -58,12 +58,43 @@ test('a store of what was seen takes nothing more when it is full, and goes on w
 test('of everything else the oldest goes first, and what is over goes by itself', async () => {
   const { issued, clock, state } = await openIssuedForTest();
   const until = (ms: number) => ({ payload: {}, untilMs: clock.now() + ms });
-  for (let n = 0; n <= issuedMax.Grant; n++) issued.put('Grant', `grant-${n}`, until(minuteMs));
+  for (let n = 0; n <= issuedMax.Grant; n++)
+    issued.put('Grant', `grant-${n}`, { ...until(minuteMs), grantId: `grant-${n}` });
   assert.equal(issued.get('Grant', 'grant-0'), undefined);
   assert.ok(issued.get('Grant', 'grant-1'));
   clock.advance(2 * minuteMs);
   issued.put('Grant', 'new', until(minuteMs));
   assert.equal(state.prepare('SELECT count(*) AS count FROM issued').get()?.count, 1);
+});
+
+test('who renews without end signs nobody else out: the grant that was renewed most often ends, with all it gave', async () => {
+  const { issued, clock } = await openIssuedForTest();
+  const of = (grantId: string) => ({ payload: {}, untilMs: clock.now() + minuteMs, grantId });
+  for (let n = 0; n < 50; n++) {
+    issued.put('Grant', `ward-${n}`, of(`ward-${n}`));
+    issued.put('RefreshToken', `token of ward-${n}`, of(`ward-${n}`));
+  }
+  issued.put('Grant', 'endless', of('endless'));
+  issued.put('RefreshToken', 'stolen', of('endless'));
+  assert.equal(issued.use('RefreshToken', 'stolen'), true);
+  for (let n = 0; n < issuedMax.RefreshToken - 51; n++) issued.put('RefreshToken', `token-${n}`, of('endless'));
+  assert.ok(issued.get('RefreshToken', 'stolen')?.usedMs, 'what was used is known as long as what came of it is good');
+  issued.put('RefreshToken', 'one too many', of('endless'));
+  for (const [kind, id] of [
+    ['Grant', 'endless'],
+    ['RefreshToken', 'one too many'],
+    ['RefreshToken', 'stolen'],
+  ] as const)
+    assert.equal(issued.get(kind, id), undefined);
+  for (let n = 0; n < 50; n++) assert.ok(issued.get('RefreshToken', `token of ward-${n}`));
+});
+
+test('a grant that made room for another leaves nothing of what it gave', async () => {
+  const { issued, clock } = await openIssuedForTest();
+  const of = (grantId: string) => ({ payload: {}, untilMs: clock.now() + minuteMs, grantId });
+  issued.put('RefreshToken', 'of the first', of('grant-0'));
+  for (let n = 0; n <= issuedMax.Grant; n++) issued.put('Grant', `grant-${n}`, of(`grant-${n}`));
+  assert.equal(issued.get('RefreshToken', 'of the first'), undefined);
 });
 
 test('a clock that is set back shows nothing once more: what was seen is refused until it is past it', async () => {
@@ -75,8 +106,11 @@ test('a clock that is set back shows nothing once more: what was seen is refused
   clock.step(-6 * minuteMs);
   for (const store of [issued, await again()])
     assert.throws(() => store.putFirst('ReplayDetection', 'proof', proof), { code: 'unavailable' });
-  // One that can't have been shown before: it ends after all that is forgotten.
-  const fresh = { payload: {}, untilMs: clock.now() + 6 * minuteMs };
+  // A proof is kept by when it is shown, so this one may be the same as before.
+  const later = { ...proof, untilMs: proof.untilMs + 1_000 };
+  assert.throws(() => issued.putFirst('ReplayDetection', 'proof', later), { code: 'unavailable' });
+  clock.advance(5 * minuteMs);
+  const fresh = { payload: {}, untilMs: clock.now() + minuteMs };
   assert.equal(issued.putFirst('ReplayDetection', 'fresh', fresh), true);
 });
 

@@ -3,7 +3,8 @@
  * by a keyed digest of what was given and sealed (state-seal.ts): whoever has the file has no token.
  *
  * What is given is written cheaply: losing it in a power failure makes somebody sign in again. What is used up, ended or seen is durable when it returns, and counted (state-mark.ts): call
- * `settled` before an answer leaves. Bounded for each kind: the oldest goes first, except of what was seen and must not be seen again, where a full store takes nothing more.
+ * `settled` before an answer leaves. Bounded for each kind: the oldest goes first, except of what was seen and must not be seen again, where a full store takes nothing more, and of refresh
+ * tokens, where the grant that was renewed most often ends with all it gave: renewing without end signs nobody else out, and pushes no used token out of its family.
  */
 import { ServerError } from '../errors.ts';
 import type { Clock } from '../world/world.ts';
@@ -73,7 +74,14 @@ export function openIssued(parts: {
   const markUsed = state.prepare('UPDATE issued SET used_ms = ? WHERE kind = ? AND id = ? AND used_ms IS NULL');
   const remove = state.prepare('DELETE FROM issued WHERE kind = ? AND id = ?');
   const removeOf = state.prepare(`DELETE FROM issued WHERE of_grant = ? AND kind <> 'SignIn'`);
-  const removeOldest = state.prepare('DELETE FROM issued WHERE seq = (SELECT min(seq) FROM issued WHERE kind = ?)');
+  const countOf = state.prepare(
+    `SELECT kind, count(*) AS count FROM issued WHERE of_grant = ? AND kind <> 'SignIn' GROUP BY kind`,
+  );
+  const oldest = state.prepare('SELECT seq, of_grant FROM issued WHERE kind = ? ORDER BY seq LIMIT 1');
+  const removeAt = state.prepare('DELETE FROM issued WHERE seq = ?');
+  const mostRenewed = state.prepare(
+    `SELECT of_grant FROM issued INDEXED BY issued_of WHERE of_grant IS NOT NULL AND kind = 'RefreshToken' GROUP BY of_grant ORDER BY count(*) DESC, min(seq) LIMIT 1`,
+  );
   const newestOver = state.prepare(
     `SELECT max(until_ms) AS ms FROM issued WHERE kind = 'ReplayDetection' AND until_ms <= ?`,
   );
@@ -86,7 +94,7 @@ export function openIssued(parts: {
     counts.clear();
     for (const row of countAll.iterate()) counts.set(text(row, 'kind'), Number(row.count));
   };
-  /** Until when what was seen is forgotten: whatever would end before it may have been seen. */
+  /** Until when what was seen is forgotten: a clock that is behind it was set back. */
   const forgottenMs = (): number => Number(marks.get(forgottenName) ?? 0);
   const purge = (): void => {
     const nowMs = clock.now();
@@ -116,6 +124,19 @@ export function openIssued(parts: {
     if (typeof payload !== 'object' || payload === null) return undefined;
     return { payload, untilMs, ...(row.used_ms === null ? {} : { usedMs: Number(row.used_ms) }) };
   };
+  /** Past the bound something goes. */
+  const makeRoom = (kind: IssuedKind): void => {
+    if (kind === 'Grant' || kind === 'RefreshToken') {
+      const grant = (kind === 'Grant' ? oldest.get(kind) : mostRenewed.get())?.of_grant;
+      if (typeof grant !== 'string') return;
+      for (const row of countOf.iterate(grant))
+        counts.set(text(row, 'kind'), (counts.get(text(row, 'kind')) ?? 0) - Number(row.count));
+      removeOf.run(grant);
+    } else {
+      removeAt.run(Number(oldest.get(kind)?.seq));
+      counts.set(kind, issuedMax[kind]);
+    }
+  };
   const ending = <T>(run: () => T): T =>
     within(state, () => {
       mark.advance();
@@ -127,10 +148,7 @@ export function openIssued(parts: {
     put(kind, id, entry, how = 'cheap') {
       const run = (): void => {
         purgeAtTimes();
-        if (add(kind, seal.nameOf(kind, id), entry) && (counts.get(kind) ?? 0) > issuedMax[kind]) {
-          removeOldest.run(kind);
-          counts.set(kind, issuedMax[kind]);
-        }
+        if (add(kind, seal.nameOf(kind, id), entry) && (counts.get(kind) ?? 0) > issuedMax[kind]) makeRoom(kind);
       };
       if (how === 'durable') ending(run);
       else cheaply(state, run);
@@ -141,8 +159,8 @@ export function openIssued(parts: {
         if ((counts.get(kind) ?? 0) >= issuedMax[kind]) purge();
         if ((counts.get(kind) ?? 0) >= issuedMax[kind]) throw notNow('too many assertions and proofs at once');
         const forgotten = forgottenMs();
-        // Only a clock that was set back comes here: what ends now was over already.
-        if (entry.untilMs <= forgotten && forgotten - clock.now() <= forgottenAheadMsMax)
+        // Only a clock that was set back comes here. Until when a thing is kept doesn't tell whether it was seen: of a proof that goes by when it is shown.
+        if (clock.now() < forgotten && forgotten - clock.now() <= forgottenAheadMsMax)
           throw notNow('the clock of the server was set back, and what was seen before is forgotten');
         return add(kind, seal.nameOf(kind, id), entry);
       }),

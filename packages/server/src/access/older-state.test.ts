@@ -1,9 +1,9 @@
 /** `state.sqlite` of another time: of the version before, an older copy, from beside another log. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { backup, DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { parseTenantId } from '@watchglass/record';
 import { realWorld } from '../world/real-world.ts';
@@ -92,6 +92,52 @@ test('a console session that was ended is missing in no older copy that starts',
   await again[Symbol.asyncDispose]();
   await writeFile(join(dir, 'state.sqlite'), copy);
   await assert.rejects(open(), { code: 'state-older' });
+});
+
+test('a backup that SQLite makes while the server runs goes on with a mark that was copied before it; the file alone is older', async (context) => {
+  const { dir, open } = await install(context);
+  const [path, mark] = [join(dir, 'state.sqlite'), join(dir, 'state.mark')];
+  const access = await open();
+  const person = await access.people.add(nurse, 'server');
+  access.issued.put('RefreshToken', 'used', { payload: {}, untilMs: startMs + 3_600_000 });
+  await copyFile(mark, join(dir, 'copy.mark'));
+  access.issued.use('RefreshToken', 'used');
+  await access.issued.settled();
+  const source = new DatabaseSync(path, { readOnly: true });
+  await backup(source, join(dir, 'copy.sqlite'));
+  source.close();
+  await copyFile(path, join(dir, 'alone.sqlite'));
+  await access.people.disable(person.id, 'server');
+  const lastMark = await readFile(mark);
+  await access[Symbol.asyncDispose]();
+
+  // Of the running server's file, what is in its -wal is missing.
+  await copyFile(join(dir, 'alone.sqlite'), path);
+  await assert.rejects(open(), { code: 'state-older', message: /-wal/ });
+  await copyFile(join(dir, 'copy.sqlite'), path);
+  await writeFile(mark, lastMark);
+  await assert.rejects(open(), { code: 'state-older' });
+  await copyFile(join(dir, 'copy.mark'), mark);
+  await using restored = await open();
+  assert.equal(restored.issued.use('RefreshToken', 'used'), false);
+});
+
+test('what was given under a key that was lost stays over when the key is put back', async (context) => {
+  const { dir, open } = await install(context);
+  const [key, copy] = [join(dir, 'keys', 'issued.key'), join(dir, 'issued.copy')];
+  const access = await open();
+  access.issued.put('RefreshToken', 'token', { payload: {}, untilMs: startMs + 3_600_000 });
+  await access[Symbol.asyncDispose]();
+  await copyFile(key, copy);
+  await rm(key);
+  const without = await open();
+  assert.equal(without.issued.get('RefreshToken', 'token'), undefined);
+  // Nobody can end it now: who signs somebody out doesn't find it.
+  without.issued.drop('RefreshToken', 'token');
+  await without[Symbol.asyncDispose]();
+  await copyFile(copy, key);
+  await using back = await open();
+  assert.equal(back.issued.get('RefreshToken', 'token'), undefined);
 });
 
 test('people whose log is another one now, after a restore, have nothing of what they were given before', async (context) => {

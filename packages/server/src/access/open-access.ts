@@ -68,7 +68,9 @@ async function buildAccess(
     ...{ state, path: join(dirname(parts.path), stateMarkName), world },
     atStranger: () => endWhatWasGiven(state, clock.now()),
   });
-  followLog(state, parts.log, clock.now());
+  if (parts.log !== undefined) follow(state, `log of ${parts.log.tenant}`, parts.log.origin, clock.now());
+  // What is sealed by another key nobody could end meanwhile: it must not come back with that key.
+  follow(state, 'sealed by', seal.nameOf('key', ''), clock.now());
   const issued = openIssued({ state, clock, seal, mark });
   const changes = createChanges(record, mark);
   const passwords = openPasswords(world);
@@ -98,14 +100,13 @@ async function buildAccess(
   };
 }
 
-function followLog(state: State, log: OwnLog | undefined, nowMs: number): void {
-  if (log === undefined) return;
+/** Where it isn't what it was, everything that was given before is over. */
+function follow(state: State, name: string, value: string, nowMs: number): void {
   const marks = openMarks(state);
-  const name = `log of ${log.tenant}`;
   const before = marks.get(name);
-  if (before === log.origin) return;
+  if (before === value) return;
   inTransaction(state, () => {
     if (before !== undefined) endWhatWasGiven(state, nowMs);
-    marks.set(name, log.origin);
+    marks.set(name, value);
   });
 }

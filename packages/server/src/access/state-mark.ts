@@ -43,7 +43,7 @@ export async function openStateMark(parts: {
   if (remembered !== undefined && !isUpTo(held, remembered))
     throw new ServerError(
       'state-older',
-      `expected state.sqlite as ${path} remembers it, got an older copy or another file: what has ended since would come back to life. Put the newest copy back; or run watchglass fsck, remove ${path} and start again, and end by hand what fsck names: everybody signs in again`,
+      `expected state.sqlite as ${path} remembers it, got an older copy or another file: what has ended since would come back to life. Put the newest copy back, with its -wal where it has one; or run watchglass fsck, remove ${path} and start again, and end by hand what fsck names: everybody signs in again`,
     );
   const isKept = remembered !== undefined && held !== undefined;
   const lineage = isKept ? held.lineage : Buffer.from(world.random.bytes(16)).toString('base64url');

@@ -9,6 +9,9 @@ import type { Clock } from '../world/world.ts';
 /** For what the provider gives no lifetime. */
 const lifetimeSecondsMax = 24 * 3_600;
 
+/** A proof of DPoP may say a time so far ahead, and is good as much longer: the provider counts from when it was shown. */
+const proofAheadSecondsMax = 300;
+
 const kinds = ['Grant', 'AuthorizationCode', 'RefreshToken', 'ReplayDetection'] as const;
 type ProviderKind = (typeof kinds)[number];
 
@@ -28,7 +31,7 @@ export function createIssuedStorage(
   const { issued, clock, onReuse } = parts;
   const entryOf = (id: string, payload: AdapterPayload, expiresInSeconds: number) => ({
     payload,
-    untilMs: clock.now() + expiresInSeconds * 1_000,
+    untilMs: clock.now() + (expiresInSeconds + (kind === 'ReplayDetection' ? proofAheadSecondsMax : 0)) * 1_000,
     grantId: kind === 'Grant' ? id : payload.grantId,
   });
   return {

@@ -41,6 +41,15 @@ test('a proof that two show at the same moment counts for one', async () => {
   await assert.rejects(async () => seen.upsert('proof', {}, 60), { error: 'invalid_request' });
 });
 
+test('a proof that says a time ahead is remembered as long as it is good', async () => {
+  const { storage, clock } = await open();
+  const seen = storage('ReplayDetection');
+  // What the provider says of a proof, whatever time it says; one that is five minutes ahead is good for ten.
+  await seen.upsert('proof', {}, 300);
+  clock.advance(599_000);
+  await assert.rejects(async () => seen.upsert('proof', {}, 300), { error: 'invalid_request' });
+});
+
 test('what was used says so, and what belongs to a grant ends with it', async () => {
   const { storage } = await open();
   const codes = storage('AuthorizationCode');

@@ -39,6 +39,10 @@ const interactionSeconds = 15 * 60;
 const codeSeconds = 60;
 /** SMART App Launch 2.2, Backend Services: five minutes at most. */
 const serviceTokenSeconds = 5 * 60;
+/** SMART App Launch 2.2: an assertion is good for five minutes at most. Each is remembered until it is over, so one of years would fill up what is remembered for years. */
+const assertionSecondsMax = 5 * 60;
+/** Of the client's clock. */
+const clockAheadSecondsMax = 60;
 const accessTokenSeconds = 60 * 60;
 const sessionSeconds = 60 * 60;
 /** From the sign-in, however often it is renewed: a working day. */
@@ -119,6 +123,11 @@ function configurationOf(options: ProviderOptions, onReuse: (grantId: string) =>
           };
         },
       },
+    },
+    async assertJwtClientAuthClaimsAndHeader(_ctx, { exp }) {
+      const nowSeconds = Math.floor(world.clock.now() / 1_000);
+      if (typeof exp !== 'number' || exp > nowSeconds + assertionSecondsMax + clockAheadSecondsMax)
+        throw new errors.InvalidClientAuth('expiration must be five minutes ahead at most');
     },
     pkce: { required: () => true },
     rotateRefreshToken: true,

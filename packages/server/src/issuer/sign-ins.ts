@@ -7,6 +7,8 @@ import type { World } from '../world/world.ts';
 
 const signInMs: number = 12 * 3_600_000;
 const signInsMax = 10_000;
+/** Of one person: whoever signs in without end pushes out their own, not everybody's. */
+export const signInsOfOneMax = 200;
 
 /** Whose record an application works on. */
 export interface LaunchContext {
@@ -68,8 +70,18 @@ export function createSignIns(world: World, issued: Issued): SignIns {
     const { untilMs, ...signIn } = one;
     return signIn;
   };
+  const of = (person: string): readonly AppSignIn[] =>
+    [...byGrant.values()].filter((one) => one.person === person && live(one) !== undefined);
+  const forgetOne = ({ grantId, sid }: AppSignIn): void => {
+    byGrant.delete(grantId);
+    bySid.delete(sid);
+    issued.dropGrant(grantId);
+    issued.drop('SignIn', grantId);
+  };
   return {
     add(signIn) {
+      const before = of(signIn.person);
+      for (const one of before.slice(0, Math.max(0, before.length - signInsOfOneMax + 1))) forgetOne(one);
       issued.put('SignIn', signIn.grantId, {
         payload: signIn,
         untilMs: clock.now() + signInMs,
@@ -85,7 +97,7 @@ export function createSignIns(world: World, issued: Issued): SignIns {
     },
     get: (sid) => live(bySid.get(sid)),
     ofGrant: (grantId) => live(byGrant.get(grantId)),
-    of: (person) => [...byGrant.values()].filter((one) => one.person === person && live(one) !== undefined),
+    of,
     grantless: () =>
       [...byGrant.values()].filter((one) => live(one) !== undefined && issued.get('Grant', one.grantId) === undefined),
     end(sid) {
@@ -110,13 +122,7 @@ export function createSignIns(world: World, issued: Issued): SignIns {
       issued.drop('SignIn', grantId);
     },
     forget(person) {
-      for (const [grantId, one] of byGrant) {
-        if (one.person !== person) continue;
-        byGrant.delete(grantId);
-        bySid.delete(one.sid);
-        issued.dropGrant(grantId);
-        issued.drop('SignIn', grantId);
-      }
+      for (const one of byGrant.values()) if (one.person === person) forgetOne(one);
     },
   };
 }

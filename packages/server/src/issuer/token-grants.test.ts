@@ -133,6 +133,25 @@ test('a refresh token that was revoked is no good, and another key is no client'
   assert.deepEqual([recorded.at(-1)?.operation, recorded.at(-1)?.outcome.reason], ['client', 'invalid-client']);
 });
 
+test('an assertion of years is refused: it would be remembered for years', async (context) => {
+  const { url } = await start(context);
+  const until = (seconds: number) =>
+    configure(
+      url,
+      'signs',
+      client.PrivateKeyJwt(
+        { key: keys.privateKey, kid: 'k1' },
+        {
+          [client.modifyAssertion]: (_header, payload) => Object.assign(payload, { exp: Date.now() / 1_000 + seconds }),
+        },
+      ),
+    );
+  for (const seconds of [10 * 365 * 24 * 3_600, 420])
+    await assert.rejects(client.refreshTokenGrant(await until(seconds), 'any'), { error: 'invalid_client' });
+  // The client is who it says; its token isn't.
+  await assert.rejects(client.refreshTokenGrant(await until(300), 'any'), { error: 'invalid_grant' });
+});
+
 test('tokens bound by DPoP say so, and are renewed only with the same key', async (context) => {
   const { url } = await start(context);
   const config = await configure(url, 'proves', client.None());
